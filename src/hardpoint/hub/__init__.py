@@ -1,0 +1,1 @@
+"""The hub: devices, sessions, presence, latest values, commands. It never sees a byte or a socket."""

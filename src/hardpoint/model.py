@@ -1,0 +1,202 @@
+"""The nouns: what the hub keeps, the store stores and the dialects speak of.
+
+Plain slots dataclasses without behaviour. Times are integer milliseconds since 1970-01-01 UTC (``…_ms`` or ``ts``),
+durations are seconds (``…_s``). Every record names its own primary key in ``KEY``: a store derives its table from it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, TypeAlias
+
+from .errors import BadInput
+
+Scalar: TypeAlias = float | int | bool | str
+Json: TypeAlias = Any  # what a JSON document decodes to; mypy cannot yet spell the recursive type usefully
+Value: TypeAlias = Json
+"""A reading's value: a number, a boolean, a string, or a JSON object or array."""
+
+Sample: TypeAlias = tuple[int | None, str, Value]
+"""``(ts, key, value)`` as a dialect hands it in; ``ts`` None means the server's time."""
+
+Row: TypeAlias = tuple[int, int, Value]
+"""``(series, ts, value)`` as the hub hands it to the store."""
+
+MAX_KEY_LENGTH = 64
+"""SPEC §3. ThingsBoard allows 255; nothing in the wild was found above 50."""
+MAX_VALUE_BYTES = 64 * 1024
+"""One string or JSON value, encoded. InfluxDB's limit for a string field, and more than any sensor says at once."""
+MAX_NAME_LENGTH = 128
+"""A device's, user's or token's name."""
+MAX_TS_MS = 253_402_300_799_999
+"""9999-12-31T23:59:59.999Z: beyond it a time stamp is microseconds or nanoseconds sent by mistake."""
+
+KEY_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
+INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
+
+
+@dataclass(slots=True)
+class Device:
+    """Something that attaches. ``id`` is made from the first name and never changes; ``name`` may."""
+
+    KEY: ClassVar[tuple[str, ...]] = ("id",)
+
+    id: str
+    name: str
+    created_ms: int
+    labels: dict[str, str] = field(default_factory=dict)
+    expected_every_s: float | None = None
+    """Set by a person; None means that presence learns it from the device's habit."""
+    token_hash: str = ""
+    """SHA-256 of the token, hex. The token itself is shown once and kept nowhere."""
+
+
+@dataclass(slots=True)
+class Series:
+    """One key of one device. ``id`` is small and never used again: it stands for both in every stored row."""
+
+    KEY: ClassVar[tuple[str, ...]] = ("id",)
+
+    id: int
+    device_id: str
+    key: str
+
+
+@dataclass(slots=True, frozen=True)
+class Reading:
+    """One value at one time, as handlers and live clients see it."""
+
+    device: str
+    key: str
+    ts: int
+    value: Value
+
+
+@dataclass(slots=True)
+class Attribute:
+    """What a device is, not what it measures. ``scope`` is ``client`` (the device writes), ``shared`` (the server
+    writes, the device is told) or ``server`` (the device never sees it).
+    """
+
+    KEY: ClassVar[tuple[str, ...]] = ("device_id", "scope", "key")
+
+    device_id: str
+    scope: str
+    key: str
+    value: Json
+    updated_ms: int
+
+
+ATTRIBUTE_SCOPES = ("client", "shared", "server")
+
+COMMAND_STATES = ("queued", "sent", "delivered", "done", "failed", "expired", "cancelled")
+COMMAND_FINAL_STATES = frozenset({"done", "failed", "expired", "cancelled"})
+
+
+@dataclass(slots=True)
+class Command:
+    """One request to a device and its life. ``steps`` is ``[[state, at_ms, reason], …]``, oldest first."""
+
+    KEY: ClassVar[tuple[str, ...]] = ("id",)
+
+    id: int
+    device_id: str
+    method: str
+    params: Json
+    created_ms: int
+    expires_ms: int
+    state: str = "queued"
+    steps: list[list[Json]] = field(default_factory=list)
+    result: Json = None
+
+
+@dataclass(slots=True)
+class User:
+    """A person who signs in. ``password_hash`` is a PHC string (scrypt)."""
+
+    KEY: ClassVar[tuple[str, ...]] = ("name",)
+
+    name: str
+    role: str
+    password_hash: str
+    created_ms: int
+
+
+@dataclass(slots=True)
+class SignIn:
+    """A browser's session: the cookie's SHA-256, whose it is and until when."""
+
+    KEY: ClassVar[tuple[str, ...]] = ("id_hash",)
+
+    id_hash: str
+    user: str
+    created_ms: int
+    expires_ms: int
+
+
+@dataclass(slots=True)
+class ApiToken:
+    """A program's key to the app API. ``prefix`` is the part shown in lists."""
+
+    KEY: ClassVar[tuple[str, ...]] = ("id",)
+
+    id: str
+    name: str
+    role: str
+    token_hash: str
+    prefix: str
+    created_ms: int
+
+
+Record: TypeAlias = Device | Series | Attribute | Command | User | SignIn | ApiToken
+RECORD_TYPES: tuple[type[Record], ...] = (Device, Series, Attribute, Command, User, SignIn, ApiToken)
+
+ROLES = ("viewer", "operator", "admin")
+"""Each may do what the ones before it may."""
+
+
+def checked_key(key: str) -> str:
+    """The key itself.
+
+    Raises:
+        BadInput: it is not ``[A-Za-z_][A-Za-z0-9_.-]*`` of at most 64 characters (SPEC §3).
+    """
+    if KEY_PATTERN.fullmatch(key) is None:
+        raise BadInput(
+            f"key {key[:80]!r} must start with a letter or _, go on with letters, digits, _ . - "
+            f"and have at most {MAX_KEY_LENGTH} characters",
+            field=key[:80],
+        )
+    return key
+
+
+def checked_value(value: Value) -> Value:
+    """The value as it will be stored: an integer beyond 64 bits becomes its decimal string, as ThingsBoard does,
+    because storing it as a float would lose digits.
+
+    Raises:
+        BadInput: NaN or infinite, or a string longer than `MAX_VALUE_BYTES`.
+    """
+    kind = type(value)
+    if kind is float:
+        if not math.isfinite(value):
+            raise BadInput("a number must be finite")
+    elif kind is int:
+        if not INT64_MIN <= value <= INT64_MAX:
+            return str(value)
+    elif kind is str and len(value) > MAX_VALUE_BYTES // 4 and len(value.encode()) > MAX_VALUE_BYTES:
+        raise BadInput(f"a string value may have at most {MAX_VALUE_BYTES} bytes")
+    return value
+
+
+def checked_ts(ts: int) -> int:
+    """The time stamp itself.
+
+    Raises:
+        BadInput: not between 1970 and 9999 in milliseconds.
+    """
+    if not 0 <= ts <= MAX_TS_MS:
+        raise BadInput(f"time stamp {ts} is not in milliseconds since 1970-01-01 UTC", field="ts")
+    return ts

@@ -1,0 +1,1 @@
+"""Where readings and records become durable. `base` is the contract; each other file is one implementation."""

@@ -1,0 +1,56 @@
+"""Fixtures for every test: the three event loops, and temporary folders."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+import pytest
+
+T = TypeVar("T")
+Run = Callable[[Coroutine[Any, Any, T]], T]
+
+LOOPS = ("hardpoint", "asyncio", "uvloop")
+
+
+def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
+    """The class that makes a loop of that name."""
+    if name == "hardpoint":
+        from hardpoint.loop import Loop
+
+        return Loop
+    if name == "uvloop":
+        import uvloop
+
+        return uvloop.new_event_loop
+    return asyncio.SelectorEventLoop
+
+
+def runner(name: str) -> Run[Any]:
+    def run(coro: Coroutine[Any, Any, T]) -> T:
+        async def bounded() -> T:
+            async with asyncio.timeout(30):
+                return await coro
+
+        with asyncio.Runner(loop_factory=loop_factory(name)) as made:
+            return made.run(bounded())
+
+    return run
+
+
+@pytest.fixture(params=LOOPS)
+def loop_name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def run(loop_name: str) -> Run[Any]:
+    """Run a coroutine to its end, on each of the three loops in turn, for at most 30 s."""
+    return runner(loop_name)
+
+
+@pytest.fixture
+def anyrun() -> Run[Any]:
+    """Run a coroutine to its end on our own loop only, where the loop makes no difference."""
+    return runner("hardpoint")
