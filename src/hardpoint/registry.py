@@ -10,8 +10,15 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
-DRIVERS: dict[str, str] = {}
-"""Hardware mounted on this host: name → ``module:Class``."""
+DRIVERS: dict[str, str] = {
+    "thermal": "hardpoint.hardware.thermal:Thermal",
+    "load": "hardpoint.hardware.load:Load",
+    "memory": "hardpoint.hardware.memory:Memory",
+    "disk": "hardpoint.hardware.disk:Disk",
+    "network": "hardpoint.hardware.network:Network",
+    "temperatures": "hardpoint.hardware.temperatures:Temperatures",
+}
+"""Hardware mounted on this host: name → ``module:Class``, in the order in which they are read."""
 
 STORES: dict[str, str] = {
     "memory": "hardpoint.stores.memory:MemoryStore",

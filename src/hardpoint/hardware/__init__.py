@@ -1,0 +1,1 @@
+"""What is mounted on this machine: a driver a file, read through one `mount.Mount`."""
