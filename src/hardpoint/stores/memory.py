@@ -1,0 +1,184 @@
+"""A store that keeps everything in memory: for tests, demonstrations and machines without a disk worth writing to."""
+
+# ruff: noqa: D102 - the public methods' contract is `Store`'s.
+
+from __future__ import annotations
+
+import copy
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from queue import SimpleQueue
+from typing import TypeAlias, cast
+
+from ..errors import StorageError, StorageFull
+from ..model import (
+    COMMAND_FINAL_STATES,
+    RECORD_TYPES,
+    Attribute,
+    Command,
+    Device,
+    Json,
+    Record,
+    Row,
+    Series,
+    Value,
+)
+from .base import Change, Delete, DeleteReadings, Done, Put, R, Store
+
+log = logging.getLogger("hardpoint.store")
+
+MAX_READINGS = 1_000_000
+"""About 150 MB of plain numbers. Beyond it a commit gets `StorageFull`, as on a full disk."""
+
+Key: TypeAlias = tuple[Json, ...]
+_Job: TypeAlias = tuple[Sequence[Row], Sequence[Change], Done]
+
+
+class MemoryStore(Store):
+    """The contract of `Store` without a disk: what it holds is gone when the process ends.
+
+    It has a writer thread although it needs none, so that ``done`` arrives as it does from a store with a disk.
+    """
+
+    def __init__(self, *, max_readings: int = MAX_READINGS) -> None:
+        self.max_readings = max_readings
+        self._lock = threading.Lock()
+        self._records: dict[type, dict[Key, Record]] = {kind: {} for kind in RECORD_TYPES}
+        self._readings: dict[int, dict[int, Value]] = {}
+        self._count = 0
+        self._next_command_id = 1
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def open(self) -> None:
+        self._thread = threading.Thread(target=self._write, name="hardpoint-store", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        if self._thread is not None:
+            self._jobs.put(None)
+            self._thread.join()
+            self._thread = None
+
+    def commit(self, rows: Sequence[Row], changes: Sequence[Change], done: Done) -> None:
+        # The caller may go on changing its records: the batch is what they are now.
+        self._jobs.put((rows, copy.deepcopy(changes), done))
+
+    def load(self, kind: type[R]) -> list[R]:
+        with self._lock:
+            records = sorted(self._records[kind].items())
+            return [cast("R", copy.deepcopy(record)) for _, record in records]
+
+    def latest(self) -> Iterator[Row]:
+        with self._lock:
+            rows = [(series, ts := max(values), values[ts]) for series, values in sorted(self._readings.items())]
+        return iter(rows)
+
+    def readings(
+        self, series: int, start_ms: int, end_ms: int, *, limit: int | None = None
+    ) -> Iterator[tuple[int, Value]]:
+        with self._lock:
+            values = self._readings.get(series, {})
+            found = sorted(((ts, value) for ts, value in values.items() if start_ms <= ts < end_ms), key=_by_time)
+        return iter(found if limit is None else found[:limit])
+
+    def commands(
+        self,
+        *,
+        device_id: str | None = None,
+        before_id: int | None = None,
+        limit: int = 100,
+        open_only: bool = False,
+    ) -> list[Command]:
+        found: list[Command] = []
+        with self._lock:
+            for _, record in sorted(self._records[Command].items(), reverse=True):
+                command = cast("Command", record)
+                if len(found) >= limit:
+                    break
+                if device_id is not None and command.device_id != device_id:
+                    continue
+                if before_id is not None and command.id >= before_id:
+                    continue
+                if open_only and command.state in COMMAND_FINAL_STATES:
+                    continue
+                found.append(copy.deepcopy(command))
+        return found
+
+    def next_command_id(self) -> int:
+        with self._lock:
+            return self._next_command_id
+
+    def describe(self) -> dict[str, Value]:
+        return {
+            "kind": "memory",
+            "path": None,
+            "schema": None,
+            "size_bytes": 0,
+            "free_bytes": None,
+            "readings": self._count,
+        }
+
+    # -- the writer thread
+
+    def _write(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            rows, changes, done = job
+            error = self._apply(rows, changes)
+            try:
+                done(error)
+            except Exception:
+                log.exception("the caller's done() failed; the store goes on")
+
+    def _apply(self, rows: Sequence[Row], changes: Sequence[Change]) -> StorageError | None:
+        with self._lock:
+            new = {(series, ts) for series, ts, _ in rows if ts not in self._readings.get(series, ())}
+            if new and self._count + len(new) > self.max_readings:
+                return StorageFull(f"the memory store holds {self.max_readings} readings, its limit")
+            for change in changes:
+                match change:
+                    case Put(record):
+                        self._put(record)
+                    case Delete(record):
+                        self._delete(record)
+                    case DeleteReadings(series, start_ms, end_ms):
+                        self._delete_readings(series, lambda ts: start_ms <= ts < end_ms)
+            for series, ts, value in rows:
+                values = self._readings.setdefault(series, {})
+                self._count += ts not in values
+                values[ts] = value
+        return None
+
+    def _put(self, record: Record) -> None:
+        self._records[type(record)][_key(record)] = record
+        if isinstance(record, Command):
+            self._next_command_id = max(self._next_command_id, record.id + 1)
+
+    def _delete(self, record: Record) -> None:
+        self._records[type(record)].pop(_key(record), None)
+        if isinstance(record, Series):
+            self._delete_readings(record.id, lambda _: True)
+        elif isinstance(record, Device):
+            for kind in (Series, Attribute, Command):
+                for owned in list(self._records[kind].values()):
+                    if cast("Series | Attribute | Command", owned).device_id == record.id:
+                        self._delete(owned)
+
+    def _delete_readings(self, series: int, chosen: Callable[[int], bool]) -> None:
+        values = self._readings.get(series)
+        if values is None:
+            return
+        for ts in [ts for ts in values if chosen(ts)]:
+            del values[ts]
+            self._count -= 1
+        if not values:
+            del self._readings[series]
+
+
+def _key(record: Record) -> Key:
+    return tuple(getattr(record, name) for name in record.KEY)
+
+
+def _by_time(row: tuple[int, Value]) -> int:
+    return row[0]
