@@ -153,6 +153,34 @@ class ApiToken:
 Record: TypeAlias = Device | Series | Attribute | Command | User | SignIn | ApiToken
 RECORD_TYPES: tuple[type[Record], ...] = (Device, Series, Attribute, Command, User, SignIn, ApiToken)
 
+@dataclass(slots=True, frozen=True)
+class Put:
+    """Insert the record, or replace the one with the same key."""
+
+    record: Record
+
+
+@dataclass(slots=True, frozen=True)
+class Delete:
+    """Remove the record with this one's key. Deleting a `Device` also removes its series, readings, attributes and
+    commands; deleting a `Series` removes its readings.
+    """
+
+    record: Record
+
+
+@dataclass(slots=True, frozen=True)
+class DeleteReadings:
+    """Remove the readings of a series with ``start_ms <= ts < end_ms``."""
+
+    series: int
+    start_ms: int
+    end_ms: int
+
+
+Change: TypeAlias = Put | Delete | DeleteReadings
+
+
 ROLES = ("viewer", "operator", "admin")
 """Each may do what the ones before it may."""
 

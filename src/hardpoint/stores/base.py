@@ -11,43 +11,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
 from ..errors import StorageError
-from ..model import Command, Record, Row, Value
+from ..model import Change, Command, Delete, DeleteReadings, Put, Record, Row, Value
+
+__all__ = ["Change", "Delete", "DeleteReadings", "Done", "Put", "Store"]
 
 R = TypeVar("R", bound=Record)
 
 Done: TypeAlias = Callable[[StorageError | None], None]
-
-
-@dataclass(slots=True, frozen=True)
-class Put:
-    """Insert the record, or replace the one with the same key."""
-
-    record: Record
-
-
-@dataclass(slots=True, frozen=True)
-class Delete:
-    """Remove the record with this one's key. Deleting a `Device` also removes its series, readings, attributes and
-    commands; deleting a `Series` removes its readings.
-    """
-
-    record: Record
-
-
-@dataclass(slots=True, frozen=True)
-class DeleteReadings:
-    """Remove the readings of a series with ``start_ms <= ts < end_ms``."""
-
-    series: int
-    start_ms: int
-    end_ms: int
-
-
-Change: TypeAlias = Put | Delete | DeleteReadings
 
 
 class Store(ABC):
@@ -81,8 +54,8 @@ class Store(ABC):
         """Every record of a kind in the order of its key. Not for `Command`: see `commands`."""
 
     @abstractmethod
-    def latest(self) -> Iterator[Row]:
-        """For every series that has readings, the row with the greatest time, in the order of series."""
+    def latest(self, series: int | None = None) -> Iterator[Row]:
+        """For every series that has readings, or for that one alone, the row with the greatest time, by series."""
 
     @abstractmethod
     def readings(

@@ -1,0 +1,177 @@
+"""Group commit: everything that arrives while one commit runs goes into the next.
+
+Commit before reply is a property of this file alone. Whoever hands something in gives a receipt with it, and gets its
+receipts back once the batch is durable, in the order given, one call a commit (`Session.acknowledge`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ..errors import StorageError
+from ..model import Change, Delete, Put, Row
+
+if TYPE_CHECKING:
+    from ..stores.base import Store
+    from .session import Session
+
+logger = logging.getLogger("hardpoint.hub")
+
+
+class Batch:
+    """What one commit makes durable, and who waits for it."""
+
+    __slots__ = ("changes", "facts", "futures", "receipts", "rows")
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+        self.changes: list[Change] = []
+        """What somebody asked for and waits for: undone by whoever asked if the commit fails."""
+        self.facts: dict[tuple[object, ...], Put | Delete] = {}
+        """What has already happened (a new series, a command's step): if the commit fails it is tried again with the
+        next one. By kind and key, so that a disk that stays full costs one entry a record."""
+        self.receipts: dict[Session, list[object]] = {}
+        self.futures: list[asyncio.Future[None]] = []
+
+    def __bool__(self) -> bool:
+        return bool(self.rows or self.changes or self.facts or self.receipts or self.futures)
+
+
+class GroupCommit:
+    """Collects a `Batch`, commits it at the end of the turn or after the commit before it, and tells who waited.
+
+    ``on_durable(batch)`` sees each durable batch before its receipts are given back; ``on_failed(batch, error)`` each
+    one that failed.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        max_pending_rows: int,
+        on_durable: Callable[[Batch], None],
+        on_failed: Callable[[Batch, StorageError], None],
+    ) -> None:
+        self.batch = Batch()
+        """The one being collected: append to its ``rows`` and ``changes``, then call `schedule`."""
+        self.commits = 0
+        self.failures = 0
+        self.pauses = 0
+        self._store = store
+        self._in_flight: Batch | None = None
+        self._scheduled = False
+        self._on_durable = on_durable
+        self._on_failed = on_failed
+        self._loop = asyncio.get_running_loop()
+        self._max_pending_rows = max_pending_rows
+        self._paused: list[Session] = []
+        self._closed = False
+
+    @property
+    def pending_rows(self) -> int:
+        """Readings that were handed in and are not durable yet."""
+        return len(self.batch.rows) + (len(self._in_flight.rows) if self._in_flight is not None else 0)
+
+    def wait(self, session: Session, receipt: object) -> None:
+        """Give the receipt back to the session once the batch being collected is durable.
+
+        A session whose readings fill the batch to its limit is paused until the store has caught up: TCP then
+        carries the pressure back to the device.
+        """
+        batch = self.batch
+        receipts = batch.receipts.get(session)
+        if receipts is None:
+            batch.receipts[session] = [receipt]
+        else:
+            receipts.append(receipt)
+        if not self._scheduled:
+            self.schedule()
+        if len(batch.rows) >= self._max_pending_rows and not session.paused_by_hub:
+            session.paused_by_hub = True
+            self._paused.append(session)
+            self.pauses += 1
+            session.pause_reading()
+
+    def note(self, change: Put | Delete) -> None:
+        """Store a fact with the next commit; nobody waits for it, and it is tried again if that commit fails."""
+        record = change.record
+        key = (type(record), *(getattr(record, name) for name in record.KEY))
+        self.batch.facts[key] = change
+        self.schedule()
+
+    def durable(self) -> asyncio.Future[None]:
+        """A future that is done once the batch being collected is durable; it raises `StorageError` if it failed."""
+        future: asyncio.Future[None] = self._loop.create_future()
+        self.batch.futures.append(future)
+        self.schedule()
+        return future
+
+    def schedule(self) -> None:
+        """See to it that the batch is committed: at the end of this turn, or after the commit under way."""
+        if not self._scheduled and not self._closed:
+            self._scheduled = True
+            if self._in_flight is None:
+                self._loop.call_soon(self._commit)
+
+    async def drain(self) -> None:
+        """Commit what is left, and take nothing more."""
+        while self.batch or self._in_flight is not None:
+            try:
+                await self.durable()
+            except StorageError as error:
+                logger.error("the last commit failed: %s", error.message)  # noqa: TRY400 - the disk, not a bug of ours
+                break  # each waiter was told
+        self._closed = True
+
+    def _commit(self) -> None:
+        batch = self._in_flight = self.batch
+        self.batch = Batch()
+        self._scheduled = False
+        changes = batch.changes
+        if batch.facts:
+            changes = [*batch.facts.values(), *changes]
+        self._store.commit(batch.rows, changes, self._done)
+
+    def _done(self, error: StorageError | None) -> None:
+        # On the store's thread.
+        self._loop.call_soon_threadsafe(self._finish, error)
+
+    def _finish(self, error: StorageError | None) -> None:
+        batch, self._in_flight = self._in_flight, None
+        assert batch is not None
+        self.commits += 1
+        if error is None:
+            try:
+                self._on_durable(batch)
+            except Exception:  # it is on disk, so the answers go out all the same
+                logger.exception("a durable batch could not be handed on")
+        else:
+            self.failures += 1
+            self.batch.facts = batch.facts | self.batch.facts
+            self._on_failed(batch, error)
+        if self._scheduled:  # what arrived meanwhile starts at once: the disk works while answers go out
+            self._commit()
+        for session, receipts in batch.receipts.items():
+            try:
+                session.acknowledge(receipts, error)
+            except Exception:
+                logger.exception("a %s session failed while being acknowledged", session.dialect)
+        for future in batch.futures:
+            if not future.done():
+                if error is None:
+                    future.set_result(None)
+                else:
+                    future.set_exception(error)
+        if self._paused:
+            self._resume()
+
+    def _resume(self) -> None:
+        if len(self.batch.rows) * 2 > self._max_pending_rows:
+            return
+        paused, self._paused = self._paused, []
+        for session in paused:
+            session.paused_by_hub = False
+            session.resume_reading()

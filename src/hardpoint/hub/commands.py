@@ -1,0 +1,262 @@
+"""The command ledger: what was asked of each device, and what became of it.
+
+::
+
+    queued ──▶ sent ──▶ delivered ──▶ done | failed
+       │         │          │
+       └─────────┴──────────┴──────▶ expired | cancelled
+
+A command is durable before its caller hears of it. It waits for an absent device until ``expires_ms``, goes out in
+order, and goes out again with the same id when the device attaches anew before it has answered. Only what the device
+or its transport really said moves it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ..errors import BadInput, Conflict, NotFound, StorageError, TooLarge
+from ..model import COMMAND_FINAL_STATES, MAX_VALUE_BYTES, Command, Json, Put
+
+if TYPE_CHECKING:
+    from .batch import GroupCommit
+    from .devices import Catalogue, DeviceState
+    from .live import LiveFeed
+
+DEFAULT_TTL_S = 60.0
+MAX_TTL_S = 30 * 24 * 3600.0
+MAX_WAIT_S = 300.0
+"""As long as ThingsBoard holds a long poll; proxies cut a silent request off sooner still."""
+
+_METHOD = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,63}")
+
+# From which states a step may be taken to which. Anything not listed is refused.
+TRANSITIONS: dict[str, frozenset[str]] = {
+    "queued": frozenset({"sent", "delivered", "done", "failed", "expired", "cancelled"}),
+    "sent": frozenset({"delivered", "done", "failed", "expired", "cancelled"}),
+    "delivered": frozenset({"done", "failed", "expired", "cancelled"}),
+}
+
+
+class Ledger:
+    """Every open command, and the way to the closed ones."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        commits: GroupCommit,
+        live: LiveFeed,
+        *,
+        clock_ms: Callable[[], int],
+        max_open_per_device: int,
+    ) -> None:
+        self._catalogue = catalogue
+        self._commits = commits
+        self._live = live
+        self._clock_ms = clock_ms
+        self._max_open = max_open_per_device
+        self._loop = asyncio.get_running_loop()
+        self._open: dict[int, Command] = {}
+        self._waiting: dict[int, list[asyncio.Future[None]]] = {}
+        self._expiries: list[tuple[int, int]] = []  # (expires_ms, id), a heap
+        self._timer: asyncio.TimerHandle | None = None
+        self._next_id = 1
+        self.finished = dict.fromkeys(sorted(COMMAND_FINAL_STATES), 0)
+        """How many reached each final state, for the metrics."""
+
+    def fill(self, commands: Iterable[Command], next_id: int) -> None:
+        """Take the open commands from the store, at start."""
+        self._next_id = next_id
+        for command in sorted(commands, key=lambda command: command.id):
+            device = self._catalogue.by_id.get(command.device_id)
+            if device is not None:
+                self._add(device, command)
+        self._arm()
+
+    def close(self) -> None:
+        """Stop the clock; the open commands are in the store."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    @property
+    def open_count(self) -> int:
+        """Commands that have not reached a final state."""
+        return len(self._open)
+
+    def get(self, command_id: int) -> Command | None:
+        """An open command; a closed one is in the store."""
+        return self._open.get(command_id)
+
+    async def queue(
+        self, device: DeviceState, method: str, params: Json = None, ttl_s: float = DEFAULT_TTL_S
+    ) -> Command:
+        """Store a command and deliver it if the device is there. Returns once it is durable.
+
+        Raises:
+            BadInput: the method, the parameters or the time to live cannot be used.
+            TooLarge: the device has too many open commands already.
+            StorageError: it could not be stored, and was not sent.
+        """
+        if _METHOD.fullmatch(method) is None:
+            raise BadInput("a method is one word of letters, digits, _ . : - (at most 64)", field="method")
+        if not 0 < ttl_s <= MAX_TTL_S:
+            raise BadInput(f"ttl_s is between 0 and {MAX_TTL_S:.0f} seconds", field="ttl_s")
+        if len(msgspec.json.encode(params)) > MAX_VALUE_BYTES:
+            raise BadInput(f"params may have at most {MAX_VALUE_BYTES} bytes", field="params")
+        if len(device.open_commands or ()) >= self._max_open:
+            raise TooLarge(f"limits.max_open_commands_per_device ({self._max_open}) is reached for {device.id}")
+        now = self._clock_ms()
+        command = Command(self._next_id, device.id, method, params, now, now + int(ttl_s * 1000))
+        command.steps.append(["queued", now, None])
+        self._next_id += 1
+        self._add(device, command)
+        self._commits.batch.changes.append(Put(_copy(command)))
+        try:
+            await self._commits.durable()
+        except StorageError:
+            self._forget(command)
+            raise
+        self._publish(command)
+        self._arm()
+        if command.state == "queued":  # it may have been cancelled meanwhile
+            self._deliver(device, command)
+        return command
+
+    def attached(self, device: DeviceState) -> None:
+        """The device is there: send what waits for it, oldest first, also what was sent but never answered."""
+        for command in list((device.open_commands or {}).values()):
+            self._deliver(device, command)
+
+    def advance(self, command: Command, state: str, reason: str | None = None, result: Json = None) -> None:
+        """Take a step that really happened.
+
+        Raises:
+            Conflict: the command is past it.
+        """
+        if state not in TRANSITIONS.get(command.state, ()):
+            raise Conflict(f"command {command.id} is already {command.state}")
+        command.state = state
+        command.steps.append([state, self._clock_ms(), reason])
+        if result is not None:
+            command.result = result
+        self._commits.note(Put(_copy(command)))
+        self._publish(command)
+        if state in COMMAND_FINAL_STATES:
+            self.finished[state] += 1
+            self._forget(command)
+            for waiter in self._waiting.pop(command.id, ()):
+                if not waiter.done():
+                    waiter.set_result(None)
+
+    def answer(self, device: DeviceState, command_id: int, ok: bool, payload: Json) -> None:
+        """The device has answered: ``ok`` with a result, or not, with a reason.
+
+        Raises:
+            NotFound: it is no open command of this device (it may have expired).
+        """
+        command = (device.open_commands or {}).get(command_id)
+        if command is None:
+            raise NotFound(f"command {command_id} is not waiting for an answer from {device.id}")
+        if ok:
+            self.advance(command, "done", result=payload)
+        else:
+            self.advance(command, "failed", reason=payload if isinstance(payload, str) else None, result=payload)
+
+    async def wait(self, command: Command, wait_s: float) -> bool:
+        """Wait until the command has reached a final state, durably. False when the time was up first."""
+        if command.id in self._open:
+            waiter: asyncio.Future[None] = self._loop.create_future()
+            self._waiting.setdefault(command.id, []).append(waiter)
+            try:
+                async with asyncio.timeout(min(wait_s, MAX_WAIT_S)):
+                    await waiter
+            except TimeoutError:
+                return False
+            finally:
+                waiters = self._waiting.get(command.id)
+                if waiters is not None and waiter in waiters:
+                    waiters.remove(waiter)
+                    if not waiters:
+                        del self._waiting[command.id]
+        await self._commits.durable()
+        return True
+
+    def drop_device(self, device: DeviceState) -> None:
+        """The device is removed: whoever waits is told that its commands are cancelled."""
+        for command in list((device.open_commands or {}).values()):
+            self.advance(command, "cancelled", "the device was removed")
+
+    def _deliver(self, device: DeviceState, command: Command) -> None:
+        for session in reversed(device.sessions):  # the newest attachment is the likeliest to be alive
+            if session.deliver(command):
+                if command.state == "queued":
+                    self.advance(command, "sent", f"over {session.dialect}")
+                return
+
+    def _add(self, device: DeviceState, command: Command) -> None:
+        self._open[command.id] = command
+        if device.open_commands is None:
+            device.open_commands = {}
+        device.open_commands[command.id] = command
+        heapq.heappush(self._expiries, (command.expires_ms, command.id))
+
+    def _forget(self, command: Command) -> None:
+        self._open.pop(command.id, None)
+        device = self._catalogue.by_id.get(command.device_id)
+        if device is not None and device.open_commands is not None:
+            device.open_commands.pop(command.id, None)
+            if not device.open_commands:
+                device.open_commands = None
+
+    def _publish(self, command: Command) -> None:
+        self._live.publish("command", command.device_id, describe(command))
+
+    def _arm(self) -> None:
+        """One timer for all: it is set for the next command that may expire."""
+        while self._expiries and self._expiries[0][1] not in self._open:
+            heapq.heappop(self._expiries)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._expiries:
+            delay_s = max(0.0, (self._expiries[0][0] - self._clock_ms()) / 1000)
+            self._timer = self._loop.call_later(min(delay_s, 3600.0), self._expire)
+
+    def _expire(self) -> None:
+        now = self._clock_ms()
+        while self._expiries and self._expiries[0][0] <= now:
+            command = self._open.get(heapq.heappop(self._expiries)[1])
+            if command is not None:
+                reason = (
+                    "the device did not answer in time" if command.state != "queued" else "the device was not there"
+                )
+                self.advance(command, "expired", reason)
+        self._timer = None
+        self._arm()
+
+
+def describe(command: Command) -> dict[str, Json]:
+    """A command as the app API gives it."""
+    return {
+        "id": command.id,
+        "device": command.device_id,
+        "method": command.method,
+        "params": command.params,
+        "state": command.state,
+        "created": command.created_ms,
+        "expires": command.expires_ms,
+        "result": command.result,
+        "steps": [{"state": state, "at": at, "reason": reason} for state, at, reason in command.steps],
+    }
+
+
+def _copy(command: Command) -> Command:
+    """As it is now: the store's thread must not see it change under its hands."""
+    return replace(command, steps=[list(step) for step in command.steps])

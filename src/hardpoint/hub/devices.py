@@ -1,0 +1,215 @@
+"""What the hub keeps in memory of each device and series, and how they are found."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from ..errors import BadInput, Conflict, NotFound, TooLarge
+from ..model import MAX_NAME_LENGTH, Device, Series, Value
+
+if TYPE_CHECKING:
+    from ..model import Command, Json
+    from .session import Session
+
+MAX_LABELS = 64
+MAX_LABEL_LENGTH = 128
+
+_NOT_IN_ID = re.compile(r"[^a-z0-9]+")
+
+
+class SeriesState:
+    """One key of one device: its number in the store, and its latest reading."""
+
+    __slots__ = ("device", "id", "key", "stamped_ms", "ts", "value")
+
+    def __init__(self, series_id: int, device: DeviceState, key: str) -> None:
+        self.id = series_id
+        self.device = device
+        self.key = key
+        self.ts = -1  # of the latest durable reading; -1: none yet
+        self.value: Value = None
+        self.stamped_ms = 0  # the last time the server itself gave a reading of this series
+
+
+class DeviceState:
+    """A device's record with everything about it that is not worth a row. Some 15,000 of these idle on a small
+    machine, so what many never need (series, attributes, open commands) is made when first used.
+    """
+
+    __slots__ = (
+        "allowance",
+        "allowance_ms",
+        "attributes",
+        "last_reading_ms",
+        "last_seen_ms",
+        "learnt_every_s",
+        "open_commands",
+        "record",
+        "report_ms",
+        "series",
+        "sessions",
+    )
+
+    def __init__(self, record: Device) -> None:
+        self.record = record
+        self.series: dict[str, SeriesState] | None = None
+        self.sessions: tuple[Session, ...] = ()
+        self.attributes: dict[str, dict[str, Json]] | None = None  # scope → key → value
+        self.open_commands: dict[int, Command] | None = None
+        self.last_seen_ms: int | None = None
+        self.last_reading_ms: int | None = None
+        self.report_ms = 0
+        self.learnt_every_s: float | None = None
+        self.allowance = 0.0
+        self.allowance_ms = 0
+
+    @property
+    def id(self) -> str:
+        """The record's id."""
+        return self.record.id
+
+    def latest(self) -> dict[str, dict[str, Json]]:
+        """``{key: {"value", "ts"}}`` of every key that has a reading, by key."""
+        if not self.series:
+            return {}
+        return {
+            key: {"value": series.value, "ts": series.ts}
+            for key, series in sorted(self.series.items())
+            if series.ts >= 0
+        }
+
+    def series_of(self, key: str) -> SeriesState:
+        """The series of a key.
+
+        Raises:
+            NotFound: this device never sent that key.
+        """
+        series = self.series.get(key) if self.series else None
+        if series is None:
+            raise NotFound(f"{self.id} has no readings of {key}", field="key")
+        return series
+
+
+class Catalogue:
+    """Every device by id, by name and by its token's hash, and every series by its number."""
+
+    def __init__(self, max_devices: int) -> None:
+        self.by_id: dict[str, DeviceState] = {}
+        self.by_name: dict[str, DeviceState] = {}
+        self.by_token_hash: dict[str, DeviceState] = {}
+        self.series: dict[int, SeriesState] = {}
+        self.next_series_id = 1
+        self._max_devices = max_devices
+
+    def __len__(self) -> int:
+        return len(self.by_id)
+
+    def __iter__(self) -> Iterator[DeviceState]:
+        return iter(self.by_id.values())
+
+    def fill(
+        self, devices: Iterable[Device], series: Iterable[Series], latest: Iterable[tuple[int, int, Value]]
+    ) -> None:
+        """Take what the store holds, at start."""
+        for record in devices:
+            self.add(DeviceState(record))
+        for entry in series:
+            self.next_series_id = max(self.next_series_id, entry.id + 1)
+            device = self.by_id.get(entry.device_id)
+            if device is not None:
+                self.add_series(entry.id, device, entry.key)
+        for series_id, ts, value in latest:
+            state = self.series.get(series_id)
+            if state is not None:
+                state.ts, state.value = ts, value
+                device = state.device
+                device.last_reading_ms = device.last_seen_ms = max(ts, device.last_reading_ms or 0)
+
+    def find(self, id_or_name: str) -> DeviceState:
+        """A device by its id or its exact name.
+
+        Raises:
+            NotFound: there is none.
+        """
+        device = self.by_id.get(id_or_name) or self.by_name.get(id_or_name)
+        if device is None:
+            raise NotFound(f"there is no device {id_or_name!r}", field="device")
+        return device
+
+    def new_id(self, name: str) -> str:
+        """An id for a new device of that name: its letters and digits, made unique.
+
+        Raises:
+            BadInput, Conflict, TooLarge: the name cannot be used, is taken, or there are too many devices.
+        """
+        self.check_name(name)
+        if len(self.by_id) >= self._max_devices:
+            raise TooLarge(f"limits.max_devices ({self._max_devices}) is reached")
+        stem = _NOT_IN_ID.sub("-", name.lower()).strip("-")[:48] or "device"
+        device_id, number = stem, 2
+        while device_id in self.by_id or (device_id in self.by_name and device_id != name):
+            device_id, number = f"{stem}-{number}", number + 1
+        return device_id
+
+    def check_name(self, name: str, owner: DeviceState | None = None) -> None:
+        """Whether ``owner`` (or a new device) may be called that.
+
+        Raises:
+            BadInput: empty, too long, or with characters that cannot be seen.
+            Conflict: another device has it as its name or id.
+        """
+        if not 0 < len(name) <= MAX_NAME_LENGTH or not name.isprintable() or name != name.strip():
+            raise BadInput(
+                f"a name has 1 to {MAX_NAME_LENGTH} visible characters and no space at either end", field="name"
+            )
+        for taken in (self.by_name.get(name), self.by_id.get(name)):
+            if taken is not None and taken is not owner:
+                raise Conflict(f"there is already a device {name!r}", field="name")
+
+    def add(self, device: DeviceState) -> None:
+        """Make a device findable."""
+        self.by_id[device.record.id] = device
+        self.by_name[device.record.name] = device
+        if device.record.token_hash:
+            self.by_token_hash[device.record.token_hash] = device
+
+    def remove(self, device: DeviceState) -> None:
+        """Forget a device and its series."""
+        record = device.record
+        del self.by_id[record.id]
+        self.by_name.pop(record.name, None)
+        self.by_token_hash.pop(record.token_hash, None)
+        for series in (device.series or {}).values():
+            self.series.pop(series.id, None)
+
+    def replace(self, device: DeviceState, record: Device) -> None:
+        """Give a device a changed record (same id)."""
+        self.by_name.pop(device.record.name, None)
+        self.by_token_hash.pop(device.record.token_hash, None)
+        device.record = record
+        self.add(device)
+
+    def add_series(self, series_id: int, device: DeviceState, key: str) -> SeriesState:
+        """Make a series findable."""
+        state = SeriesState(series_id, device, key)
+        if device.series is None:
+            device.series = {}
+        device.series[key] = self.series[series_id] = state
+        return state
+
+
+def checked_labels(labels: dict[str, str]) -> dict[str, str]:
+    """The labels themselves.
+
+    Raises:
+        BadInput: too many, or one is empty, too long or not text that can be seen.
+    """
+    if len(labels) > MAX_LABELS:
+        raise BadInput(f"a device has at most {MAX_LABELS} labels", field="labels")
+    for key, value in labels.items():
+        for text in (key, value):
+            if not 0 < len(text) <= MAX_LABEL_LENGTH or not text.isprintable():
+                raise BadInput(f"labels have 1 to {MAX_LABEL_LENGTH} visible characters", field=f"labels.{key[:64]}")
+    return labels

@@ -1,0 +1,127 @@
+"""Handlers in Python: ``@server.on(device="greenhouse-*", key="temp")``, kept apart from ingest.
+
+A handler sees durable readings, one at a time and in order. It runs beside the server, not in its path: what it
+raises is logged, and one that falls behind loses the oldest readings of its own queue, counted, nobody else's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, TypeAlias
+
+from ..model import Reading
+
+if TYPE_CHECKING:
+    from ..model import Row
+    from .devices import SeriesState
+
+logger = logging.getLogger("hardpoint.handlers")
+
+Callback: TypeAlias = Callable[[Reading], Awaitable[None] | None]
+
+MAX_QUEUED = 10_000
+"""Readings a handler may be behind."""
+
+
+class Handler:
+    """One callback with its patterns, its queue and the task that serves it while there is something to serve."""
+
+    def __init__(self, callback: Callback, device: str, key: str) -> None:
+        self.callback = callback
+        self.device = device
+        self.key = key
+        self.dropped = 0
+        self._is_async = inspect.iscoroutinefunction(callback)
+        self._queue: deque[Reading] = deque()
+        self._task: asyncio.Task[None] | None = None
+
+    def put(self, reading: Reading) -> None:
+        """Queue a reading that fits the patterns."""
+        if len(self._queue) >= MAX_QUEUED:
+            self._queue.popleft()
+            if not self.dropped:
+                logger.warning("handler %s cannot keep up: readings are dropped for it", self)
+            self.dropped += 1
+        self._queue.append(reading)
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._serve(), name=f"handler {self}")
+            self._task.add_done_callback(self._served)
+
+    async def close(self) -> None:
+        """Let go of what is queued, and of a call under way."""
+        self._queue.clear()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _serve(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._queue:
+            reading = self._queue.popleft()
+            try:
+                if self._is_async:
+                    await self.callback(reading)  # type: ignore[misc]
+                else:  # a plain function may block, so it gets a thread
+                    await loop.run_in_executor(None, self.callback, reading)
+            except Exception:
+                logger.exception("handler %s failed on %s", self, reading)
+
+    def _served(self, task: asyncio.Task[None]) -> None:
+        self._task = None
+
+    def __str__(self) -> str:
+        return getattr(self.callback, "__qualname__", repr(self.callback))
+
+
+class Handlers:
+    """Every handler, and which of them each series concerns."""
+
+    def __init__(self) -> None:
+        self._handlers: list[Handler] = []
+        self._of_series: dict[int, tuple[Handler, ...]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._handlers)
+
+    def add(self, callback: Callback, device: str = "*", key: str = "*") -> None:
+        """Call ``callback(reading)`` for every reading whose device id or name and key fit the shell patterns."""
+        self._handlers.append(Handler(callback, device, key))
+        self._of_series.clear()
+
+    def renamed(self) -> None:
+        """A device has another name: patterns are matched anew."""
+        self._of_series.clear()
+
+    def feed(self, rows: Sequence[Row], series: dict[int, SeriesState]) -> None:
+        """A durable batch."""
+        for series_id, ts, value in rows:
+            concerned = self._of_series.get(series_id)
+            if concerned is None:
+                state = series.get(series_id)
+                if state is None:
+                    continue
+                concerned = self._of_series[series_id] = self._matching(state)
+            if concerned:
+                state = series[series_id]
+                reading = Reading(state.device.record.id, state.key, ts, value)
+                for handler in concerned:
+                    handler.put(reading)
+
+    async def close(self) -> None:
+        """Stop every handler."""
+        for handler in self._handlers:
+            await handler.close()
+
+    def _matching(self, state: SeriesState) -> tuple[Handler, ...]:
+        record = state.device.record
+        return tuple(
+            handler
+            for handler in self._handlers
+            if fnmatchcase(state.key, handler.key)
+            and (fnmatchcase(record.id, handler.device) or fnmatchcase(record.name, handler.device))
+        )

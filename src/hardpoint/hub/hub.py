@@ -1,0 +1,446 @@
+"""The hub: five verbs between the dialects and the store.
+
+A session **attaches**, **ingests** readings, reports **attributes**, **answers** commands, and is told what to
+**deliver**. Nothing here knows a byte, a socket, or which store it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+from ..errors import BadInput, HardpointError, NotFound, RateLimited, StorageError, TooLarge, Unauthorized
+from ..model import (
+    ATTRIBUTE_SCOPES,
+    MAX_TS_MS,
+    Attribute,
+    Command,
+    Delete,
+    DeleteReadings,
+    Device,
+    Json,
+    Put,
+    Sample,
+    Series,
+    Value,
+    checked_key,
+)
+from .batch import Batch, GroupCommit
+from .commands import Ledger
+from .devices import Catalogue, DeviceState, SeriesState, checked_labels
+from .handlers import Handlers
+from .history import reduce_points
+from .live import LiveFeed
+from .presence import REPORT_GAP_MS, facts, note_report
+from .tokens import hash_token, new_token
+
+if TYPE_CHECKING:
+    from ..config import Limits
+    from ..stores.base import Store
+    from .session import Session
+
+logger = logging.getLogger("hardpoint.hub")
+
+T = TypeVar("T")
+
+MAX_LEAD_MS = 60_000
+"""How far the server's stamps of one series may run ahead of its clock. Two readings of a series in the same
+millisecond get stamps one apart, or the second would replace the first; a clock set back by more than this is obeyed.
+"""
+MAX_EXPECTED_S = 366 * 24 * 3600.0
+"""The longest habit a device may be given."""
+MAX_OPEN_COMMANDS = 1_000_000
+"""Loaded at start. ``max_devices`` times ``max_open_commands_per_device`` could be more; nobody waits for those."""
+READERS = 2
+"""Threads that read the store: one long query does not hold up the next."""
+
+
+def wall_clock_ms() -> int:
+    """Milliseconds since 1970-01-01 UTC."""
+    return time.time_ns() // 1_000_000
+
+
+class Hub:
+    """Devices, sessions, presence, latest values and commands, over one store. Used on one event loop's thread."""
+
+    def __init__(
+        self,
+        store: Store,
+        limits: Limits,
+        *,
+        allow_anonymous: bool = False,
+        clock_ms: Callable[[], int] = wall_clock_ms,
+    ) -> None:
+        self.store = store
+        self.limits = limits
+        self.allow_anonymous = allow_anonymous
+        self.clock_ms = clock_ms
+        self.catalogue = Catalogue(limits.max_devices)
+        self.live = LiveFeed(self.catalogue.series)
+        self.handlers = Handlers()
+        self.commits = GroupCommit(
+            store, max_pending_rows=limits.max_pending_readings, on_durable=self._on_durable, on_failed=self._on_failed
+        )
+        self.ledger = Ledger(
+            self.catalogue,
+            self.commits,
+            self.live,
+            clock_ms=clock_ms,
+            max_open_per_device=limits.max_open_commands_per_device,
+        )
+        self.readings_total = 0
+        self.attached_total = 0
+        self.refused_total: dict[str, int] = {}
+        """What peers were refused, by error code, for the metrics."""
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="hardpoint-read")
+
+    def fill(self) -> None:
+        """Take over what the store holds. Before the first session attaches."""
+        store = self.store
+        self.catalogue.fill(store.load(Device), store.load(Series), store.latest())
+        for attribute in store.load(Attribute):
+            device = self.catalogue.by_id.get(attribute.device_id)
+            if device is not None:
+                _scope(device, attribute.scope)[attribute.key] = attribute.value
+        self.ledger.fill(store.commands(open_only=True, limit=MAX_OPEN_COMMANDS), store.next_command_id())
+
+    async def close(self) -> None:
+        """Commit what was taken and stop. The store stays open: it is its opener's."""
+        self.ledger.close()
+        await self.handlers.close()
+        await self.commits.drain()
+        self._readers.shutdown(wait=True, cancel_futures=True)
+
+    # -- the five verbs
+
+    def authenticate(self, token: str) -> DeviceState:
+        """The device a token belongs to. With ``allow_anonymous`` a name will do: the device is made on first use.
+
+        Raises:
+            Unauthorized: the token opens nothing.
+        """
+        device = self.catalogue.by_token_hash.get(hash_token(token))
+        if device is None and self.allow_anonymous:
+            try:
+                device = self.catalogue.by_id.get(token) or self.catalogue.by_name.get(token)
+                if device is None:
+                    device, _ = self._make_device(token, {})
+            except HardpointError as error:
+                raise Unauthorized(f"no device can be named that: {error.message}") from None
+        if device is None:
+            raise Unauthorized("this token belongs to no device")
+        return device
+
+    def attach(self, session: Session, device: DeviceState) -> None:
+        """The device speaks over this session from now on. What waits for it is delivered."""
+        now = self.clock_ms()
+        session.device = device
+        session.attached_ms = device.last_seen_ms = now
+        device.sessions = (*device.sessions, session)
+        self.attached_total += 1
+        self.publish_presence(device)
+        if device.open_commands:
+            self.ledger.attached(device)
+
+    def detach(self, session: Session) -> None:
+        """The session is over. Idempotent."""
+        device = session.device
+        if device is not None and session in device.sessions:
+            device.sessions = tuple(other for other in device.sessions if other is not session)
+            device.last_seen_ms = self.clock_ms()
+            self.publish_presence(device)
+
+    def ingest(self, session: Session, device: DeviceState, samples: Iterable[Sample], receipt: object) -> None:
+        """Take readings; ``session.acknowledge([receipt], error)`` follows once they are durable, or are not.
+
+        Raises:
+            TooLarge: the device has too many keys. Nothing was taken.
+            RateLimited: the device sends too fast. Nothing was taken.
+        """
+        now = self.clock_ms()
+        batch = self.commits.batch
+        rows = batch.rows
+        begin = len(rows)
+        known = device.series
+        for ts, key, value in samples:
+            series = known.get(key) if known is not None else None
+            if series is None:
+                try:
+                    series = self._new_series(device, key)
+                except TooLarge:
+                    del rows[begin:]
+                    raise
+                known = device.series
+            if ts is None:
+                ts = now
+                if 0 <= series.stamped_ms - now < MAX_LEAD_MS:
+                    ts = series.stamped_ms + 1
+                series.stamped_ms = ts
+            rows.append((series.id, ts, value))
+        if self.limits.readings_per_s:
+            try:
+                self._spend(device, len(rows) - begin, now)
+            except RateLimited:
+                del rows[begin:]
+                raise
+        if now - device.report_ms >= REPORT_GAP_MS:
+            note_report(device, now)
+        device.last_seen_ms = device.last_reading_ms = now
+        self.commits.wait(session, receipt)
+
+    def set_attributes(self, device: DeviceState, scope: str, changes: dict[str, Json]) -> None:
+        """Merge attributes; a None deletes. Durable with the next commit: `commits.wait` or `commits.durable` tells.
+
+        Raises:
+            BadInput: no such scope, or a key that cannot be used.
+            TooLarge: the device has too many.
+        """
+        if scope not in ATTRIBUTE_SCOPES:
+            raise BadInput(f"scope is one of {', '.join(ATTRIBUTE_SCOPES)}", field="scope")
+        for key in changes:
+            checked_key(key)
+        held = _scope(device, scope)
+        if len(held.keys() | changes.keys()) > self.limits.max_attributes_per_device:
+            limit = self.limits.max_attributes_per_device
+            raise TooLarge(f"limits.max_attributes_per_device ({limit}) is reached for {device.id}")
+        now = self.clock_ms()
+        device.last_seen_ms = now if scope == "client" else device.last_seen_ms
+        changed: dict[str, Json] = {}
+        deleted: list[str] = []
+        for key, value in changes.items():
+            if value is None:
+                if held.pop(key, None) is not None:
+                    deleted.append(key)
+                    self.commits.note(Delete(Attribute(device.id, scope, key, None, now)))
+            elif key not in held or held[key] != value or type(held[key]) is not type(value):
+                held[key] = changed[key] = value
+                self.commits.note(Put(Attribute(device.id, scope, key, value, now)))
+        if scope == "shared" and (changed or deleted):
+            for session in device.sessions:
+                session.attributes_changed(changed, deleted)
+
+    def attributes(self, device: DeviceState, scope: str) -> dict[str, Json]:
+        """The device's attributes of a scope.
+
+        Raises:
+            BadInput: no such scope.
+        """
+        if scope not in ATTRIBUTE_SCOPES:
+            raise BadInput(f"scope is one of {', '.join(ATTRIBUTE_SCOPES)}", field="scope")
+        return dict((device.attributes or {}).get(scope, {}))
+
+    def answer(self, device: DeviceState, command_id: int, ok: bool, payload: Json) -> None:
+        """The device's answer to a command.
+
+        Raises:
+            NotFound: it is no open command of this device.
+        """
+        device.last_seen_ms = self.clock_ms()
+        self.ledger.answer(device, command_id, ok, payload)
+
+    # -- devices
+
+    async def create_device(self, name: str, labels: dict[str, str] | None = None) -> tuple[DeviceState, str]:
+        """Make a device. Returns it with its token, which is shown this once.
+
+        Raises:
+            BadInput, Conflict, TooLarge: the name cannot be used, is taken, or there are too many.
+            StorageError: it could not be stored, and does not exist.
+        """
+        device, token = self._make_device(name, checked_labels(labels or {}))
+        try:
+            await self.commits.durable()
+        except StorageError:
+            self.catalogue.remove(device)
+            raise
+        return device, token
+
+    async def change_device(self, device: DeviceState, changes: Mapping[str, Json]) -> None:
+        """Change ``name``, ``labels`` or ``expected_every_s`` (None: learn it); what is left out stays.
+
+        Raises:
+            BadInput, Conflict: a value cannot be used, or the name is taken.
+            StorageError: it could not be stored, and nothing changed.
+        """
+        record = replace(device.record, **changes)
+        self.catalogue.check_name(record.name, device)
+        checked_labels(record.labels)
+        if record.expected_every_s is not None and not 0 < record.expected_every_s <= MAX_EXPECTED_S:
+            raise BadInput(f"expected_every_s is between 0 and {MAX_EXPECTED_S:.0f}", field="expected_every_s")
+        await self._change_record(device, record)
+        self.handlers.renamed()
+
+    async def new_device_token(self, device: DeviceState) -> str:
+        """Give the device a new token. The old one stops at once, and sessions that used it end."""
+        token = new_token()
+        await self._change_record(device, replace(device.record, token_hash=hash_token(token)))
+        for session in device.sessions:
+            session.end("the device's token was changed")
+        return token
+
+    async def remove_device(self, device: DeviceState) -> None:
+        """Remove a device with its readings, attributes and commands."""
+        self.ledger.drop_device(device)
+        numbers = {series.id for series in (device.series or {}).values()}
+        batch = self.commits.batch
+        batch.rows[:] = [row for row in batch.rows if row[0] not in numbers]
+        batch.facts = {
+            key: record for key, record in batch.facts.items() if getattr(record, "device_id", "") != device.id
+        }
+        batch.changes.append(Delete(device.record))
+        self.catalogue.remove(device)
+        try:
+            await self.commits.durable()
+        except StorageError:
+            self.catalogue.add(device)
+            for series in (device.series or {}).values():
+                self.catalogue.series[series.id] = series
+            raise
+        for session in device.sessions:
+            session.end("the device was removed")
+        self.live.publish("device", device.id, {"action": "removed", "device": {"id": device.id}})
+
+    def describe(self, device: DeviceState) -> dict[str, Json]:
+        """A device as the app API gives it."""
+        record = device.record
+        return {
+            "id": record.id,
+            "name": record.name,
+            "labels": record.labels,
+            "created": record.created_ms,
+            "presence": facts(device, self.clock_ms()),
+            "latest": device.latest(),
+        }
+
+    def publish_presence(self, device: DeviceState) -> None:
+        """Tell the live feed how the device is now."""
+        self.live.publish("presence", device.id, {"device": device.id, "presence": facts(device, self.clock_ms())})
+
+    # -- readings
+
+    async def readings(
+        self, device: DeviceState, key: str, start_ms: int, end_ms: int, *, agg: str = "auto", points: int = 600
+    ) -> tuple[str, list[tuple[int, Value]]]:
+        """``(agg as it was done, [(ts, value), …])`` with ``start_ms <= ts < end_ms``; see `history.reduce_points`.
+
+        Raises:
+            NotFound: the device never sent that key.
+            BadInput, TooLarge: the range or the aggregation cannot be used.
+        """
+        series = device.series_of(key)
+        if not 0 <= start_ms < end_ms <= MAX_TS_MS + 1:
+            raise BadInput("from must be before to, both in milliseconds since 1970-01-01 UTC", field="from")
+        return await self._read(
+            lambda: reduce_points(self.store.readings(series.id, start_ms, end_ms), agg, points, start_ms, end_ms)
+        )
+
+    async def delete_readings(self, device: DeviceState, key: str, start_ms: int, end_ms: int) -> None:
+        """Remove the readings of a key with ``start_ms <= ts < end_ms``."""
+        series = device.series_of(key)
+        self.commits.batch.changes.append(DeleteReadings(series.id, start_ms, end_ms))
+        await self.commits.durable()
+        if start_ms <= series.ts < end_ms:
+            series.ts, series.value = -1, None
+            for _, ts, value in await self._read(lambda: list(self.store.latest(series.id))):
+                if ts > series.ts:
+                    series.ts, series.value = ts, value
+
+    async def command(self, command_id: int) -> Command:
+        """A command, open or closed.
+
+        Raises:
+            NotFound: there is none of that number.
+        """
+        found = self.ledger.get(command_id)
+        if found is None:
+            stored = await self._read(lambda: self.store.commands(before_id=command_id + 1, limit=1))
+            found = stored[0] if stored and stored[0].id == command_id else None
+        if found is None:
+            raise NotFound(f"there is no command {command_id}")
+        return found
+
+    async def commands(self, device: DeviceState, *, before_id: int | None, limit: int) -> list[Command]:
+        """The device's commands, the newest first; the open ones as they are now."""
+        stored = await self._read(lambda: self.store.commands(device_id=device.id, before_id=before_id, limit=limit))
+        return [self.ledger.get(command.id) or command for command in stored]
+
+    # -- inside
+
+    async def _read(self, query: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, query)
+
+    def _make_device(self, name: str, labels: dict[str, str]) -> tuple[DeviceState, str]:
+        token = new_token()
+        record = Device(self.catalogue.new_id(name), name, self.clock_ms(), labels, None, hash_token(token))
+        device = DeviceState(record)
+        self.catalogue.add(device)
+        self.commits.batch.changes.append(Put(record))
+        self.commits.schedule()
+        self.live.publish("device", device.id, {"action": "added", "device": self.describe(device)})
+        return device, token
+
+    async def _change_record(self, device: DeviceState, record: Device) -> None:
+        before = device.record
+        self.catalogue.replace(device, record)
+        self.commits.batch.changes.append(Put(record))
+        try:
+            await self.commits.durable()
+        except StorageError:
+            self.catalogue.replace(device, before)
+            raise
+        self.live.publish("device", device.id, {"action": "changed", "device": self.describe(device)})
+
+    def _new_series(self, device: DeviceState, key: str) -> SeriesState:
+        if len(device.series or ()) >= self.limits.max_keys_per_device:
+            raise TooLarge(f"limits.max_keys_per_device ({self.limits.max_keys_per_device}) is reached for {device.id}")
+        catalogue = self.catalogue
+        series = catalogue.add_series(catalogue.next_series_id, device, key)
+        catalogue.next_series_id += 1
+        self.commits.note(Put(Series(series.id, device.id, key)))
+        return series
+
+    def _spend(self, device: DeviceState, count: int, now_ms: int) -> None:
+        """A token bucket a device: ``readings_per_s``, with a burst of one second's worth."""
+        rate = self.limits.readings_per_s
+        refilled = min(float(rate), device.allowance + (now_ms - device.allowance_ms) * rate / 1000)
+        device.allowance_ms = now_ms
+        if count > refilled:
+            device.allowance = refilled
+            raise RateLimited(f"limits.readings_per_s ({rate}) is passed; try again in a second")
+        device.allowance = refilled - count
+
+    def _on_durable(self, batch: Batch) -> None:
+        rows = batch.rows
+        if not rows:
+            return
+        self.readings_total += len(rows)
+        get = self.catalogue.series.get
+        for series_id, ts, value in rows:
+            series = get(series_id)
+            if series is not None and ts >= series.ts:
+                series.ts = ts
+                series.value = value
+        self.live.publish_rows(rows)
+        if self.handlers:
+            self.handlers.feed(rows, self.catalogue.series)
+
+    def _on_failed(self, batch: Batch, error: StorageError) -> None:
+        logger.error(
+            "commit of %d readings and %d changes failed: %s", len(batch.rows), len(batch.changes), error.message
+        )
+        self.note_refused(error, len(batch.receipts))
+
+    def note_refused(self, error: HardpointError, count: int = 1) -> None:
+        """Count what a peer was refused."""
+        self.refused_total[error.code] = self.refused_total.get(error.code, 0) + count
+
+
+def _scope(device: DeviceState, scope: str) -> dict[str, Json]:
+    if device.attributes is None:
+        device.attributes = {}
+    return device.attributes.setdefault(scope, {})

@@ -1,0 +1,76 @@
+"""The live feed: what has just become true, in order, with enough kept to resume after a short absence.
+
+Entries are numbered. A commit of readings is *one* entry, whatever it holds: the batch is kept as it is and grouped
+by device only when somebody is listening, so a feed without listeners costs one append a commit.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from ..model import Json, Row
+    from .devices import SeriesState
+
+MAX_ENTRIES = 4_096
+MAX_ROWS = 50_000
+"""What is kept for listeners that come back: some seconds of a busy server, hours of a quiet one, at most 5 MB."""
+
+
+class Entry(NamedTuple):
+    """One thing that happened. ``rows`` is set for readings, ``device`` and ``data`` for everything else."""
+
+    number: int
+    kind: str
+    device: str
+    data: dict[str, Json]
+    rows: Sequence[Row]
+
+
+class LiveFeed:
+    """Numbers, keeps and hands on what happens. `listener` is called for every entry; there is one, or none."""
+
+    def __init__(self, series: dict[int, SeriesState]) -> None:
+        self._series = series
+        self._kept: deque[Entry] = deque()
+        self._kept_rows = 0
+        self.number = 0
+        """Of the latest entry."""
+        self.listener: Callable[[Entry], None] | None = None
+
+    def publish(self, kind: str, device: str, data: dict[str, Json]) -> None:
+        """Something about one device: ``presence``, ``command``, ``device``, ``alert``."""
+        self._append(Entry(self.number + 1, kind, device, data, ()))
+
+    def publish_rows(self, rows: Sequence[Row]) -> None:
+        """A batch of readings that is now durable."""
+        self._append(Entry(self.number + 1, "reading", "", {}, rows))
+
+    def since(self, number: int) -> list[Entry] | None:
+        """Every entry after that number, or None when some of them are no longer kept."""
+        if number > self.number:
+            return None
+        if self._kept and number < self._kept[0].number - 1:
+            return None
+        return [entry for entry in self._kept if entry.number > number]
+
+    def group(self, rows: Iterable[Row]) -> dict[str, list[tuple[str, int, Json]]]:
+        """``{device id: [(key, ts, value), …]}`` of a batch; rows of series that are gone are left out."""
+        grouped: dict[str, list[tuple[str, int, Json]]] = {}
+        for series_id, ts, value in rows:
+            series = self._series.get(series_id)
+            if series is not None:
+                grouped.setdefault(series.device.record.id, []).append((series.key, ts, value))
+        return grouped
+
+    def _append(self, entry: Entry) -> None:
+        self.number = entry.number
+        kept = self._kept
+        kept.append(entry)
+        self._kept_rows += len(entry.rows)
+        while len(kept) > MAX_ENTRIES or (self._kept_rows > MAX_ROWS and len(kept) > 1):
+            self._kept_rows -= len(kept.popleft().rows)
+        if self.listener is not None:
+            self.listener(entry)

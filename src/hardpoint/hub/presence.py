@@ -1,0 +1,72 @@
+"""Presence: four facts, not a flag (SPEC §5), and the ``late`` they add up to.
+
+``connected`` is what the transport knows, ``last_seen`` any byte that made sense, ``last_reading`` the last stored
+reading, ``expected_every_s`` the device's own habit: set by a person, or learnt from the gaps between its reports.
+Nothing here ticks: lateness is worked out when somebody looks, from two numbers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..model import Json
+    from .devices import DeviceState
+
+REPORT_GAP_MS = 1_000
+"""Readings closer together than this belong to one report: a device that sends three lines every ten seconds has a
+habit of ten seconds, not of three and a third.
+"""
+LEARNING_RATE = 0.2
+"""Weight of a new gap. One missed report moves the estimate by a fifth, and is forgotten after a dozen."""
+MAX_GAP_FACTOR = 4.0
+"""A gap longer than this many times the estimate is an absence, not a habit: it counts as this much."""
+LATE_FACTOR = 1.5
+"""Late after one and a half intervals: half an interval forgives jitter, and a missed report shows at once."""
+LATE_GRACE_S = 2.0
+"""And never within two seconds more than the interval: networks hiccup."""
+
+
+def note_report(device: DeviceState, now_ms: int) -> None:
+    """A report begins: learn from the gap to the one before it."""
+    gap_s = (now_ms - device.report_ms) / 1000
+    if device.report_ms and gap_s > 0:
+        known = device.learnt_every_s
+        if known is None:
+            device.learnt_every_s = gap_s
+        else:
+            device.learnt_every_s = known + LEARNING_RATE * (min(gap_s, MAX_GAP_FACTOR * known) - known)
+    device.report_ms = now_ms
+
+
+def expected_every_s(device: DeviceState) -> float | None:
+    """Seconds between reports: what a person set, else what was learnt, else None."""
+    if device.record.expected_every_s is not None:
+        return device.record.expected_every_s
+    return device.learnt_every_s
+
+
+def is_late(device: DeviceState, now_ms: int) -> bool:
+    """Whether a report is overdue. A device of which nothing is expected is never late."""
+    every_s = expected_every_s(device)
+    if every_s is None or device.last_reading_ms is None:
+        return False
+    allowed_s = max(every_s * LATE_FACTOR, every_s + LATE_GRACE_S)
+    return now_ms - device.last_reading_ms > allowed_s * 1000
+
+
+def facts(device: DeviceState, now_ms: int) -> dict[str, Json]:
+    """The facts as the app API gives them."""
+    connected = None
+    if device.sessions:
+        session = device.sessions[-1]
+        connected = {"dialect": session.dialect, "since": session.attached_ms, "from": session.peer}
+    every_s = expected_every_s(device)
+    return {
+        "connected": connected,
+        "last_seen": device.last_seen_ms,
+        "last_reading": device.last_reading_ms,
+        "expected_every_s": None if every_s is None else round(every_s, 3),
+        "expected_set": device.record.expected_every_s is not None,
+        "late": is_late(device, now_ms),
+    }
