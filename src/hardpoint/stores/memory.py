@@ -70,9 +70,10 @@ class MemoryStore(Store):
             records = sorted(self._records[kind].items())
             return [cast("R", copy.deepcopy(record)) for _, record in records]
 
-    def latest(self) -> Iterator[Row]:
+    def latest(self, series: int | None = None) -> Iterator[Row]:
         with self._lock:
-            rows = [(series, ts := max(values), values[ts]) for series, values in sorted(self._readings.items())]
+            chosen = sorted(self._readings) if series is None else [series] if series in self._readings else []
+            rows = [(one, ts := max(self._readings[one]), self._readings[one][ts]) for one in chosen]
         return iter(rows)
 
     def readings(

@@ -1,0 +1,127 @@
+"""Model records ↔ table rows. The statements follow from the dataclasses; the tables themselves from `migrations`.
+
+A field of a plain type is a column of that type, any other field (a dict, a list, any JSON) is a column of JSON text.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Any, Generic, NamedTuple, TypeVar, get_type_hints
+
+import msgspec
+
+from ...model import ApiToken, Attribute, Command, Device, Record, Series, SignIn, User
+from ..base import Change, Delete, DeleteReadings, Put
+
+R = TypeVar("R", bound=Record)
+
+_PLAIN_TYPES: frozenset[Any] = frozenset({int, float, str, int | None, float | None, str | None})
+
+
+class Statement(NamedTuple):
+    """SQL and what is bound to it."""
+
+    sql: str
+    parameters: tuple[Any, ...]
+
+
+class Table(Generic[R]):
+    """How one kind of record is kept."""
+
+    def __init__(self, kind: type[R], name: str) -> None:
+        fields = [field.name for field in dataclasses.fields(kind)]
+        hints = get_type_hints(kind)
+        columns = ", ".join(f'"{field}"' for field in fields)
+        marks = ", ".join("?" * len(fields))
+        where = " AND ".join(f'"{field}" = ?' for field in kind.KEY)
+        self.kind = kind
+        self.name = name
+        self.put_sql = f"INSERT OR REPLACE INTO {name} ({columns}) VALUES ({marks})"  # noqa: S608 - our own names
+        self.delete_sql = f"DELETE FROM {name} WHERE {where}"  # noqa: S608
+        self.select_sql = f"SELECT {columns} FROM {name}"  # noqa: S608
+        self.load_sql = f"{self.select_sql} ORDER BY {', '.join(kind.KEY)}"
+        self._values = attrgetter(*fields)
+        self._json = [index for index, field in enumerate(fields) if hints[field] not in _PLAIN_TYPES]
+        self._key_values = [attrgetter(field) for field in kind.KEY]
+
+    def encode(self, record: R) -> tuple[Any, ...]:
+        """The row, in the order of the columns.
+
+        Raises:
+            TypeError: a JSON field holds something that JSON has no word for.
+        """
+        row = list(self._values(record))
+        for index in self._json:
+            row[index] = msgspec.json.encode(row[index]).decode()
+        return tuple(row)
+
+    def decode(self, row: Sequence[Any]) -> R:
+        """The record of a row of `select_sql`."""
+        values = list(row)
+        for index in self._json:
+            values[index] = msgspec.json.decode(values[index])
+        return self.kind(*values)
+
+    def key(self, record: R) -> tuple[Any, ...]:
+        """What names this record in `delete_sql`."""
+        return tuple(value(record) for value in self._key_values)
+
+
+TABLES: dict[type[Any], Table[Any]] = {
+    kind: Table(kind, name)
+    for kind, name in (
+        (Device, "devices"),
+        (Series, "series"),
+        (Attribute, "attributes"),
+        (Command, "commands"),
+        (User, "users"),
+        (SignIn, "sign_ins"),
+        (ApiToken, "api_tokens"),
+    )
+}
+
+_DELETE_READINGS = "DELETE FROM readings WHERE series = ?"
+_DELETE_READINGS_RANGE = "DELETE FROM readings WHERE series = ? AND ts >= ? AND ts < ?"
+_DELETE_READINGS_OF_DEVICE = "DELETE FROM readings WHERE series IN (SELECT id FROM series WHERE device_id = ?)"
+_DELETED_FROM_TOTALS = Statement("UPDATE totals SET readings = max(0, readings - changes())", ())
+
+
+def removes_readings(change: Change) -> bool:
+    """Whether readings go with it: then those in the journal must be in their table first."""
+    return isinstance(change, DeleteReadings) or (
+        isinstance(change, Delete) and isinstance(change.record, Device | Series)
+    )
+
+
+def statements(change: Change) -> list[Statement]:
+    """What makes the change, in order. They hold copies: the record may change afterwards.
+
+    Raises:
+        TypeError: a record that cannot be encoded.
+    """
+    match change:
+        case Put(record):
+            table = TABLES[type(record)]
+            return [Statement(table.put_sql, table.encode(record))]
+        case DeleteReadings(series, start_ms, end_ms):
+            return [Statement(_DELETE_READINGS_RANGE, (series, start_ms, end_ms)), _DELETED_FROM_TOTALS]
+        case Delete(record):
+            return [*_owned(record), Statement(TABLES[type(record)].delete_sql, TABLES[type(record)].key(record))]
+
+
+def _owned(record: Record) -> list[Statement]:
+    if isinstance(record, Series):
+        return [Statement(_DELETE_READINGS, (record.id,)), _DELETED_FROM_TOTALS]
+    if isinstance(record, Device):
+        owner = (record.id,)
+        return [
+            Statement(_DELETE_READINGS_OF_DEVICE, owner),
+            _DELETED_FROM_TOTALS,
+            *(
+                Statement(f"DELETE FROM {name} WHERE device_id = ?", owner)  # noqa: S608 - our own names
+                for name in ("series", "attributes", "commands")
+            ),
+        ]
+    return []

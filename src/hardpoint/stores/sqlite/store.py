@@ -1,0 +1,148 @@
+"""`SqliteStore`: the contract of `Store` put together from this folder's parts."""
+
+# ruff: noqa: D102 - the public methods' contract is `Store`'s.
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import cast
+
+import msgspec
+
+from ...errors import StorageError
+from ...model import COMMAND_FINAL_STATES, Command, Row, Value
+from ..base import Change, Done, R, Store
+from .checkpoint import Checkpointer
+from .connections import connect_checkpointer, connect_writer, storage_error
+from .folder import DataFolder
+from .journal import Journal
+from .reader import Readers
+from .records import TABLES, removes_readings, statements
+from .schema import migrate, shipped_migrations
+from .writer import FOLD_IDLE_S, Job, Writer
+
+log = logging.getLogger("hardpoint.store")
+
+_FINAL_STATES_SQL = ", ".join(f"'{state}'" for state in sorted(COMMAND_FINAL_STATES))
+# Spelled as in the partial index `open_commands`, or SQLite does not see that the index serves.
+
+
+class SqliteStore(Store):
+    """Readings and records in ``<folder>/hardpoint.db``."""
+
+    def __init__(self, folder: Path, *, fold_idle_s: float = FOLD_IDLE_S) -> None:
+        self._folder = DataFolder(Path(folder))
+        self._fold_idle_s = fold_idle_s
+        self._journal = Journal()
+        self._readers = Readers(self._folder, self._journal)
+        self._connections: list[sqlite3.Connection] = []
+        self._schema = 0
+        self._writer: Writer | None = None
+        self._checkpointer: Checkpointer | None = None
+
+    def open(self) -> None:
+        self._folder.take()
+        try:
+            connection = connect_writer(self._folder)
+            self._connections.append(connection)
+            self._schema = migrate(connection, self._folder, shipped_migrations())
+            self._journal.load(connection)
+            self._connections.append(connect_checkpointer(self._folder))
+        except sqlite3.DatabaseError as error:
+            self._release()
+            raise storage_error(error, self._folder) from error
+        except msgspec.MsgspecError as error:
+            self._release()
+            raise StorageError(f"the journal in {self._folder.path} cannot be read: {error}") from error
+        except BaseException:
+            self._release()
+            raise
+        self._checkpointer = Checkpointer(self._connections[1])
+        self._writer = Writer(
+            connection, self._folder, self._journal, self._checkpointer.wrote, fold_idle_s=self._fold_idle_s
+        )
+        self._checkpointer.start()
+        self._writer.start()
+
+    def close(self) -> None:
+        if self._writer is None or self._checkpointer is None:
+            return
+        writer, self._writer = self._writer, None
+        writer.stop()
+        self._checkpointer.stop()
+        self._readers.close()
+        try:
+            self._connections[0].execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.Error as error:
+            # A full disk: what could not be moved stays in the log, and the next start finds it there.
+            log.warning("the write-ahead log stays: %s", storage_error(error, self._folder))
+        self._release()
+
+    def _release(self) -> None:
+        for connection in self._connections:
+            connection.close()
+        self._connections.clear()
+        self._folder.release()
+
+    def commit(self, rows: Sequence[Row], changes: Sequence[Change], done: Done) -> None:
+        if self._writer is None:
+            done(StorageError("the store is closed"))
+            return
+        # Encoded here and not by the writer: the caller may go on changing its records.
+        encoded = [statement for change in changes for statement in statements(change)]
+        self._writer.submit(Job(rows, encoded, any(map(removes_readings, changes)), done))
+
+    def load(self, kind: type[R]) -> list[R]:
+        table = TABLES[kind]
+        with self._readers.snapshot() as (connection, _):
+            return [cast("R", table.decode(row)) for row in connection.execute(table.load_sql)]
+
+    def latest(self, series: int | None = None) -> Iterator[Row]:
+        return self._readers.latest(series)
+
+    def readings(
+        self, series: int, start_ms: int, end_ms: int, *, limit: int | None = None
+    ) -> Iterator[tuple[int, Value]]:
+        return self._readers.readings(series, start_ms, end_ms, limit)
+
+    def commands(
+        self, *, device_id: str | None = None, before_id: int | None = None, limit: int = 100, open_only: bool = False
+    ) -> list[Command]:
+        table = TABLES[Command]
+        conditions: list[str] = []
+        parameters: list[str | int] = []
+        if device_id is not None:
+            conditions.append("device_id = ?")
+            parameters.append(device_id)
+        if before_id is not None:
+            conditions.append("id < ?")
+            parameters.append(before_id)
+        if open_only:
+            conditions.append(f"state NOT IN ({_FINAL_STATES_SQL})")
+        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        with self._readers.snapshot() as (connection, _):
+            rows = connection.execute(f"{table.select_sql}{where} ORDER BY id DESC LIMIT ?", (*parameters, limit))
+            return [cast("Command", table.decode(row)) for row in rows]
+
+    def next_command_id(self) -> int:
+        with self._readers.snapshot() as (connection, _):
+            row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'commands'").fetchone()
+        return int(row[0]) + 1 if row is not None else 1
+
+    def describe(self) -> dict[str, Value]:
+        with self._readers.snapshot() as (connection, batches):
+            (folded,) = connection.execute("SELECT readings FROM totals").fetchone()
+        writer = self._writer
+        return {
+            "kind": "sqlite",
+            "path": str(self._folder.database),
+            "schema": self._schema,
+            "size_bytes": self._folder.size_bytes(),
+            "free_bytes": self._folder.free_bytes(),
+            "readings": folded + sum(map(len, batches)),
+            "commits": writer.commits if writer is not None else 0,
+            "failed_commits": writer.failures if writer is not None else 0,
+        }
