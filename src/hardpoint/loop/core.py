@@ -10,6 +10,7 @@
 Watchers are found in a list indexed by descriptor: descriptors are small and dense, so a slot costs 8 bytes where a
 dictionary's entry costs ten times that, and the look-up is one instruction.
 """
+# ruff: noqa: SLF001 - handles and timers are worked off by their private slots, as asyncio's own loops do (stdlib.py)
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from .counters import LoopCounters
+from .counters import Counters, LoopCounters
 from .pollers import READ, WRITE, Poller, Ready, make_poller
 from .stdlib import describe_handle
 from .wakeup import Wakeup
@@ -38,8 +39,8 @@ MIN_TIMERS_TO_SWEEP = 100
 class Watcher(Protocol):
     """What the turn calls for a ready descriptor.
 
-    Neither method may raise anything but SystemExit and KeyboardInterrupt. Both must bear being called for nothing: the
-    event may be about what the descriptor's number stood for a moment ago, and interest may have changed since the poll.
+    Neither method may raise anything but SystemExit and KeyboardInterrupt. Both must bear being called for nothing:
+    the event may be about what the descriptor's number stood for a moment ago, and interest may have changed since.
     """
 
     def on_readable(self) -> None:
@@ -63,13 +64,16 @@ class Callbacks:
 
     @property
     def interest(self) -> int:
+        """`READ` when there is a reader, plus `WRITE` when there is a writer."""
         return (READ if self.reader is not None else 0) | (WRITE if self.writer is not None else 0)
 
     def on_readable(self) -> None:
+        """Queue the reader's handle."""
         if self.reader is not None:
             self._add(self.reader)
 
     def on_writable(self) -> None:
+        """Queue the writer's handle."""
         if self.writer is not None:
             self._add(self.writer)
 
@@ -144,14 +148,14 @@ class Turn(asyncio.BaseEventLoop):
     def set_interest(self, fd: int, old: int, new: int) -> None:
         """Change what the poller reports, from ``old`` to ``new`` (`READ`, `WRITE`, both or 0).
 
-        A descriptor without interest is not registered at all: the kernel reports hang-ups for any that is, and the loop
-        would spin on one whose reader is paused.
+        A descriptor without interest is not registered at all: the kernel reports hang-ups for any that is, and the
+        loop would spin on one whose reader is paused.
 
         Raises:
             OSError: the descriptor is closed or cannot be polled.
         """
         poller = self._poller
-        if new == old or self._closed:
+        if new == old or self.is_closed():
             return
         if not new:
             try:
@@ -281,8 +285,8 @@ class Turn(asyncio.BaseEventLoop):
             return
         for _ in range(len(ready)):
             handle = ready.popleft()
-            if not handle._cancelled:  # type: ignore[attr-defined]
-                handle._run()  # type: ignore[attr-defined]
+            if not handle._cancelled:
+                handle._run()
 
     def _dispatch(self, fd: int, watcher: Watcher | None, mask: int) -> None:
         """An event that is not simply "readable"."""
@@ -304,7 +308,8 @@ class Turn(asyncio.BaseEventLoop):
             heapq.heappop(scheduled)._scheduled = False
         if not scheduled:
             return None
-        return min(max(0.0, scheduled[0]._when - self.time()), MAX_SLEEP_S)
+        delay_s: float = scheduled[0]._when - self.time()
+        return min(max(0.0, delay_s), MAX_SLEEP_S)
 
     def _sweep_cancelled_timers(self) -> None:
         kept: list[Any] = []
@@ -346,6 +351,10 @@ class Turn(asyncio.BaseEventLoop):
             took_s = self.time() - began
             if took_s >= self.slow_callback_duration:
                 logging.getLogger("asyncio").warning("Executing %s took %.3f seconds", describe_handle(handle), took_s)
+
+    def retire(self, counters: Counters) -> None:
+        """Keep the figures of a connection that has ended."""
+        self._totals.add(counters)
 
     # Waking --------------------------------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ logger = logging.getLogger("hardpoint.loop")
 MAX_ACCEPTS_A_TURN = 64
 """A storm of new connections must not starve the old ones; the rest is reported by the next poll."""
 ACCEPT_RETRY_S = 1.0
-"""How long a listener rests when descriptors have run out, as in asyncio: the kernel would report it ready all the time."""
+"""How long a listener rests when descriptors have run out, as in asyncio: the kernel reports it ready all the time."""
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
@@ -64,6 +64,7 @@ class Listener:
         self._set_interest(READ)
 
     def on_readable(self) -> None:
+        """Accept what waits."""
         for _ in range(MAX_ACCEPTS_A_TURN):
             if self._closed:  # by a protocol that has just been made
                 return
@@ -101,7 +102,7 @@ class Listener:
         except (SystemExit, KeyboardInterrupt):
             connection.close()
             raise
-        except BaseException as exc:
+        except BaseException as exc:  # noqa: BLE001 - whatever a factory raises
             connection.close()
             self._loop.call_exception_handler(
                 {

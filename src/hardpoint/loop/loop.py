@@ -6,15 +6,17 @@ import asyncio
 import socket
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .counters import Counters, LoopCounters
 from .listener import Listener, Tls
 from .signals import SignalHandlers
 from .sockets import SocketCalls
 from .stdlib import SSLProtocol
 from .transport import SocketTransport
 from .unix import UnixSockets
+
+if TYPE_CHECKING:
+    from .counters import LoopCounters
 
 
 class Loop(SignalHandlers, UnixSockets, SocketCalls):
@@ -37,14 +39,12 @@ class Loop(SignalHandlers, UnixSockets, SocketCalls):
                 sums.connections += 1
         return sums
 
-    def retire(self, counters: Counters) -> None:
-        """Keep the figures of a connection that has ended."""
-        self._totals.add(counters)
-
     def count_accepted(self) -> None:
+        """A listener has accepted a connection."""
         self._totals.accepted += 1
 
     def count_accept_pause(self) -> None:
+        """A listener pauses for want of descriptors or memory."""
         self._totals.accept_pauses += 1
 
     def accept_tls(self, sock: socket.socket, protocol: asyncio.BaseProtocol, tls: Tls, server: Any) -> None:
@@ -101,7 +101,7 @@ class Loop(SignalHandlers, UnixSockets, SocketCalls):
             ssl_shutdown_timeout=ssl_shutdown_timeout,
         )
         self._make_socket_transport(rawsock, tls, extra=extra, server=server)
-        return tls._app_transport
+        return tls._app_transport  # noqa: SLF001 - see stdlib.py
 
     def _start_serving(
         self,

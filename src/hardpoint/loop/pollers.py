@@ -1,9 +1,9 @@
 """Readiness: which of many descriptors can be read or written now.
 
-Three kernel interfaces behind one small interface. `select` copies the whole set in and looks at every descriptor up to
-the greatest, `poll` copies and looks at every descriptor it was given: both cost O(watched) a call. `epoll` keeps the set
-in the kernel and hands back only what is ready: O(ready). All are used level-triggered: a descriptor that was reported and
-not dealt with is reported again, so a reader may stop whenever it likes and lose nothing.
+Three kernel interfaces behind one small interface. `select` copies the whole set in and looks at every descriptor up
+to the greatest, `poll` copies and looks at every descriptor it was given: both cost O(watched) a call. `epoll` keeps
+the set in the kernel and hands back only what is ready: O(ready). All are used level-triggered: a descriptor that was
+reported and not dealt with is reported again, so a reader may stop whenever it likes and lose nothing.
 
 `READ` and `WRITE` have the values of ``EPOLLIN`` and ``EPOLLOUT``, and a result may carry further bits (``EPOLLERR``,
 ``EPOLLHUP``): whoever dispatches treats any bit but `WRITE` as a reason to read and any bit but `READ` as a reason to
@@ -37,8 +37,9 @@ class Poller(Protocol):
 
     name: str
 
-    wait: Callable[[float | None, int], Ready]
-    """``wait(timeout_s, max_events)``: what is ready, after at most ``timeout_s`` (None: no limit)."""
+    @property
+    def wait(self) -> Callable[[float | None, int], Ready]:
+        """``wait(timeout_s, max_events)``: what is ready, after at most ``timeout_s`` (None: no limit)."""
 
     def register(self, fd: int, mask: int) -> None:
         """Start watching.
@@ -92,12 +93,15 @@ class PollPoller:
         self.wait: Callable[[float | None, int], Ready] = self._wait
 
     def register(self, fd: int, mask: int) -> None:
+        """See `Poller`."""
         self._poll.register(fd, mask)
 
     def modify(self, fd: int, mask: int) -> None:
+        """See `Poller`."""
         self._poll.modify(fd, mask)
 
     def unregister(self, fd: int) -> None:
+        """See `Poller`."""
         try:
             self._poll.unregister(fd)
         except KeyError:
@@ -128,6 +132,7 @@ class SelectPoller:
         self.wait: Callable[[float | None, int], Ready] = self._wait
 
     def register(self, fd: int, mask: int) -> None:
+        """See `Poller`."""
         if fd >= SELECT_MAX_DESCRIPTORS:
             raise OSError(
                 f"select() cannot watch descriptor {fd}: it takes descriptors below {SELECT_MAX_DESCRIPTORS}; "
@@ -136,11 +141,13 @@ class SelectPoller:
         self._set(fd, mask)
 
     def modify(self, fd: int, mask: int) -> None:
+        """See `Poller`."""
         if fd not in self._masks:
             raise FileNotFoundError(f"descriptor {fd} is not being watched")
         self._set(fd, mask)
 
     def unregister(self, fd: int) -> None:
+        """See `Poller`."""
         if self._masks.pop(fd, None) is None:
             raise FileNotFoundError(f"descriptor {fd} is not being watched")
         self._readers.discard(fd)

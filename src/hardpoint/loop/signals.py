@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import inspect
 import signal
 import sys
 from collections.abc import Callable
@@ -28,6 +29,7 @@ class SignalHandlers(Turn):
         self._signal_handlers: dict[int, asyncio.Handle] = {}
 
     def close(self) -> None:
+        """Also restores the default of every signal that was handled."""
         if not self.is_running() and not sys.is_finalizing():
             for signum in list(self._signal_handlers):
                 self.remove_signal_handler(signum)
@@ -41,7 +43,7 @@ class SignalHandlers(Turn):
             ValueError: no such signal.
             RuntimeError: not on the main thread, or it cannot be caught (SIGKILL, SIGSTOP).
         """
-        if asyncio.iscoroutine(callback) or asyncio.iscoroutinefunction(callback):
+        if inspect.iscoroutinefunction(callback) or inspect.iscoroutine(callback):
             raise TypeError("coroutines cannot be used with add_signal_handler()")
         _check_signal(sig)
         self._check_closed()

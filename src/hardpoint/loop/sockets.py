@@ -18,23 +18,28 @@ T = TypeVar("T")
 class SocketCalls(Turn):
     """Each tries at once and, when the socket is not ready, again whenever the poller says so.
 
-    Raises, all of them: TypeError for an `ssl.SSLSocket`, RuntimeError when a transport uses the descriptor, and in debug
-    mode ValueError for a blocking socket.
+    Raises, all of them: TypeError for an `ssl.SSLSocket`, RuntimeError when a transport uses the descriptor, and in
+    debug mode ValueError for a blocking socket.
     """
 
     async def sock_recv(self, sock: socket.socket, nbytes: int) -> bytes:
+        """At most ``nbytes``; empty at the end of the stream."""
         return await self._when_ready(sock, READ, lambda: sock.recv(nbytes))
 
     async def sock_recv_into(self, sock: socket.socket, buf: Any) -> int:
+        """Read into the buffer; how many bytes."""
         return await self._when_ready(sock, READ, lambda: sock.recv_into(buf))
 
     async def sock_recvfrom(self, sock: socket.socket, bufsize: int) -> tuple[bytes, Any]:
+        """One datagram and its sender."""
         return await self._when_ready(sock, READ, lambda: sock.recvfrom(bufsize))
 
     async def sock_recvfrom_into(self, sock: socket.socket, buf: Any, nbytes: int = 0) -> tuple[int, Any]:
+        """One datagram into the buffer; its length and its sender."""
         return await self._when_ready(sock, READ, lambda: sock.recvfrom_into(buf, nbytes or len(buf)))
 
     async def sock_sendto(self, sock: socket.socket, data: Any, address: Any) -> int:
+        """Send one datagram; how many bytes went."""
         return await self._when_ready(sock, WRITE, lambda: sock.sendto(data, address))
 
     async def sock_sendall(self, sock: socket.socket, data: Any) -> None:
@@ -48,6 +53,7 @@ class SocketCalls(Turn):
                 return
 
     async def sock_accept(self, sock: socket.socket) -> tuple[socket.socket, Any]:
+        """The next connection, non-blocking, and its peer's address."""
         connection, address = await self._when_ready(sock, READ, sock.accept)
         connection.setblocking(False)
         return connection, address
@@ -95,7 +101,7 @@ class SocketCalls(Turn):
                 return
             except (SystemExit, KeyboardInterrupt):
                 raise
-            except BaseException as exc:
+            except BaseException as exc:  # noqa: BLE001 - belongs to whoever awaits
                 future.set_exception(exc)
             else:
                 future.set_result(result)

@@ -4,7 +4,7 @@ Deriving from `asyncio.BaseEventLoop` buys what is plain standard behaviour: add
 `Handle` and its contexts, exception handlers, asynchronous generators. The price is these names. Each was compared
 in the sources of 3.11, 3.12, 3.13 and 3.14:
 
-===================================================== ====================================================================
+===================================================== ==============================================================
 ``BaseEventLoop._ready`` ``_scheduled`` ``_stopping``  the queue and the heap that the turn works off; unchanged
 ``BaseEventLoop._timer_cancelled_count``               unchanged
 ``BaseEventLoop._clock_resolution``                    unchanged
@@ -28,7 +28,7 @@ in the sources of 3.11, 3.12, 3.13 and 3.14:
 ``_start_tls_compatible`` ``_sendfile_compatible``     class attributes of transports; unchanged
 ``futures._set_result_unless_cancelled``               unchanged
 ``base_events._check_ssl_socket`` ``_format_handle``   unchanged
-===================================================== ====================================================================
+===================================================== ==============================================================
 """
 
 from __future__ import annotations
@@ -63,7 +63,19 @@ transport_socket: Callable[[socket.socket], Any] = _trsock.TransportSocket
 """What ``get_extra_info("socket")`` returns: a socket without the calls that would disturb the transport."""
 
 if TYPE_CHECKING:
-    FlowControlled = asyncio.Transport
+
+    class FlowControlled(asyncio.Transport):
+        """The mix-in as the type checkers should see it."""
+
+        __slots__ = ("_high_water", "_loop", "_low_water", "_protocol_paused")
+
+        _protocol_paused: bool
+        _high_water: int
+        _low_water: int
+
+        def _maybe_pause_protocol(self) -> None: ...
+        def _maybe_resume_protocol(self) -> None: ...
+
 else:
     FlowControlled = transports._FlowControlMixin  # noqa: SLF001
 

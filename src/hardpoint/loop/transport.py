@@ -1,12 +1,13 @@
 """A stream connection: two kernel buffers and the four events they have.
 
-*Not empty*: `on_readable` reads once, at most `MAX_READ_BYTES`, and calls ``protocol.data_received``. *Empty*: that read
-took all there was; the connection sleeps until the poller reports it again. *Full*: the kernel took less than `write`
-offered; the rest waits in `_backlog`, and above the high-water mark ``protocol.pause_writing`` is called. *Not full*:
-`on_writable` sends what waits; at the low-water mark ``protocol.resume_writing`` is called.
+*Not empty*: `on_readable` reads once, at most `MAX_READ_BYTES`, and calls ``protocol.data_received``. *Empty*: that
+read took all there was; the connection sleeps until the poller reports it again. *Full*: the kernel took less than
+`write` offered; the rest waits in the backlog, and above the high-water mark ``protocol.pause_writing`` is called.
+*Not full*: `on_writable` sends what waits; at the low-water mark ``protocol.resume_writing`` is called.
 
 The protocol is called directly, not through a `Handle`: in the loop's own context, inside the poll's dispatch.
 """
+# ruff: noqa: BLE001 - a protocol may raise anything; it ends its connection and is reported, and the turn goes on
 
 from __future__ import annotations
 
@@ -31,8 +32,6 @@ from .stdlib import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from .core import Turn
 
 logger = logging.getLogger("asyncio")
@@ -45,7 +44,7 @@ HIGH_WATER_BYTES = 64 * 1024
 LOW_WATER_BYTES = HIGH_WATER_BYTES // 4
 """asyncio's defaults. Constants, because ``high // 4`` would make an int object for every connection."""
 MAX_BUFFERS_A_SEND = 64
-"""``sendmsg`` takes up to IOV_MAX (1,024); 64 of a typical line fill a segment, and of large ones the socket's buffer."""
+"""``sendmsg`` takes up to 1,024; 64 typical lines fill a segment, and 64 large pieces the socket's buffer."""
 
 # What a readiness to read means. One comparison on the hot path stands for: open, not paused, which kind of protocol.
 _IDLE = 0
@@ -88,13 +87,9 @@ class SocketTransport(FlowControlled):
     _start_tls_compatible = True
     _sendfile_compatible = SENDFILE_FALLBACK
 
-    # The four of the mix-in that holds asyncio's flow control.
     _loop: Turn
-    _protocol_paused: bool
-    _high_water: int
-    _low_water: int
-    _maybe_pause_protocol: Callable[[], None]
-    _maybe_resume_protocol: Callable[[], None]
+    _protocol: Any
+    _sock: Any
 
     def __init__(
         self, loop: Turn, sock: socket.socket, protocol: Any, server: Any = None, extra: dict[str, Any] | None = None
@@ -108,7 +103,7 @@ class SocketTransport(FlowControlled):
         self._protocol_paused = False
         self._high_water = HIGH_WATER_BYTES
         self._low_water = LOW_WATER_BYTES
-        self._sock: Any = sock
+        self._sock = sock
         self._fd = sock.fileno()
         self._protocol = protocol
         self._server = server
@@ -146,6 +141,7 @@ class SocketTransport(FlowControlled):
     # Not empty, empty ----------------------------------------------------------------------------------------------
 
     def on_readable(self) -> None:
+        """The kernel's receive buffer is not empty, or the peer has ended or reset the connection."""
         if self._mode != _DATA_RECEIVED:
             if self._mode == _GET_BUFFER:
                 self._read_into_buffer()
@@ -234,6 +230,7 @@ class SocketTransport(FlowControlled):
             self._update_reading()
 
     def is_reading(self) -> bool:
+        """Neither paused nor closing."""
         return not self._closing and not self._paused
 
     def _update_reading(self) -> None:
@@ -303,6 +300,7 @@ class SocketTransport(FlowControlled):
         self._maybe_pause_protocol()
 
     def on_writable(self) -> None:
+        """The kernel's send buffer is not full any more, or the peer has reset the connection."""
         backlog = self._backlog
         if backlog is None:
             return
@@ -344,6 +342,7 @@ class SocketTransport(FlowControlled):
             self._shut_down_writing()
 
     def can_write_eof(self) -> bool:
+        """Always, on a plain stream."""
         return True
 
     def write_eof(self) -> None:
@@ -362,14 +361,17 @@ class SocketTransport(FlowControlled):
             self._fatal_error(exc, "Fatal error on shutdown of socket transport")
 
     def get_write_buffer_size(self) -> int:
+        """Bytes that wait for the kernel to have room."""
         return self._backlog_bytes
 
     def get_write_buffer_limits(self) -> tuple[int, int]:
+        """``(low, high)`` in bytes."""
         return self._low_water, self._high_water
 
     # The end -------------------------------------------------------------------------------------------------------
 
     def is_closing(self) -> bool:
+        """Whether `close` or `abort` was called, or the connection has failed."""
         return self._closing
 
     def close(self) -> None:
@@ -424,7 +426,7 @@ class SocketTransport(FlowControlled):
         if not isinstance(exc, OSError):
             self._report(exc, message)
         elif self._loop.get_debug():
-            logger.debug("%r: %s", self, message, exc_info=True)
+            logger.debug("%r: %s", self, message, exc_info=exc)
         self._force_close(exc)
 
     def _report(self, exc: BaseException, message: str) -> None:
@@ -454,13 +456,14 @@ class SocketTransport(FlowControlled):
         )
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Whom to call from now on; its ``connection_made`` is not called."""
         self._protocol = protocol
         if self._mode != _IDLE:
             self._update_reading()
 
-    def get_protocol(self) -> asyncio.BaseProtocol:
-        protocol: asyncio.BaseProtocol = self._protocol
-        return protocol
+    def get_protocol(self) -> Any:
+        """Who is called now; None after ``connection_lost``."""
+        return self._protocol
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """``socket``, ``sockname``, ``peername``, ``counters``, and what ``extra`` brought.

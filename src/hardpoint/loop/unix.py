@@ -23,7 +23,7 @@ class UnixSockets(Turn):
         super().__init__(poller)
         self._socket_files: dict[socket.socket, int] = {}
 
-    async def create_unix_connection(  # type: ignore[override]
+    async def create_unix_connection(
         self,
         protocol_factory: Any,
         path: str | bytes | os.PathLike[str] | None = None,
@@ -70,7 +70,7 @@ class UnixSockets(Turn):
         )
         return transport, protocol
 
-    async def create_unix_server(  # type: ignore[override]
+    async def create_unix_server(
         self,
         protocol_factory: Any,
         path: str | bytes | os.PathLike[str] | None = None,
@@ -112,7 +112,7 @@ class UnixSockets(Turn):
         sock.setblocking(False)
         server = StockServer(self, [sock], protocol_factory, ssl, backlog, ssl_handshake_timeout, ssl_shutdown_timeout)
         if start_serving:
-            server._start_serving()
+            server._start_serving()  # noqa: SLF001 - see stdlib.py
         assert isinstance(server, asyncio.Server)
         return server
 
@@ -128,7 +128,7 @@ class UnixSockets(Turn):
         except FileNotFoundError:
             pass
         except OSError as exc:
-            logger.error("Unable to clean up listening UNIX socket %r: %r", path, exc)
+            logger.warning("Unable to clean up listening UNIX socket %r: %r", path, exc)
 
 
 def _is_abstract(path: str | bytes) -> bool:
@@ -151,7 +151,7 @@ def _bound(path: str | bytes) -> socket.socket:
             except FileNotFoundError:
                 pass
             except OSError as exc:  # the folder may allow making a socket but not removing one
-                logger.error("Unable to check or remove stale UNIX socket %r: %r", path, exc)
+                logger.warning("Unable to check or remove stale UNIX socket %r: %r", path, exc)
         sock.bind(path)
     except OSError as exc:
         sock.close()

@@ -50,6 +50,7 @@ class Wakeup:
             pass
 
     def on_readable(self) -> None:
+        """Empty the pair and pass on what names a signal."""
         self._pending = False
         try:
             data = self._reader.recv(DRAIN_BYTES)
@@ -62,5 +63,6 @@ class Wakeup:
         """Never asked for; an error on the pair shows in `on_readable`."""
 
     def close(self) -> None:
+        """Release both descriptors."""
         self._reader.close()
         self._writer.close()
