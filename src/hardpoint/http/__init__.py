@@ -1,0 +1,31 @@
+"""The HTTP server, useful alone: ``from hardpoint.http import Router, Request, Response, run``.
+
+It is written to asyncio's `Protocol`, so it runs on any asyncio loop. `messages` has what handlers see, `router` finds
+the handler, `connection` is one client's connection, `server` makes and sweeps the connections, `static` serves files.
+"""
+
+from __future__ import annotations
+
+from .connection import HttpConnection
+from .errors import error_response, problem
+from .messages import Answer, Deferred, EventStream, Handler, Outlet, Query, Request, Response
+from .router import Route, Router
+from .server import HttpServer, run
+
+__all__ = [
+    "Answer",
+    "Deferred",
+    "EventStream",
+    "Handler",
+    "HttpConnection",
+    "HttpServer",
+    "Outlet",
+    "Query",
+    "Request",
+    "Response",
+    "Route",
+    "Router",
+    "error_response",
+    "problem",
+    "run",
+]

@@ -1,0 +1,324 @@
+"""What a handler is given and what it gives back: `Request`, and `Response`, `Deferred` or `EventStream`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from ..errors import BadInput
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from ..wire.http1 import Headers, RequestHead
+    from .connection import HttpConnection
+    from .router import Route
+
+T = TypeVar("T")
+
+JSON_TYPE = "application/json"
+TEXT_TYPE = "text/plain; charset=utf-8"
+
+_encode_json = msgspec.json.Encoder().encode
+# RFC 6265 §4.1.1: a token, then cookie-octets.
+_COOKIE = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+=[!#-+\--:<-\[\]-~]*")
+_AT = re.compile(r"(?s)(.*) - at `\$?\.?(.*)`")
+
+
+class Query(dict[str, str]):
+    """The query's first value for each name; `get_all` has the rest."""
+
+    __slots__ = ("pairs",)
+
+    def __init__(self, text: str) -> None:
+        """Decode ``a=1&b=2``: ``+`` is a space, percent escapes are UTF-8.
+
+        Raises:
+            BadInput: the escapes are not UTF-8.
+        """
+        try:
+            self.pairs = parse_qsl(text, keep_blank_values=True, errors="strict")
+        except UnicodeDecodeError:
+            raise BadInput("the query is not UTF-8", field="query") from None
+        super().__init__(reversed(self.pairs))
+
+    def get_all(self, name: str) -> list[str]:
+        """Every value of that name, in order; empty when there is none."""
+        return [value for key, value in self.pairs if key == name]
+
+
+class Request:
+    """One whole request: its head and, already received, its body.
+
+    ``method`` and ``path`` (percent-decoded, without the query) are attributes. ``params`` holds what the route's
+    pattern captured. ``user`` is a slot for whoever signs people in. ``connection`` outlives the request.
+    """
+
+    __slots__ = (
+        "_cookies",
+        "_deferred",
+        "_query",
+        "body",
+        "connection",
+        "head",
+        "method",
+        "params",
+        "path",
+        "route",
+        "user",
+    )
+
+    def __init__(self, connection: HttpConnection | None, head: RequestHead, body: bytes = b"") -> None:
+        self.connection = connection
+        self.head = head
+        self.method: str = head.method
+        self.path: str = head.path
+        self.body = body
+        self.params: dict[str, Any] = {}
+        self.route: Route | None = None
+        self.user: Any = None
+        self._query: Query | None = None
+        self._cookies: dict[str, str] | None = None
+        self._deferred: Deferred | None = None
+
+    @property
+    def headers(self) -> Headers:
+        """The header fields, by name in any case."""
+        return self.head.headers
+
+    @property
+    def query(self) -> Query:
+        """The decoded query.
+
+        Raises:
+            BadInput: its escapes are not UTF-8.
+        """
+        if self._query is None:
+            self._query = Query(self.head.query)
+        return self._query
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """The cookies sent, by name; of two with one name the first, which is the one with the longer path."""
+        if self._cookies is None:
+            cookies: dict[str, str] = {}
+            # RFC 6265 §5.4: "name=value; name=value". Values stay as they are: quotes belong to them.
+            for pair in self.head.headers.get("cookie", "").split(";"):
+                name, equals, value = pair.strip(" \t").partition("=")
+                if equals:
+                    cookies.setdefault(name, value)
+            self._cookies = cookies
+        return self._cookies
+
+    @property
+    def peer(self) -> str:
+        """Where it comes from: ``ip:port``, ``[ip6]:port``, or ``unix``; empty when there is no connection."""
+        return "" if self.connection is None else self.connection.peer
+
+    @overload
+    def json(self) -> Any: ...
+    @overload
+    def json(self, type: type[T]) -> T: ...
+    def json(self, type: Any = Any) -> Any:  # noqa: A002 - the name msgspec gives it
+        """The body as JSON, checked against a type msgspec understands (a Struct, ``dict[str, int]``, …).
+
+        Raises:
+            BadInput: there is no body, it is not JSON, or not of that type; ``field`` names the place.
+        """
+        if not self.body:
+            raise BadInput("a JSON body is expected")
+        try:
+            return msgspec.json.decode(self.body, type=type)
+        except msgspec.ValidationError as error:
+            text = str(error)
+            found = _AT.fullmatch(text)
+            if found is None:
+                raise BadInput(text) from None
+            raise BadInput(f"{found[1]} at {found[2]}", field=found[2]) from None
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise BadInput(f"the body is not JSON: {error}") from None
+        except RecursionError:
+            raise BadInput("the body is not JSON: nested too deeply") from None
+
+    def defer(self) -> Deferred:
+        """A promise to answer later. Return it from the handler and call its `Deferred.respond` once."""
+        if self._deferred is None:
+            self._deferred = Deferred()
+        return self._deferred
+
+
+class Response:
+    """A whole answer. ``body`` is sent as it is, with its length; framing and ``Date`` are the server's.
+
+    ``headers`` is a list of ``(name, value)`` and may be added to until the response is returned.
+    """
+
+    __slots__ = ("body", "content_type", "headers", "status")
+
+    def __init__(
+        self,
+        status: int = 200,
+        body: bytes = b"",
+        content_type: str | None = None,
+        headers: Iterable[tuple[str, str]] = (),
+    ) -> None:
+        self.status = status
+        self.body = body
+        self.content_type = content_type
+        self.headers = list(headers)
+
+    @classmethod
+    def json(cls, obj: Any, status: int = 200, headers: Iterable[tuple[str, str]] = ()) -> Response:
+        """The object as JSON: anything msgspec encodes."""
+        return cls(status, _encode_json(obj), JSON_TYPE, headers)
+
+    @classmethod
+    def text(cls, text: str, status: int = 200, headers: Iterable[tuple[str, str]] = ()) -> Response:
+        """Plain UTF-8 text."""
+        return cls(status, text.encode(), TEXT_TYPE, headers)
+
+    @classmethod
+    def html(cls, text: str, status: int = 200, headers: Iterable[tuple[str, str]] = ()) -> Response:
+        """A UTF-8 HTML document."""
+        return cls(status, text.encode(), "text/html; charset=utf-8", headers)
+
+    @classmethod
+    def redirect(cls, location: str, status: int = 303) -> Response:
+        """Go there instead; 303 makes it a GET (RFC 9110 §15.4.4)."""
+        return cls(status, headers=(("Location", location),))
+
+    @classmethod
+    def empty(cls, status: int = 204, headers: Iterable[tuple[str, str]] = ()) -> Response:
+        """An answer without a body."""
+        return cls(status, b"", None, headers)
+
+    def set_cookie(
+        self,
+        name: str,
+        value: str,
+        *,
+        max_age_s: int | None = None,
+        path: str = "/",
+        secure: bool = False,
+        http_only: bool = True,
+        same_site: str = "Lax",
+    ) -> None:
+        """Have the browser keep a cookie (RFC 6265 §4.1); ``max_age_s`` 0 removes it, None keeps it until it closes.
+
+        Raises:
+            ValueError: name or value holds what a cookie cannot (white space, a comma, a semicolon, a quote …).
+        """
+        if _COOKIE.fullmatch(f"{name}={value}") is None:
+            raise ValueError(f"{name!r} with that value is not a cookie")
+        parts = [f"{name}={value}", f"Path={path}", f"SameSite={same_site}"]
+        if max_age_s is not None:
+            parts.append(f"Max-Age={max_age_s}")
+        if secure:
+            parts.append("Secure")
+        if http_only:
+            parts.append("HttpOnly")
+        self.headers.append(("Set-Cookie", "; ".join(parts)))
+
+
+class Deferred:
+    """An answer that comes later, from `Request.defer`.
+
+    ``on_abort``, when set, is called once if the client goes away first. A client that only ends its sending side
+    (``nc`` at the end of its input, but also a browser that closed its tab) counts as gone when ``on_abort`` is set,
+    and is still answered when it is not.
+    """
+
+    __slots__ = ("aborted", "deliver", "on_abort", "response")
+
+    def __init__(self) -> None:
+        self.on_abort: Callable[[], None] | None = None
+        self.aborted = False
+        """Whether the client went away before the answer."""
+        self.response: Response | None = None
+        """The answer, once given."""
+        self.deliver: Callable[[Response], None] | None = None
+        """The connection's side: where an answer given after the handler has returned goes."""
+
+    def respond(self, response: Response) -> bool:
+        """Answer, once, on the loop's thread. False when the client is gone and nobody will read it.
+
+        Raises:
+            RuntimeError: it was answered before.
+        """
+        if self.response is not None:
+            raise RuntimeError("a request is answered once")
+        self.response = response
+        deliver, self.deliver = self.deliver, None
+        if deliver is not None:
+            deliver(response)
+        return not self.aborted
+
+    def abort(self) -> None:
+        """The connection's side: the client is gone."""
+        self.deliver = None
+        if self.response is None and not self.aborted:
+            self.aborted = True
+            if self.on_abort is not None:
+                self.on_abort()
+
+
+class EventStream:
+    """An answer without an end: server-sent events (`hardpoint.wire.sse` encodes them).
+
+    ``start(outlet)`` is called once the head is out. The connection ends with the stream: the bytes of one event are
+    the same for every client, so nothing is framed or copied per client.
+    """
+
+    __slots__ = ("headers", "start")
+
+    def __init__(self, start: Callable[[Outlet], None], headers: Iterable[tuple[str, str]] = ()) -> None:
+        self.start = start
+        self.headers = list(headers)
+
+
+class Outlet:
+    """Where an `EventStream` writes. ``on_close`` is called once when the client is gone, not after `close`."""
+
+    __slots__ = ("_transport", "on_close")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport: asyncio.Transport | None = transport
+        self.on_close: Callable[[], None] | None = None
+
+    @property
+    def closed(self) -> bool:
+        """Whether writing is over, from either side."""
+        return self._transport is None
+
+    @property
+    def backlog_bytes(self) -> int:
+        """What was written and the client has not taken yet, beyond the kernel's buffer. Whoever writes bounds it."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
+    def write(self, data: bytes) -> None:
+        """Send; after the end, nothing happens."""
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def close(self) -> None:
+        """End the stream, after what was written."""
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.close()
+
+    def lost(self) -> None:
+        """The connection's side: the client is gone."""
+        if self._transport is not None:
+            self._transport = None
+            if self.on_close is not None:
+                self.on_close()
+
+
+Answer: TypeAlias = Response | Deferred | EventStream
+Handler: TypeAlias = Callable[[Request], Answer | Awaitable[Answer]]
+"""What answers a request. A plain function costs no Task; a coroutine function gets one, cancelled when the client
+goes away."""
