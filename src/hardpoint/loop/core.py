@@ -22,7 +22,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from .counters import Counters, LoopCounters
-from .pollers import READ, WRITE, Poller, Ready, make_poller
+from .pollers import READ, WRITE, Poller, make_poller
 from .stdlib import describe_handle
 from .wakeup import Wakeup
 
@@ -103,7 +103,7 @@ class Turn(asyncio.BaseEventLoop):
         """
         super().__init__()
         self._poller: Poller = make_poller(poller) if poller is None or isinstance(poller, str) else poller
-        self._wait: Callable[[float | None, int], Ready] = self._poller.wait
+        self._wait = self._poller.wait
         self._watchers: list[Watcher | None] = []
         self._totals = LoopCounters()
         self._asleep = False

@@ -30,6 +30,12 @@ Ready = list[tuple[int, int]]
 """``[(descriptor, mask), …]``."""
 
 
+class Wait(Protocol):
+    """``wait(timeout_s, max_events)``: what is ready, after at most ``timeout_s`` (None: no limit)."""
+
+    def __call__(self, timeout_s: float | None, max_events: int, /) -> Ready: ...
+
+
 class Poller(Protocol):
     """What the turn needs of the kernel. `wait` is an attribute, so that it can be a method of a C object without a
     Python frame around it.
@@ -37,9 +43,7 @@ class Poller(Protocol):
 
     name: str
 
-    @property
-    def wait(self) -> Callable[[float | None, int], Ready]:
-        """``wait(timeout_s, max_events)``: what is ready, after at most ``timeout_s`` (None: no limit)."""
+    wait: Wait
 
     def register(self, fd: int, mask: int) -> None:
         """Start watching.
@@ -75,7 +79,7 @@ class EpollPoller:
     def __init__(self) -> None:
         epoll = select.epoll()
         self.name = "epoll"
-        self.wait: Callable[[float | None, int], Ready] = epoll.poll
+        self.wait: Wait = epoll.poll
         self.register: Callable[[int, int], None] = epoll.register
         self.modify: Callable[[int, int], None] = epoll.modify
         self.unregister: Callable[[int], None] = epoll.unregister
@@ -90,7 +94,7 @@ class PollPoller:
     def __init__(self) -> None:
         self._poll = select.poll()
         self.name = "poll"
-        self.wait: Callable[[float | None, int], Ready] = self._wait
+        self.wait: Wait = self._wait
 
     def register(self, fd: int, mask: int) -> None:
         """See `Poller`."""
@@ -129,7 +133,7 @@ class SelectPoller:
         self._readers: set[int] = set()
         self._writers: set[int] = set()
         self.name = "select"
-        self.wait: Callable[[float | None, int], Ready] = self._wait
+        self.wait: Wait = self._wait
 
     def register(self, fd: int, mask: int) -> None:
         """See `Poller`."""
