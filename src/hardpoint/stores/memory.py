@@ -62,6 +62,9 @@ class MemoryStore(Store):
             self._thread = None
 
     def commit(self, rows: Sequence[Row], changes: Sequence[Change], done: Done) -> None:
+        if self._thread is None:
+            done(StorageError("the store is closed"))
+            return
         # The caller may go on changing its records: the batch is what they are now.
         self._jobs.put((rows, copy.deepcopy(changes), done))
 
