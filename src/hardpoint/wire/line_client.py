@@ -121,18 +121,21 @@ def encode_readings(values: Mapping[str, Value], ts: int) -> Iterator[bytes]:
     stamp = b" @%d" % ts
     line = b""
     for key, value in values.items():
-        if checked_value(value) is None:
+        if value is None:
             continue
-        if isinstance(value, (dict, list)):
-            alone = _json({"ts": ts, "values": {key: value}})
-            if len(alone) > room:
-                raise BadInput(f"a value of {len(alone)} bytes does not fit on a line of {room}", field=key)
-            yield alone
-            continue
-        # A JSON number, true, false or "…" is just what the dialect wants: the quotes keep the string "21" a string.
-        pair = b"%b=%b" % (key.encode(), _json(value))
+        try:
+            # A JSON number, true, false or "…" is just what the dialect wants: the quotes keep "21" a string.
+            pair = b"%b=%b" % (key.encode(), _json(checked_value(value)))
+        except BadInput as error:
+            raise BadInput(error.message, field=key) from None
+        alone = isinstance(value, (dict, list))
+        if alone:
+            pair = _json({"ts": ts, "values": {key: value}})
         if len(pair) + len(stamp) > room:
             raise BadInput(f"a value of {len(pair)} bytes does not fit on a line of {room}", field=key)
+        if alone:
+            yield pair
+            continue
         if line and len(line) + 1 + len(pair) + len(stamp) > room:
             yield line + stamp
             line = b""
