@@ -15,7 +15,6 @@ Times are seconds and may be written ``"1.5s"``, ``"2min"``; sizes are bytes and
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,6 +35,9 @@ SOCKET_NAME = "hardpoint.sock"
 ENV_PREFIX = "HARDPOINT_"
 ENV_ELSEWHERE = frozenset({"HARDPOINT_CONFIG", "HARDPOINT_TOKEN", "HARDPOINT_SERVER", "HARDPOINT_DEBUG"})
 """Read by the command line, not settings of the server."""
+
+MAX_NUMBER = 2**53
+"""Above it a float, and so a number in JSON, loses digits."""
 
 LISTEN_PORTS = {"line": 9000, "http": 8080}
 """The dialects that listen, and the port of a listener URL without one."""
@@ -494,8 +496,10 @@ _UNITS = {"bytes": _SIZES, "seconds": _DURATIONS}
 
 def _number(known: Setting, value: object) -> float | int:
     number = _amount(known, value) if isinstance(value, str) else value
-    if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+    if isinstance(number, bool) or not isinstance(number, int | float):
         raise ValueError(f"must be a number, not {value!r}")
+    if not abs(number) <= MAX_NUMBER:  # written so that NaN is refused as well
+        raise ValueError(f"must be a number up to 2^53, not {value!r}")
     if known.kind == "integer" and number != int(number):
         raise ValueError(f"must be a whole number, not {value!r}")
     return int(number) if known.kind == "integer" else float(number)

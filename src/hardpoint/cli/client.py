@@ -1,0 +1,276 @@
+"""The app API from a command: over the server's Unix socket, or over HTTP with a token.
+
+Whoever may open ``DATA/hardpoint.sock`` is admin, so on the server's own machine nothing has to be signed in.
+"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote, urlencode, urlsplit
+
+import msgspec
+
+from ..errors import (
+    BadInput,
+    Conflict,
+    Forbidden,
+    HardpointError,
+    NotFound,
+    RateLimited,
+    ServerUnreachable,
+    StorageError,
+    StorageFull,
+    TimedOut,
+    TooLarge,
+    Unauthorized,
+)
+from .events import Event, read_events
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+CONNECT_TIMEOUT_S = 5.0
+ANSWER_TIMEOUT_S = 30.0
+"""The longest answer is a read of many readings from a slow SD card."""
+SILENCE_TIMEOUT_S = 45.0
+"""A live stream says something at least every 15 s; three missed ones mean that it is dead."""
+MAX_ANSWER_BYTES = 256 * 2**20
+
+ERRORS: dict[int, type[HardpointError]] = {
+    each.status: each
+    for each in (
+        BadInput,
+        Unauthorized,
+        Forbidden,
+        NotFound,
+        Conflict,
+        TooLarge,
+        RateLimited,
+        TimedOut,
+        StorageError,
+        StorageFull,
+    )
+}
+"""HTTP status → what is raised here; any other status is a `HardpointError`."""
+
+
+class Refused(Exception):
+    """An answer that is an error, as the server sent it. `Client` turns it into the exception of its status; only
+    `send` looks at the body first.
+    """
+
+    def __init__(self, status: int, body: Mapping[str, Any]) -> None:
+        super().__init__(status)
+        self.status = status
+        self.body = body
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the server is: a Unix socket's ``path``, or ``scheme``, ``host`` and ``port``."""
+
+    path: str = ""
+    scheme: str = "http"
+    host: str = "localhost"
+    port: int = 8080
+
+    @classmethod
+    def parse(cls, url: str) -> Self:
+        """``http://HOST:8080``, ``https://HOST``, ``unix:/path/hardpoint.sock``.
+
+        Raises:
+            BadInput: something else.
+        """
+        if url.startswith("unix:"):
+            return cls(path=url.removeprefix("unix:"))
+        try:
+            parts = urlsplit(url)
+            port = parts.port or {"http": 80, "https": 443}[parts.scheme]
+        except (ValueError, KeyError):
+            raise _no_address(url) from None
+        if not parts.hostname or parts.path.strip("/") or parts.query:
+            raise _no_address(url)
+        return cls(scheme=parts.scheme, host=parts.hostname, port=port)
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"unix:{self.path}" if self.path else f"{self.scheme}://{host}:{self.port}"
+
+
+def _no_address(url: str) -> BadInput:
+    return BadInput(f"{url!r} is not a server's address", hint="write http://HOST:8080")
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket; the host name is only there for the Host header."""
+
+    def __init__(self, path: str, timeout_s: float) -> None:
+        super().__init__("localhost", timeout=timeout_s)
+        self.path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            self.sock.settimeout(self.timeout)
+            self.sock.connect(self.path)
+        except BaseException:
+            self.sock.close()
+            raise
+
+
+class Client:
+    """Calls of the app API. Each call is one connection: a command makes few, and none can then be half used.
+
+    Every method raises the `errors` class of the answer's status, `ServerUnreachable` where there is no answer and
+    `TimedOut` where it does not come in time.
+    """
+
+    def __init__(self, address: Address, token: str | None = None) -> None:
+        self.address = address
+        self._headers = {"Accept": "application/json"}
+        if token:
+            self._headers["Authorization"] = f"Bearer {token}"
+
+    def get(self, *path: str, query: Mapping[str, Any] | None = None) -> Any:
+        """`call` with GET."""
+        return self.call("GET", *path, query=query)
+
+    def call(
+        self,
+        method: str,
+        *path: str,
+        query: Mapping[str, Any] | None = None,
+        body: object = None,
+        timeout_s: float = ANSWER_TIMEOUT_S,
+    ) -> Any:
+        """The decoded JSON of a 2xx answer, None for an empty one. ``path`` is ``/api/devices`` and then segments,
+        which are escaped; a query value of None is left out.
+        """
+        try:
+            return self.raw(method, *path, query=query, body=body, timeout_s=timeout_s)
+        except Refused as refused:
+            raise self.error_of(refused) from None
+
+    def raw(
+        self,
+        method: str,
+        *path: str,
+        query: Mapping[str, Any] | None = None,
+        body: object = None,
+        timeout_s: float = ANSWER_TIMEOUT_S,
+    ) -> Any:
+        """As `call`, but an error's answer is raised as `Refused`, with all that the server said."""
+        connection, response = self._request(method, _target(path, query), body, timeout_s)
+        try:
+            data = response.read(MAX_ANSWER_BYTES)
+        except (OSError, http.client.HTTPException) as error:
+            raise ServerUnreachable(f"the server at {self.address} broke off its answer: {error}") from error
+        finally:
+            connection.close()
+        answer = self._decoded(data)
+        if response.status >= HTTPStatus.MULTIPLE_CHOICES:
+            raise Refused(response.status, answer if isinstance(answer, dict) else {})
+        return answer
+
+    @contextmanager
+    def events(
+        self, *path: str, query: Mapping[str, Any] | None = None, last_id: str = ""
+    ) -> Iterator[Iterator[Event]]:
+        """A live stream, open for the ``with`` block. It ends when the server ends it, when it breaks and when it is
+        silent for `SILENCE_TIMEOUT_S`: open it anew with the last event's id.
+        """
+        headers = {"Accept": "text/event-stream", **({"Last-Event-ID": last_id} if last_id else {})}
+        connection, response = self._request("GET", _target(path, query), None, SILENCE_TIMEOUT_S, headers)
+        with closing(connection):
+            if response.status != HTTPStatus.OK:
+                body = self._decoded(response.read(MAX_ANSWER_BYTES))
+                raise self.error_of(Refused(response.status, body if isinstance(body, dict) else {}))
+            yield _until_broken(response)
+
+    def error_of(self, refused: Refused) -> HardpointError:
+        """The exception of an error answer; the server's own message is kept."""
+        said = refused.body.get("error")
+        said = said if isinstance(said, dict) else {}
+        message = str(said.get("message") or f"the server answered {refused.status}")
+        if said.get("field"):
+            message += f" ({said['field']})"
+        kind = ERRORS.get(refused.status, HardpointError)
+        if refused.status == Unauthorized.status:
+            return kind(message, hint="give an API token: HARDPOINT_TOKEN or --token-file")
+        return kind(message)
+
+    def _request(
+        self,
+        method: str,
+        target: str,
+        body: object,
+        timeout_s: float,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+        connection = self._connection()
+        sent = dict(self._headers) | dict(headers or {})
+        data = None
+        if body is not None:
+            data = msgspec.json.encode(body)
+            sent["Content-Type"] = "application/json"
+        try:
+            connection.connect()
+            connection.sock.settimeout(timeout_s)
+            connection.request(method, target, data, sent)
+            return connection, connection.getresponse()
+        except TimeoutError as error:
+            connection.close()
+            raise TimedOut(f"no answer from {self.address} in time") from error
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            raise self._unreachable(error) from error
+        except BaseException:
+            connection.close()
+            raise
+
+    def _connection(self) -> http.client.HTTPConnection:
+        address = self.address
+        if address.path:
+            return _UnixConnection(address.path, CONNECT_TIMEOUT_S)
+        if address.scheme == "https":
+            return http.client.HTTPSConnection(address.host, address.port, timeout=CONNECT_TIMEOUT_S)
+        return http.client.HTTPConnection(address.host, address.port, timeout=CONNECT_TIMEOUT_S)
+
+    def _unreachable(self, error: Exception) -> HardpointError:
+        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        if isinstance(error, PermissionError):
+            return Forbidden(f"{self.address}: {why}", hint="run it as the user the server runs as")
+        hint = "check the address and that the server runs"
+        if self.address.path:
+            folder = Path(self.address.path).parent
+            hint = f"start it: hardpoint serve --data {folder} (or name another: --data, --server)"
+        return ServerUnreachable(f"no server at {self.address}: {why}", hint=hint)
+
+    def _decoded(self, data: bytes) -> Any:
+        if not data:
+            return None
+        try:
+            return msgspec.json.decode(data)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise ServerUnreachable(f"what answers at {self.address} is not a Hardpoint server") from error
+
+
+def _until_broken(response: http.client.HTTPResponse) -> Iterator[Event]:
+    try:
+        yield from read_events(response)
+    except (OSError, http.client.HTTPException):
+        return
+
+
+def _target(path: tuple[str, ...], query: Mapping[str, Any] | None) -> str:
+    head, *segments = path
+    given = {name: value for name, value in (query or {}).items() if value is not None}
+    return "/".join([head, *(quote(each, safe="") for each in segments)]) + (
+        f"?{urlencode(given, doseq=True)}" if given else ""
+    )

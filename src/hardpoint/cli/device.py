@@ -1,0 +1,230 @@
+"""``hardpoint device``: the devices that may attach."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import BadInput
+from .command import Group, json_option
+from .connection import with_client
+from .output import MAX_CELL_CHARS, ago, document, iso, printable, say, shown, span, table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .client import Client
+
+PAGE = 500
+"""Devices asked for at a time."""
+LATEST_IN_LIST = 3
+"""Values of a device that fit in its row."""
+
+command = Group(
+    "device",
+    help="List, add, show, rename and remove devices, or renew a token.",
+    examples="""
+    hardpoint device ls
+    hardpoint device add greenhouse --label place=garden
+    hardpoint device show greenhouse
+    """,
+)
+
+
+def label_option(function: Any) -> Any:
+    """``--label k=v``, any number of times, as ``labels``."""
+    return click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="May be repeated.")(function)
+
+
+def parse_labels(labels: tuple[str, ...]) -> dict[str, str]:
+    """The labels as a mapping.
+
+    Raises:
+        click.UsageError: one has no ``=``.
+    """
+    found = {}
+    for label in labels:
+        key, equals, value = label.partition("=")
+        if not equals or not key:
+            raise click.UsageError(f"--label {label!r}: write KEY=VALUE")
+        found[key] = value
+    return found
+
+
+@command.command(
+    "ls",
+    examples="""
+    hardpoint device ls
+    hardpoint device ls --online --search green
+    hardpoint device ls --json
+    """,
+)
+@click.option("--online/--offline", default=None, help="Only those attached now, or only the others.")
+@click.option("--search", metavar="TEXT", help="Only those with this in their name.")
+@click.option("--label", metavar="KEY=VALUE", help="Only those with this label.")
+@json_option
+@with_client
+def ls(client: Client, online: bool | None, search: str | None, label: str | None, as_json: bool) -> None:
+    """List devices with their presence and latest values."""
+    if label:
+        parse_labels((label,))
+    query = {
+        "search": search,
+        "online": None if online is None else str(online).lower(),
+        "label": label.replace("=", ":", 1) if label else None,
+    }
+    devices = list(every_device(client, query))
+    if as_json:
+        print(document("devices", {"items": devices}))
+        return
+    now_ms = time.time_ns() // 1_000_000
+    table(
+        ("name", "state", "last seen", "latest"),
+        [
+            (each["name"], state_word(each), ago(each["presence"]["last_seen"], now_ms), _latest_cell(each))
+            for each in devices
+        ],
+    )
+    if not devices and not any(query.values()):
+        say("no devices yet: hardpoint connect NAME makes one")
+
+
+def every_device(client: Client, query: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """All devices that match, page by page."""
+    cursor: str | None = None
+    while True:
+        page = client.get("/api/devices", query={**query, "limit": PAGE, "cursor": cursor})
+        yield from page["items"]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            return
+
+
+def state_word(device: dict[str, Any]) -> str:
+    """Presence in a word, the one that matters most."""
+    presence = device["presence"]
+    if presence["late"]:
+        return "late"
+    return "online" if presence["connected"] else "offline"
+
+
+def _latest_cell(device: dict[str, Any]) -> str:
+    newest = sorted(device["latest"].items(), key=lambda item: -item[1]["ts"])
+    cells = [f"{key}={shown(reading['value'], 24)}" for key, reading in newest[:LATEST_IN_LIST]]
+    return " ".join(cells) + (f" +{len(newest) - LATEST_IN_LIST}" if len(newest) > LATEST_IN_LIST else "")
+
+
+@command.command(
+    "add",
+    examples="""
+    hardpoint device add greenhouse
+    hardpoint device add greenhouse --label place=garden --json
+    """,
+)
+@click.argument("name")
+@label_option
+@json_option
+@with_client
+def add(client: Client, name: str, labels: tuple[str, ...], as_json: bool) -> None:
+    """Make a device and print its token, which is shown this once."""
+    device = client.call("POST", "/api/devices", body={"name": name, "labels": parse_labels(labels)})
+    _print_token(device, as_json)
+    if not as_json:
+        say(f"made {printable(device['name'])}; this token is not shown again. See it attach: hardpoint tail")
+
+
+@command.command("show", examples="hardpoint device show greenhouse")
+@click.argument("device")
+@json_option
+@with_client
+def show(client: Client, device: str, as_json: bool) -> None:
+    """Show one device: presence, labels and its latest values."""
+    found = client.get("/api/devices", device)
+    if as_json:
+        print(document("device", found))
+        return
+    for name, value in facts(found, time.time_ns() // 1_000_000):
+        print(f"{name:<12}{printable(value)}")
+    if found["latest"]:
+        print()
+        table(
+            ("key", "value", "time"),
+            [
+                (key, shown(each["value"], MAX_CELL_CHARS), iso(each["ts"]))
+                for key, each in sorted(found["latest"].items())
+            ],
+        )
+
+
+def facts(device: dict[str, Any], now_ms: int) -> Iterator[tuple[str, str]]:
+    """What `show` says of a device, line by line."""
+    presence = device["presence"]
+    connected = presence["connected"]
+    yield "name", device["name"]
+    yield "id", device["id"]
+    yield "state", state_word(device)
+    if connected:
+        since = span(max(0, now_ms - connected["since"]) / 1000)
+        yield "connected", f"over {connected['dialect']} from {connected['from']}, for {since}"
+    yield "last seen", ago(presence["last_seen"], now_ms)
+    yield "last reading", ago(presence["last_reading"], now_ms)
+    if presence["expected_every_s"] is not None:
+        yield "expected", f"every {span(presence['expected_every_s'])}{' (set)' if presence['expected_set'] else ''}"
+    if device["labels"]:
+        yield "labels", " ".join(f"{key}={value}" for key, value in sorted(device["labels"].items()))
+    yield "created", iso(device["created"])
+
+
+@command.command("rename", examples="hardpoint device rename greenhouse 'north greenhouse'")
+@click.argument("device")
+@click.argument("name")
+@json_option
+@with_client
+def rename(client: Client, device: str, name: str, as_json: bool) -> None:
+    """Give a device another name. Its id, token and readings stay."""
+    changed = client.call("PATCH", "/api/devices", device, body={"name": name})
+    if as_json:
+        print(document("device", changed))
+    else:
+        say(f"{printable(device)} is now {printable(changed['name'])}")
+
+
+@command.command(
+    "rm",
+    examples="""
+    hardpoint device rm greenhouse
+    hardpoint device rm greenhouse --confirm greenhouse
+    """,
+)
+@click.argument("device")
+@click.option("--confirm", metavar="NAME", help="The device's name again, instead of being asked for it.")
+@with_client
+def rm(client: Client, device: str, confirm: str | None) -> None:
+    """Remove a device with its readings, attributes and commands. This cannot be undone."""
+    import sys
+
+    found = client.get("/api/devices", device)
+    name = found["name"]
+    if confirm is None and sys.stdin.isatty():
+        confirm = click.prompt(f"Removes {printable(name)} and all its readings. Type its name", err=True)
+    if confirm is None:
+        raise click.UsageError(f"say that you mean it: --confirm {printable(name)}")
+    if confirm != name:
+        raise BadInput(f"{confirm!r} is not its name, {name!r}: nothing was removed")
+    client.call("DELETE", "/api/devices", found["id"])
+    say(f"removed {printable(name)}")
+
+
+@command.command("token", examples="hardpoint device token greenhouse")
+@click.argument("device")
+@json_option
+@with_client
+def token(client: Client, device: str, as_json: bool) -> None:
+    """Give a device a new token and print it. The old one stops at once."""
+    _print_token(client.call("POST", "/api/devices", device, "token"), as_json)
+
+
+def _print_token(answer: dict[str, Any], as_json: bool) -> None:
+    print(document("device", answer) if as_json else answer["token"])
