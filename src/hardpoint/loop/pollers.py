@@ -15,7 +15,6 @@ from __future__ import annotations
 import math
 import os
 import select
-from collections.abc import Callable
 from typing import Protocol
 
 READ = 0x001
@@ -31,9 +30,10 @@ Ready = list[tuple[int, int]]
 
 
 class Wait(Protocol):
-    """``wait(timeout_s, max_events)``: what is ready, after at most ``timeout_s`` (None: no limit)."""
+    """How a poller is asked."""
 
-    def __call__(self, timeout_s: float | None, max_events: int, /) -> Ready: ...
+    def __call__(self, timeout_s: float | None, max_events: int, /) -> Ready:
+        """What is ready, after at most ``timeout_s`` (None: no limit)."""
 
 
 class Poller(Protocol):
@@ -72,18 +72,30 @@ class Poller(Protocol):
 
 
 class EpollPoller:
-    """Linux's epoll. Every method is the C object's own."""
+    """Linux's epoll. `wait` is the C object's own method."""
 
-    __slots__ = ("close", "modify", "name", "register", "unregister", "wait")
+    __slots__ = ("_epoll", "name", "wait")
 
     def __init__(self) -> None:
-        epoll = select.epoll()
+        self._epoll = select.epoll()
         self.name = "epoll"
-        self.wait: Wait = epoll.poll
-        self.register: Callable[[int, int], None] = epoll.register
-        self.modify: Callable[[int, int], None] = epoll.modify
-        self.unregister: Callable[[int], None] = epoll.unregister
-        self.close: Callable[[], None] = epoll.close
+        self.wait: Wait = self._epoll.poll
+
+    def register(self, fd: int, mask: int) -> None:
+        """See `Poller`."""
+        self._epoll.register(fd, mask)
+
+    def modify(self, fd: int, mask: int) -> None:
+        """See `Poller`."""
+        self._epoll.modify(fd, mask)
+
+    def unregister(self, fd: int) -> None:
+        """See `Poller`."""
+        self._epoll.unregister(fd)
+
+    def close(self) -> None:
+        """Release the kernel's set."""
+        self._epoll.close()
 
 
 class PollPoller:
