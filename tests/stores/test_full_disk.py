@@ -1,0 +1,155 @@
+"""A full disk: a clear answer, nothing lost, and on as soon as there is space."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+from storing import commit_and_wait, wait_until
+
+from hardpoint.errors import StorageFull
+from hardpoint.model import Device, Put
+from hardpoint.stores.sqlite import SqliteStore, connections, store, writer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+EVER = (0, 2**62)
+TEXT = "x" * 1000
+
+
+class Disk(NamedTuple):
+    folder: Path
+    make_space: Callable[[], None]
+
+
+@pytest.fixture
+def tmpfs(tmp_path: Path) -> Iterator[Disk]:
+    """A real file system of 1 MiB, half of it taken by a file that can be removed."""
+    point = tmp_path / "disk"
+    point.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(point)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode != 0:
+        pytest.skip("mounting a small tmpfs needs root; the limited database stands in for it")
+    ballast = point / "ballast"
+    ballast.write_bytes(bytes(600 * 1024))
+    try:
+        yield Disk(point / "data", ballast.unlink)
+    finally:
+        subprocess.run(["umount", str(point)], check=True)
+
+
+@pytest.fixture
+def limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Disk:
+    """A database that may have 60 pages: SQLite says the same as on a full disk, without being root."""
+    max_pages = [60]
+    opened: list[SqliteStore] = []
+
+    def connect(folder: connections.DataFolder) -> sqlite3.Connection:
+        connection = connections.connect_writer(folder)
+        connection.execute(f"PRAGMA max_page_count = {max_pages[0]}")
+        return connection
+
+    def remember(one: SqliteStore) -> None:
+        opened.append(one)
+        open_store(one)
+
+    def make_space() -> None:
+        max_pages[0] = 100_000
+        for connection in opened[-1]._connections[:1]:
+            connection.execute(f"PRAGMA max_page_count = {max_pages[0]}")
+
+    open_store = SqliteStore.open
+    monkeypatch.setattr(store, "connect_writer", connect)
+    monkeypatch.setattr(SqliteStore, "open", remember)
+    return Disk(tmp_path / "data", make_space)
+
+
+@pytest.fixture(params=["tmpfs", "limited"])
+def disk(request: pytest.FixtureRequest) -> Disk:
+    return request.getfixturevalue(request.param)  # type: ignore[no-any-return]
+
+
+def fill(filled: SqliteStore) -> int:
+    """Commit until it is full; how many commits went in."""
+    for number in range(5000):
+        error = commit_and_wait(filled, [(1, number, f"{number} {TEXT}")])
+        if error is not None:
+            assert type(error) is StorageFull, error
+            assert (error.status, error.line_code) == (507, "storage-full")
+            return number
+    raise AssertionError("the disk did not get full")
+
+
+def stored(read: SqliteStore) -> list[int]:
+    rows = list(read.readings(1, *EVER))
+    assert all(value == f"{ts} {TEXT}" for ts, value in rows)
+    return [ts for ts, _ in rows]
+
+
+def test_goes_on_when_space_returns(disk: Disk) -> None:
+    filled = SqliteStore(disk.folder)
+    filled.open()
+    count = fill(filled)
+    assert count > 10
+    for _ in range(3):  # it stays full, it stays alive, and it can be read
+        error = commit_and_wait(filled, [(1, 9_000_000 + n, TEXT) for n in range(100)], [Put(Device("d", "d", 0))])
+        assert type(error) is StorageFull
+        assert stored(filled) == list(range(count))
+        assert filled.load(Device) == []
+    assert filled.describe()["failed_commits"] == 4
+    disk.make_space()
+    assert commit_and_wait(filled, [(1, count, f"{count} {TEXT}")], [Put(Device("d", "d", 0))]) is None
+    assert stored(filled) == list(range(count + 1))
+    filled.close()
+    again = SqliteStore(disk.folder)
+    again.open()
+    assert stored(again) == list(range(count + 1))
+    assert again.load(Device) == [Device("d", "d", 0)]
+    again.close()
+
+
+def test_folding_that_finds_no_space_is_tried_again(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(writer, "FOLD_RETRY_S", 0.01)
+    filled = SqliteStore(disk.folder)
+    filled.open()
+    count = fill(filled)
+    monkeypatch.setattr(writer, "FOLD_AT_READINGS", 1)
+    assert type(commit_and_wait(filled, [(1, 9_000_000 + n, TEXT) for n in range(100)])) is StorageFull
+    wait_until(lambda: "readings stay in the journal" in caplog.text)
+    assert stored(filled) == list(range(count))
+    disk.make_space()
+    wait_until(lambda: not filled._journal.batches)
+    assert stored(filled) == list(range(count))
+    assert caplog.text.count("readings stay in the journal") == 1, "said once, not at every try"
+    filled.close()
+
+
+def test_closing_on_a_full_disk_loses_nothing(disk: Disk) -> None:
+    filled = SqliteStore(disk.folder)
+    filled.open()
+    count = fill(filled)
+    filled.close()
+    disk.make_space()
+    again = SqliteStore(disk.folder)
+    again.open()
+    assert stored(again) == list(range(count))
+    again.close()
+
+
+def test_a_journal_that_cannot_be_folded_is_bounded(limited: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "MAX_UNFOLDED_READINGS", 100)
+    held = SqliteStore(limited.folder)
+    held.open()
+    assert commit_and_wait(held, [(1, ts, 0) for ts in range(101)]) is None
+    error = commit_and_wait(held, [(1, 500, 0)])
+    assert type(error) is StorageFull
+    assert "101 readings" in error.message
+    held.close()
