@@ -11,6 +11,7 @@ from .errors import error_response, problem
 from .messages import Answer, Deferred, EventStream, Handler, Outlet, Query, Request, Response
 from .router import Route, Router
 from .server import HttpServer, run
+from .static import StaticFiles
 
 __all__ = [
     "Answer",
@@ -25,6 +26,7 @@ __all__ = [
     "Response",
     "Route",
     "Router",
+    "StaticFiles",
     "error_response",
     "problem",
     "run",

@@ -2,8 +2,8 @@
 
 A pattern is a path whose segments may be ``{name}`` (one segment, percent-decoded), ``{name:int}`` (an integer of at
 most 18 digits) or, last, ``{name:path}`` (all that is left, slashes included, perhaps nothing). Where several match,
-the earliest segment to differ decides: a literal wins over ``int``, that over a plain one, that over ``path``. The order
-in which routes are declared makes no difference.
+the earliest segment to differ decides: a literal wins over ``int``, that over a plain one, that over ``path``. The
+order in which routes are declared makes no difference.
 """
 
 from __future__ import annotations
