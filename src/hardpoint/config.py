@@ -1,7 +1,8 @@
 """Every setting, declared once: name, type, unit, default, range and help.
 
 The dataclasses `Config`, `Host` and `Limits` are the declaration. ``--help``, ``docs/configuration.md``,
-``hardpoint config show`` and the JSON schema of the file are derived from them: a new setting is one line here.
+``hardpoint config show`` and the file's JSON schema (``cli/schema.py``) are derived from them: a new setting is one
+line here.
 
 A value comes from the first of these that has it, and `Config.origins` keeps which one it was:
 
@@ -112,7 +113,9 @@ class Config:
     data: Annotated[Path, About("The folder that holds everything the server keeps.")] = field(
         default_factory=default_data
     )
-    listen: Annotated[tuple[str, ...], About("Listener URLs. Port 0 is any free port.")] = (
+    listen: Annotated[
+        tuple[str, ...], About("line://HOST:PORT, http://HOST:PORT or unix:PATH; port 0 is any free one.")
+    ] = (
         "line://0.0.0.0:9000",
         "http://0.0.0.0:8080",
     )
@@ -491,13 +494,13 @@ def _boolean(value: object) -> bool:
 _AMOUNT = re.compile(r"(-?[0-9][0-9_]*(?:\.[0-9]+)?)\s*([A-Za-z]*)")
 _SIZES = {"": 1.0, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 _DURATIONS = {"": 1.0, "MS": 1e-3, "S": 1, "M": 60, "MIN": 60, "H": 3600, "D": 86_400}
-_UNITS = {"bytes": _SIZES, "seconds": _DURATIONS}
+UNITS = {"bytes": _SIZES, "seconds": _DURATIONS}
 
 
 def _number(known: Setting, value: object) -> float | int:
     number = _amount(known, value) if isinstance(value, str) else value
     if isinstance(number, bool) or not isinstance(number, int | float):
-        raise ValueError(f"must be a number, not {value!r}")
+        raise ValueError(f"must be a number, not {value!r}")  # noqa: TRY004 - as any other value that cannot be
     if not abs(number) <= MAX_NUMBER:  # written so that NaN is refused as well
         raise ValueError(f"must be a number up to 2^53, not {value!r}")
     if known.kind == "integer" and number != int(number):
@@ -508,52 +511,8 @@ def _number(known: Setting, value: object) -> float | int:
 def _amount(known: Setting, text: str) -> float:
     """A number with the unit it may carry, in the setting's own unit."""
     found = _AMOUNT.fullmatch(text.strip())
-    factor = _UNITS.get(known.unit, {"": 1.0}).get(found[2].upper()) if found else None
+    factor = UNITS.get(known.unit, {"": 1.0}).get(found[2].upper()) if found else None
     if found is None or factor is None:
         example = {"bytes": " like 65536 or 64KiB", "seconds": " like 30 or 1.5s or 2min"}.get(known.unit, "")
         raise ValueError(f"must be a number{example}, not {text!r}")
     return float(found[1]) * factor
-
-
-def schema() -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of ``hardpoint.toml``, for editors (Even Better TOML, taplo)."""
-    root: dict[str, Any] = {}
-    tables = {"": root, **{section: {} for section in SECTIONS}}
-    for each in settings().values():
-        section, _, name = each.path.rpartition(".")
-        tables[section][name] = _schema_of(each)
-    for section, owner in SECTIONS.items():
-        root[section] = {
-            "type": "object",
-            "description": " ".join((owner.__doc__ or "").split()),
-            "additionalProperties": False,
-            "properties": tables[section],
-        }
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": FILE_NAME,
-        "type": "object",
-        "additionalProperties": False,
-        "properties": root,
-    }
-
-
-def _schema_of(each: Setting) -> dict[str, Any]:
-    described: dict[str, Any] = {"description": each.help}
-    match each.kind:
-        case "strings":
-            described["type"] = ["string", "array"]
-            described["items"] = {"type": "string"}
-        case "path" | "string":
-            described["type"] = "string"
-        case "integer" | "number" if each.unit in _UNITS:
-            described["type"] = [each.kind, "string"]
-        case _:
-            described["type"] = each.kind
-    optional = {
-        "enum": list(each.choices),
-        "minimum": each.minimum,
-        "maximum": each.maximum,
-        "default": each.default,
-    }
-    return described | {name: value for name, value in optional.items() if value not in (None, [])}

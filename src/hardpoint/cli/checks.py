@@ -178,8 +178,8 @@ def server(config: Config, health: dict[str, Any] | HardpointError) -> Iterator[
             yield Check("server", "fail", f"process {holder} holds the folder but does not answer", fix)
         return
     well = health["status"] == "ok"
-    fix = None if well else "hardpoint status tells more"
-    yield Check("server", "ok" if well else "fail", f"{health['status']}, version {health['version']}", fix)
+    more = None if well else "hardpoint status tells more"
+    yield Check("server", "ok" if well else "fail", f"{health['status']}, version {health['version']}", more)
     if health["version"] != __version__:
         seen = f"the server is {health['version']}, this command {__version__}"
         yield Check("server", "warn", seen, "restart the server after an update")

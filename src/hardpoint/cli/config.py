@@ -90,6 +90,6 @@ def schema() -> None:
     """Print the JSON Schema of hardpoint.toml, for an editor that checks and completes it."""
     import msgspec
 
-    from ..config import schema as made
+    from .schema import schema as made
 
     print(msgspec.json.format(msgspec.json.encode(made()), indent=2).decode())
