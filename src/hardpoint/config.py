@@ -33,6 +33,7 @@ Kind = Literal["string", "strings", "path", "boolean", "integer", "number"]
 
 FILE_NAME = "hardpoint.toml"
 SOCKET_NAME = "hardpoint.sock"
+ETC = Path("/etc/hardpoint")
 ENV_PREFIX = "HARDPOINT_"
 ENV_ELSEWHERE = frozenset({"HARDPOINT_CONFIG", "HARDPOINT_TOKEN", "HARDPOINT_SERVER", "HARDPOINT_DEBUG"})
 """Read by the command line, not settings of the server."""
@@ -320,7 +321,7 @@ def find_file(environ: Mapping[str, str]) -> Path | None:
     if environ.get("HARDPOINT_CONFIG"):
         return Path(environ["HARDPOINT_CONFIG"]).expanduser()
     home = Path(environ.get("XDG_CONFIG_HOME") or Path(environ.get("HOME", "~")).expanduser() / ".config")
-    folders = (Path(), home / "hardpoint", Path("/etc/hardpoint"))
+    folders = (Path(), home / "hardpoint", ETC)
     return next((folder / FILE_NAME for folder in folders if (folder / FILE_NAME).is_file()), None)
 
 
