@@ -68,6 +68,7 @@ class Agent:
         # The spool's thread: SQLite waits for the disk, and a card in a small machine takes seconds at times.
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="hardpoint-spool")
         self._in_flight: set[int] = set()
+        self._window = MAX_LINES_IN_FLIGHT
         self._answered: list[int] = []
         self._refused_for_now = False
         self._disk_failing = False
@@ -225,7 +226,11 @@ class Agent:
         return await link.lost
 
     async def _send_spooled(self, link: Link) -> None:
-        """Sends every line in its order, at most `MAX_LINES_IN_FLIGHT` ahead of the answers. Never returns."""
+        """Sends every line in its order, at most `MAX_LINES_IN_FLIGHT` ahead of the answers. Never returns.
+
+        A line that is refused for now is sent again before any that was not sent yet; those that were under way
+        with it may have been taken, so only then can a reading arrive after a younger one.
+        """
         await self._rewind()
         sent = 0
         while True:
@@ -236,10 +241,10 @@ class Agent:
                     await self._rewind()
                     sent = 0
                     continue
-            elif link.writable and len(self._in_flight) <= MAX_LINES_IN_FLIGHT // 2:
+            elif link.writable and len(self._in_flight) <= self._window // 2:
                 if len(self._answered) > MAX_UNWRITTEN_REMOVALS:
                     await self._write_removals()
-                rows = await self._on_disk(self._spool.after, sent, MAX_LINES_IN_FLIGHT - len(self._in_flight))
+                rows = await self._on_disk(self._spool.after, sent, self._window - len(self._in_flight))
                 if rows:
                     sent = rows[-1][0]
                     self._in_flight.update(seq for seq, _ in rows)
@@ -275,6 +280,7 @@ class Agent:
         if answer.verb == "OK":
             self._answered.append(seq)
             self._backoff.reset()
+            self._window = MAX_LINES_IN_FLIGHT
         elif code in REFUSED_FOR_GOOD:
             self.refused += 1
             logger.error("the server cannot use line %d of the spool: %s", seq, answer.rest)
@@ -283,6 +289,8 @@ class Agent:
             if not self._refused_for_now:
                 logger.warning("the server takes no readings now (%s); they are kept", answer.rest)
             self._refused_for_now = True
+            # One line asks whether it is over; a server in trouble shall not refuse 64 each time.
+            self._window = 1
 
     def _compare_clocks(self, server_ms: str) -> None:
         skew_s = (self._now_ms() - int(server_ms)) / 1000 if server_ms.isdecimal() else 0
