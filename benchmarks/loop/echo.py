@@ -81,12 +81,8 @@ def compile_c(folder: Path) -> None:
 def server(name: str, folder: Path, core: int) -> Iterator[tuple[int, int]]:
     """A server process pinned to ``core``; yields its pid and port."""
     command = [folder / "epoll_echo"] if name == "c" else [sys.executable, __file__, "--serve", name]
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, {core}),  # noqa: PLW1509 - this process has no threads
-    )
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    os.sched_setaffinity(process.pid, {core})
     try:
         assert process.stdout is not None
         yield process.pid, int(process.stdout.readline())
@@ -96,7 +92,7 @@ def server(name: str, folder: Path, core: int) -> Iterator[tuple[int, int]]:
 
 
 def cpu_s(pid: int) -> float:
-    """User and system time of the process so far. /proc/PID/stat counts in ticks of 10 ms; the scheduler itself in ns."""
+    """User and system time of the process so far: the scheduler's nanoseconds, not the 10 ms ticks of /proc/PID/stat."""
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / NS_PER_S
 
 
@@ -112,13 +108,10 @@ def measure_cpu(names: list[str], connections: int, rounds: int, round_s: float)
         for _ in range(rounds):
             for name, (pid, port) in running.items():
                 before = cpu_s(pid)
-                output = subprocess.run(
-                    [folder / "load", str(port), str(connections), str(round_s)],
-                    check=True,
-                    capture_output=True,
-                    text=True,
-                    preexec_fn=lambda: os.sched_setaffinity(0, {load_core}),  # noqa: PLW1509 - as above
-                ).stdout
+                command = [folder / "load", str(port), str(connections), str(round_s)]
+                with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as load:
+                    os.sched_setaffinity(load.pid, {load_core})
+                    output, _ = load.communicate()
                 costs[name].append((cpu_s(pid) - before) / int(output) * 1e6)
     return costs
 

@@ -34,6 +34,7 @@ class Wait(Protocol):
 
     def __call__(self, timeout_s: float | None, max_events: int, /) -> Ready:
         """What is ready, after at most ``timeout_s`` (None: no limit)."""
+        ...
 
 
 class Poller(Protocol):
