@@ -81,7 +81,7 @@ class HttpConnection(asyncio.Protocol):
         self._request: Request | None = None  # the one in hand
         self._pending: Deferred | asyncio.Task[None] | Outlet | None = None  # what will answer it
         self._held = b""  # read while a request was in hand
-        self._corked: list[bytes] | None = None
+        self._corked: bytearray | None = None  # answers to pipelined requests, not yet written
         self._keep_alive = True
         self._eof = False
         self._paused = 0
@@ -121,7 +121,7 @@ class HttpConnection(asyncio.Protocol):
         if not self.server.connected(self):
             self._keep_alive = False
             self._write_response(problem(503, "too_many_connections", "the server has no room; come again"), None)
-            self._close()
+            self.close()
             return
         self.deadline = self.server.idle_deadline
 
@@ -149,7 +149,7 @@ class HttpConnection(asyncio.Protocol):
                 break
             request = self._request = self._whole_request(events)
             if self._corked is None and parser.buffered_bytes:
-                self._corked = []
+                self._corked = bytearray()
             try:
                 answer = self.server.handle(request)
             except Exception as error:  # noqa: BLE001 - whatever a handler raises is answered, and logged there
@@ -188,7 +188,7 @@ class HttpConnection(asyncio.Protocol):
             self.deadline = self.server.now + self.server.body_timeout_s
             if head.expect_continue and not events and not self._parser.buffered_bytes:
                 # RFC 9110 §10.1.1: not when some of the body is there already.
-                self._write(CONTINUE)
+                self.write(CONTINUE)
         elif self._waiting_for == _IDLE and self._parser.buffered_bytes:
             self._waiting_for = _IN_HEAD
             self.deadline = self.server.now + self.server.head_timeout_s
@@ -262,7 +262,7 @@ class HttpConnection(asyncio.Protocol):
             self._phase = READING
             self.deadline = server.idle_deadline
         else:
-            self._close()
+            self.close()
 
     def _has_more(self) -> bool:
         return bool(self._held or self._parser.buffered_bytes)
@@ -287,7 +287,7 @@ class HttpConnection(asyncio.Protocol):
             else:
                 message = b"%b%bContent-Length: %d\r\n\r\n%b" % (prefix, fields, len(body), body)
         server.responses[status // 100] += 1
-        self._write(message)
+        self.write(message)
 
     def _stream(self, stream: EventStream) -> None:
         request = self._request
@@ -297,18 +297,18 @@ class HttpConnection(asyncio.Protocol):
         server = self.server
         server.responses[2] += 1
         # RFC 9112 §6.3 item 8: without a length, the stream ends with the connection.
-        self._write(
+        self.write(
             b"%b%bContent-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-store\r\n"
             b"X-Accel-Buffering: no\r\nConnection: close\r\n\r\n" % (server.prefix(200), fields)
         )
         self._uncork()
         if request.method == "HEAD" or server.draining or self._eof:
-            self._close()
+            self.close()
             return
         self._phase = STREAMING
         self._held = b""
         self._resume(_BY_BUSY)
-        outlet = self._pending = Outlet(self.transport)
+        outlet = self._pending = Outlet(self)
         try:
             stream.start(outlet)
         except Exception:
@@ -323,6 +323,8 @@ class HttpConnection(asyncio.Protocol):
         self._resume(_BY_BUSY)
         if held or self._parser.buffered_bytes:
             self._advance(held)
+        elif self._eof:
+            self.close()
 
     def _refuse(self, refusal: RequestRefused) -> None:
         """Answer what cannot be read, and close: where the next request would start is unknown."""
@@ -335,29 +337,31 @@ class HttpConnection(asyncio.Protocol):
         self._write_response(problem(refusal.answer, refusal.reason.replace("-", "_"), refusal.message), None)
         self._uncork()
         if self._eof or not self.transport.can_write_eof():
-            self._close()
+            self.close()
             return
         self._phase = LINGERING
         self.deadline = server.now + LINGER_S
         self.transport.write_eof()
 
-    def _write(self, message: bytes) -> None:
+    def write(self, message: bytes) -> None:
+        """Send bytes as they are: whole responses, or an event stream's."""
         self.server.bytes_sent += len(message)
-        if self._corked is None:
+        corked = self._corked
+        if corked is None:
             self.transport.write(message)
-        else:
-            self._corked.append(message)
-            if len(self._corked) * len(message) > MAX_CORKED_BYTES:
-                self._uncork()
-                self._corked = []
+            return
+        corked += message
+        if len(corked) > MAX_CORKED_BYTES:
+            self._uncork()
+            self._corked = bytearray()
 
     def _uncork(self) -> None:
         corked, self._corked = self._corked, None
         if corked:
-            self.transport.write(b"".join(corked))
+            self.transport.write(bytes(corked))
 
-    def _close(self) -> None:
-        """Close once everything written is out; the sweep sees to a client that does not take it."""
+    def close(self) -> None:
+        """Close once what was written is out; the sweep sees to a client that does not take it."""
         self._uncork()
         if self._phase != CLOSING:
             self._phase = CLOSING
@@ -406,7 +410,7 @@ class HttpConnection(asyncio.Protocol):
                 self.deadline = self.server.now + self.server.send_timeout_s
         elif self._waiting_for == _IDLE:
             self.server.timed_out["keep-alive"] += 1
-            self._close()
+            self.close()
         else:
             part = "head" if self._waiting_for == _IN_HEAD else "body"
             self.server.timed_out[part] += 1
@@ -417,9 +421,9 @@ class HttpConnection(asyncio.Protocol):
         if isinstance(self._pending, Outlet):
             outlet, self._pending = self._pending, None
             outlet.lost()
-            self._close()
+            self.close()
         elif self._phase == READING and self._waiting_for == _IDLE and not self._paused & _BY_WRITING:
-            self._close()
+            self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone: whatever still waits for it learns so, once."""

@@ -12,8 +12,6 @@ import msgspec
 from ..errors import BadInput
 
 if TYPE_CHECKING:
-    import asyncio
-
     from ..wire.http1 import Headers, RequestHead
     from .connection import HttpConnection
     from .router import Route
@@ -283,37 +281,37 @@ class EventStream:
 class Outlet:
     """Where an `EventStream` writes. ``on_close`` is called once when the client is gone, not after `close`."""
 
-    __slots__ = ("_transport", "on_close")
+    __slots__ = ("_connection", "on_close")
 
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport: asyncio.Transport | None = transport
+    def __init__(self, connection: HttpConnection) -> None:
+        self._connection: HttpConnection | None = connection
         self.on_close: Callable[[], None] | None = None
 
     @property
     def closed(self) -> bool:
         """Whether writing is over, from either side."""
-        return self._transport is None
+        return self._connection is None
 
     @property
     def backlog_bytes(self) -> int:
         """What was written and the client has not taken yet, beyond the kernel's buffer. Whoever writes bounds it."""
-        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+        return 0 if self._connection is None else self._connection.transport.get_write_buffer_size()
 
     def write(self, data: bytes) -> None:
         """Send; after the end, nothing happens."""
-        if self._transport is not None:
-            self._transport.write(data)
+        if self._connection is not None:
+            self._connection.write(data)
 
     def close(self) -> None:
         """End the stream, after what was written."""
-        transport, self._transport = self._transport, None
-        if transport is not None:
-            transport.close()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
     def lost(self) -> None:
         """The connection's side: the client is gone."""
-        if self._transport is not None:
-            self._transport = None
+        if self._connection is not None:
+            self._connection = None
             if self.on_close is not None:
                 self.on_close()
 
