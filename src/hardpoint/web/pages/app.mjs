@@ -1,0 +1,111 @@
+// The page's start: language, who is signed in, then the page that the address names. Pages are imported on first use.
+import { effect, html, render, signal, useEffect, useState } from "./vendor/preact.mjs";
+import { loadSession, session } from "./core/api.mjs";
+import { forgetDevices, loadDevices } from "./core/devices.mjs";
+import { preferredLocale, setLocale, t } from "./core/i18n.mjs";
+import { onLive, startLive, stopLive } from "./core/live.mjs";
+import { interceptLinks, navigate, route } from "./core/router.mjs";
+import { Loading, Problem } from "./ui/elements.mjs";
+import { overlay, useShortcuts, watchConnection } from "./ui/shell.mjs";
+import { toast, Toasts } from "./ui/toast.mjs";
+
+const PAGES = {
+  welcome: () => import("./pages/welcome.mjs"),
+  login: () => import("./pages/login.mjs"),
+  devices: () => import("./pages/devices.mjs"),
+  device: () => import("./pages/device.mjs"),
+  missing: () => import("./pages/missing.mjs"),
+};
+const OPEN_TO_ALL = new Set(["welcome", "login"]);
+
+const failure = signal(null);
+
+/** The page that may be shown at this address by this person; `null` where a redirect is on its way. */
+function allowed() {
+  const { name } = route.value;
+  const who = session.value;
+  if (OPEN_TO_ALL.has(name)) return name;
+  return who?.user ? name : null;
+}
+
+/** Send people where they have to go first: set-up, sign-in, or back to where they were going. */
+function redirect() {
+  const { name, query } = route.value;
+  const who = session.value;
+  if (who === undefined) return;
+  if (who?.user && name === "login") {
+    const next = query.get("next") ?? "";
+    navigate(/^\/(?![/\\])/.test(next) ? next : "/devices", { replace: true });
+  } else if (who && !who.user) {
+    if (name !== "welcome") navigate("/welcome", { replace: true });
+  } else if (!who && !OPEN_TO_ALL.has(name)) {
+    const here = location.pathname + location.search;
+    navigate(here === "/" || here === "/devices" ? "/login" : `/login?next=${encodeURIComponent(here)}`, { replace: true });
+  }
+}
+
+function App() {
+  const [page, setPage] = useState(null);
+  const name = allowed();
+  const id = route.value.params.id;
+  useShortcuts();
+  useEffect(() => {
+    let current = true;
+    if (name) {
+      PAGES[name]()
+        .then((module) => current && setPage({ name, id, Component: module.default }))
+        .catch((error) => (failure.value = error));
+    }
+    return () => (current = false);
+  }, [name, id]);
+
+  const Overlay = overlay.value;
+  return html`${failure.value ? html`<main><${Problem} error=${failure.value} /></main>`
+    : page && page.name === name && page.id === id ? html`<${page.Component} key=${id} params=${route.value.params} />`
+    : html`<main><${Loading} /></main>`}
+    ${Overlay && html`<${Overlay} />`}<${Toasts} />`;
+}
+
+/** The stream runs while somebody is signed in. What another person saw is forgotten with them. */
+function followSession() {
+  let name = null;
+  effect(() => {
+    const signedIn = session.value?.user?.name ?? null;
+    if (signedIn === name) return;
+    name = signedIn;
+    if (signedIn) startLive();
+    else {
+      stopLive();
+      forgetDevices();
+    }
+  });
+}
+
+/** After a loss that the stream could not bridge: fetch the list anew, and notice a newer server. */
+async function catchUp() {
+  const version = session.peek()?.version;
+  try {
+    await Promise.all([loadSession(), loadDevices()]);
+  } catch {
+    return; // lost again: the next reset comes with the next connection
+  }
+  if (session.peek() && session.peek().version !== version) {
+    toast(t("live.new_version"), { icon: "refresh-cw", sticky: true, action: { label: t("live.reload"), run: () => location.reload() } });
+  }
+}
+
+async function start() {
+  try {
+    await Promise.all([setLocale(preferredLocale()), loadSession()]);
+  } catch (error) {
+    failure.value = error;
+  }
+  interceptLinks();
+  followSession();
+  effect(redirect);
+  onLive("reset", catchUp);
+  watchConnection();
+  render(html`<${App} />`, document.getElementById("app"));
+}
+
+start();

@@ -1,0 +1,107 @@
+// Numbers, units and times as people read them, in the language on screen.
+import { signal } from "../vendor/preact.mjs";
+import { locale, t } from "./i18n.mjs";
+
+/** Now in ms, in steps of 5 s: relative times change with it, so that a page of them stays calm. */
+export const now = signal(Date.now());
+setInterval(() => document.hidden || (now.value = Date.now()), 5_000);
+document.addEventListener("visibilitychange", () => (now.value = Date.now()));
+
+const formats = new Map();
+
+/** An Intl object, made once for each language and kind: making one costs more than a hundred uses. */
+function cached(Kind, name, options) {
+  const id = `${locale.value}/${name}`;
+  let format = formats.get(id);
+  if (!format) formats.set(id, (format = new Kind(locale.value, options)));
+  return format;
+}
+
+/** Unit of a key, guessed from its name. The first row that matches wins; the order is from particular to general. */
+const UNITS = [
+  [/bytes_per_s$/, "B/s"],
+  [/(^|[._-])bytes$/, "B"],
+  [/percent$|(^|[._-])(hum|humidity|rh|soil|moisture|soc)([._-]|$)/i, "%"],
+  [/(^|[._-])(temp|temperature|dew_?point)([._-]|\d|$)|^thermal\.|_c$/i, "°C"],
+  [/(^|[._-])(pressure|baro|hpa)([._-]|$)/i, "hPa"],
+  [/(^|[._-])co2([._-]|$)/i, "ppm"],
+  [/(^|[._-])(lux|illuminance)([._-]|$)/i, "lx"],
+  [/(^|[._-])(rssi|snr_dbm)([._-]|$)/i, "dBm"],
+  [/(^|[._-])(volt|voltage|batt_v|vcc|vbat)([._-]|$)|_v$/i, "V"],
+  [/(^|[._-])(current|amps)([._-]|$)|_a$/i, "A"],
+  [/(^|[._-])(power|watts)([._-]|$)|_w$/i, "W"],
+  [/(^|[._-])(energy|kwh)([._-]|$)/i, "kWh"],
+  [/(^|[._-])pm(1|2_?5|10)([._-]|$)/i, "µg/m³"],
+  [/_ms$/, "ms"],
+  [/_s$/, "s"],
+  [/_hz$/i, "Hz"],
+];
+
+/** The unit of a key's numbers, or "" where the name does not tell. */
+export const unitOf = (key) => UNITS.find(([pattern]) => pattern.test(key))?.[1] ?? "";
+
+const BYTE_STEPS = ["", "k", "M", "G", "T", "P"];
+
+/** A number and its unit, apart, so that the unit can be set smaller: `["21.5", "°C"]`. Bytes get a prefix. */
+export function numberParts(value, unit = "") {
+  let prefix = "";
+  if (unit === "B" || unit === "B/s") {
+    const step = Math.min(BYTE_STEPS.length - 1, Math.max(0, Math.floor(Math.log10(Math.abs(value) || 1) / 3)));
+    prefix = BYTE_STEPS[step];
+    value /= 1000 ** step;
+  }
+  const size = Math.abs(value);
+  if (size !== 0 && (size < 1e-3 || size >= 1e9)) {
+    return [cached(Intl.NumberFormat, "e", { notation: "scientific", maximumFractionDigits: 3 }).format(value), prefix + unit];
+  }
+  const digits = size >= 1000 ? 0 : size >= 100 ? 1 : size >= 1 ? 2 : 3;
+  return [cached(Intl.NumberFormat, `n${digits}`, { maximumFractionDigits: digits }).format(value), prefix + unit];
+}
+
+/** Any reading's value and unit as text: `["true", ""]`, `["21.5", "°C"]`, `["{\"a\":1}", ""]`. */
+export function valueParts(key, value) {
+  if (typeof value === "number") return numberParts(value, unitOf(key));
+  return [typeof value === "string" ? value : JSON.stringify(value), ""];
+}
+
+/** `12 s ago` in steps that suit the distance; "just now" below 10 s, so that a live page does not flicker. */
+export function relative(ts, at = now.value) {
+  const seconds = Math.max(0, Math.round((at - ts) / 1000));
+  if (seconds < 10) return t("time.now");
+  const format = cached(Intl.RelativeTimeFormat, "r", { style: "short" });
+  if (seconds < 60) return format.format(-Math.floor(seconds / 10) * 10, "second");
+  if (seconds < 3_600) return format.format(-Math.floor(seconds / 60), "minute");
+  if (seconds < 86_400) return format.format(-Math.floor(seconds / 3_600), "hour");
+  return format.format(-Math.floor(seconds / 86_400), "day");
+}
+
+/** Date and time to the second, in the browser's zone: tooltips and lists. */
+export const absolute = (ts) => cached(Intl.DateTimeFormat, "a", { dateStyle: "medium", timeStyle: "medium" }).format(ts);
+
+/** Time of day; to the second with `seconds`. */
+export const clock = (ts, seconds = false) =>
+  cached(Intl.DateTimeFormat, `c${seconds}`, {
+    hour: "2-digit",
+    minute: "2-digit",
+    second: seconds ? "2-digit" : undefined,
+    hourCycle: "h23",
+  }).format(ts);
+
+/** Day and month. */
+export const day = (ts) => cached(Intl.DateTimeFormat, "d", { day: "numeric", month: "short" }).format(ts);
+
+/** A length of time in its largest fitting unit: `42 ms`, `1.5 s`, `10 s`, `2.5 min`. */
+export function duration(seconds) {
+  const [value, unit] =
+    seconds < 1 ? [seconds * 1000, "millisecond"]
+    : seconds < 120 ? [seconds, "second"]
+    : seconds < 7_200 ? [seconds / 60, "minute"]
+    : seconds < 172_800 ? [seconds / 3_600, "hour"]
+    : [seconds / 86_400, "day"];
+  return cached(Intl.NumberFormat, unit, {
+    style: "unit",
+    unit,
+    unitDisplay: "short",
+    maximumFractionDigits: unit === "millisecond" || value >= 10 ? 0 : 1,
+  }).format(value);
+}

@@ -1,0 +1,122 @@
+// One device: its presence as facts, its numbers as live charts, its commands and attributes.
+import { html, useEffect, useState } from "../vendor/preact.mjs";
+import { session } from "../core/api.mjs";
+import { deviceSignal, loadDevice, presenceWord } from "../core/devices.mjs";
+import { absolute, duration, now, valueParts } from "../core/format.mjs";
+import { t } from "../core/i18n.mjs";
+import { onLive } from "../core/live.mjs";
+import { deviceHref, navigate } from "../core/router.mjs";
+import { loadStyle } from "../core/styles.mjs";
+import { Ago, Empty, Icon, Loading, Presence, Problem } from "../ui/elements.mjs";
+import { Menu } from "../ui/menu.mjs";
+import { overlay, Page } from "../ui/shell.mjs";
+import { Attributes } from "./device/attributes.mjs";
+import { Charts } from "./device/charts.mjs";
+import { Commands } from "./device/commands.mjs";
+import { DeleteDialog, EditDialog, TokenDialog } from "./device/manage.mjs";
+
+await loadStyle("css/device.css");
+
+function Fact({ term, children }) {
+  return html`<div><dt>${term}</dt><dd>${children}</dd></div>`;
+}
+
+/** The four facts, and the word they add up to. */
+function Facts({ presence }) {
+  const { connected, last_seen: seen, last_reading: read, expected_every_s: every, expected_set: set } = presence;
+  return html`<dl class="facts">
+    <${Fact} term=${t("fact.connection")}>
+      ${connected ? html`<span title=${absolute(connected.since)}>${t("fact.connected", { dialect: connected.dialect, from: connected.from || "–" })}</span>` : t("fact.not_connected")}
+    <//>
+    ${connected && html`<${Fact} term=${t("fact.since")}><${Ago} ts=${connected.since} /><//>`}
+    <${Fact} term=${t("fact.last_seen")}>${seen === null ? t("devices.never") : html`<${Ago} ts=${seen} />`}<//>
+    <${Fact} term=${t("fact.last_reading")}>${read === null ? t("devices.never") : html`<${Ago} ts=${read} />`}<//>
+    <${Fact} term=${t("fact.expected")}>${every ? t(set ? "fact.every_set" : "fact.every_learnt", { every: duration(every) }) : "–"}<//>
+  </dl>`;
+}
+
+function Head({ device }) {
+  const admin = session.value?.user?.role === "admin";
+  const close = () => (overlay.value = null);
+  const show = (Kind) => () => (overlay.value = () => html`<${Kind} device=${deviceSignal(device.id).peek() ?? device} onClose=${close} />`);
+  const items = [
+    { label: t("device.edit"), icon: "pencil", run: show(EditDialog) },
+    { label: t("device.token"), icon: "key-round", run: show(TokenDialog) },
+    "-",
+    { label: t("device.delete"), icon: "trash-2", danger: true, run: show(DeleteDialog) },
+  ];
+  return html`<header class="device-head">
+    <div class="device-title">
+      <h1>${device.name}</h1>
+      <${Presence} word=${presenceWord(device.presence, now.value)} badge />
+      <span class="labels">${Object.entries(device.labels).map(([key, value]) => html`<span class="chip">${key}: ${value}</span>`)}</span>
+      ${admin && html`<span class="device-menu"><${Menu} icon="ellipsis" label=${t("device.actions")} items=${items} /></span>`}
+    </div>
+    <${Facts} presence=${device.presence} />
+  </header>`;
+}
+
+/** Values that no chart can show: booleans, texts, JSON. */
+function States({ device }) {
+  const keys = Object.keys(device.latest).filter((key) => typeof device.latest[key].value !== "number").sort();
+  if (!keys.length) return null;
+  return html`<section class="card" aria-labelledby="states-title">
+    <header class="card-head"><h2 id="states-title">${t("states.title")}</h2></header>
+    <dl class="pairs padded">
+      ${keys.map((key) => {
+        const { value, ts } = device.latest[key];
+        const text = valueParts(key, value)[0];
+        return html`<div key=${key}><dt title=${key}>${key}</dt>
+          <dd class=${typeof value === "boolean" ? `flag ${value}` : ""} title=${text}>${typeof value === "boolean" ? t(`states.${value}`) : text}</dd>
+          <span class="faint pair-at"><${Ago} ts=${ts} /></span></div>`;
+      })}
+    </dl>
+  </section>`;
+}
+
+/** A new device: nothing has come yet, and what to do about it. */
+function NotYet({ device }) {
+  const admin = session.value?.user?.role === "admin";
+  const open = () => (overlay.value = () => html`<${TokenDialog} device=${device} onClose=${() => (overlay.value = null)} />`);
+  return html`<div class="card"><${Empty} icon="radio" title=${t("charts.empty_title")}>
+    <p>${t("charts.empty_text")}</p>
+    ${admin && html`<button type="button" class="button primary" onClick=${open}><${Icon} name="key-round" />${t("device.connect")}</button>`}
+  <//></div>`;
+}
+
+export default function DevicePage({ params }) {
+  const [id, setId] = useState(params.id);
+  const [error, setError] = useState(null);
+  const device = deviceSignal(id).value;
+
+  useEffect(() => {
+    let current = true;
+    const load = () => loadDevice(id).then((found) => {
+      if (!current) return;
+      setError(null);
+      setId(found.id);
+      // The address may hold the name; the id outlives it.
+      if (found.id !== params.id) navigate(deviceHref(found.id) + location.search, { replace: true });
+    }, (problem) => current && setError(problem));
+    load();
+    const undo = onLive("reset", load);
+    return () => ((current = false), undo());
+  }, [params.id]);
+  useEffect(() => void (document.title = `${device?.name ?? params.id} · Hardpoint`), [device?.name]);
+
+  if (!device) {
+    const gone = error?.status === 404;
+    return html`<${Page} crumb=${params.id}>
+      ${gone ? html`<h1 class="visually-hidden">${t("device.gone")}</h1><${Empty} icon="search" title=${t("device.gone")}><p>${t("device.gone_text")}</p><a class="button primary" href="/devices">${t("missing.action")}</a><//>`
+        : error ? html`<${Problem} error=${error} />` : html`<${Loading} />`}
+    <//>`;
+  }
+  const said = Object.keys(device.latest).length > 0;
+  return html`<${Page} crumb=${device.name}>
+    <${Head} device=${device} />
+    <div class="device-grid">
+      <div>${said ? html`<${Charts} device=${device} />` : html`<${NotYet} device=${device} />`}</div>
+      <aside class="rail"><${States} device=${device} /><${Commands} id=${device.id} /><${Attributes} id=${device.id} /></aside>
+    </div>
+  <//>`;
+}

@@ -1,0 +1,134 @@
+// Commands: send one, and see its life: queued → sent → delivered → done, each step with its time.
+import { html, useEffect, useId, useState } from "../../vendor/preact.mjs";
+import { api, devicePath, session } from "../../core/api.mjs";
+import { absolute, clock, duration } from "../../core/format.mjs";
+import { t } from "../../core/i18n.mjs";
+import { onLive } from "../../core/live.mjs";
+import { Icon, IconButton, Problem } from "../../ui/elements.mjs";
+import { toastError } from "../../ui/toast.mjs";
+
+const LISTED = 20;
+const LIFETIMES_S = [60, 600, 3_600, 86_400];
+const LIFE = ["queued", "sent", "delivered", "done"];
+const FINAL = new Set(["done", "failed", "expired", "cancelled"]);
+
+/** A word as a value: JSON where it is some, else the text itself. */
+export function scalar(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+/** Parameters as typed: nothing, JSON, or `key=value` words. Throws SyntaxError where it is none of these. */
+export function parseParams(text) {
+  const typed = text.trim();
+  if (!typed) return undefined;
+  const words = typed.match(/[A-Za-z_][\w.-]*=(?:"(?:\\.|[^"\\])*"|\S+)/g);
+  if (words && words.join(" ") === typed.replace(/\s+/g, " ")) {
+    return Object.fromEntries(words.map((word) => [word.slice(0, word.indexOf("=")), scalar(word.slice(word.indexOf("=") + 1))]));
+  }
+  return JSON.parse(typed);
+}
+
+/** The newest commands of a device, kept live; `null` until they are there. */
+function useCommands(id) {
+  const [commands, setCommands] = useState(null);
+  const put = (command) => setCommands((before) => [command, ...(before ?? []).filter((each) => each.id !== command.id)].sort((a, b) => b.id - a.id).slice(0, LISTED));
+  useEffect(() => {
+    const load = () => api("GET", devicePath(id, `/commands?limit=${LISTED}`)).then((page) => setCommands(page.items), toastError);
+    load();
+    const undo = [onLive("reset", load), onLive("command", (command) => command.device === id && put(command))];
+    return () => undo.forEach((each) => each());
+  }, [id]);
+  return commands;
+}
+
+/** The steps as dots on a line, with the time each took. */
+function Life({ command }) {
+  const at = new Map(command.steps.map((step) => [step.state, step]));
+  const end = FINAL.has(command.state) && command.state !== "done" ? command.state : null;
+  const states = end ? command.steps.map((step) => step.state) : LIFE;
+  return html`<ol class="life">
+    ${states.map((state) => {
+      const step = at.get(state);
+      const took = step && state !== "queued" ? `+${duration((step.at - command.created) / 1000)}` : "";
+      return html`<li key=${state} class="${step ? "reached" : ""} ${state === end ? "ended" : ""}" title=${step ? absolute(step.at) : undefined}>
+        <span>${t(`command.${state}`)}</span><small class="number">${step ? took || clock(step.at, true) : ""}</small>
+      </li>`;
+    })}
+  </ol>`;
+}
+
+function CommandRow({ command, mayCancel }) {
+  const reason = command.steps.findLast((step) => step.reason)?.reason;
+  const cancel = () => api("DELETE", `/commands/${command.id}`).catch(toastError);
+  return html`<li class="command">
+    <div class="command-head">
+      <code>${command.method}${command.params !== null && command.params !== undefined && html` <span class="faint">${JSON.stringify(command.params)}</span>`}</code>
+      <span class="command-state ${command.state}">${t(`command.${command.state}`)}</span>
+      ${mayCancel && !FINAL.has(command.state) && html`<${IconButton} icon="x" small label=${t("command.cancel")} onClick=${cancel} />`}
+    </div>
+    <${Life} command=${command} />
+    ${reason && html`<p class="command-reason">${reason}</p>`}
+    ${command.state === "done" && command.result !== null && html`<pre class="command-result">${JSON.stringify(command.result)}</pre>`}
+  </li>`;
+}
+
+function CommandForm({ id, methods }) {
+  const listId = useId();
+  const [method, setMethod] = useState("");
+  const [params, setParams] = useState("");
+  const [ttl, setTtl] = useState(LIFETIMES_S[0]);
+  const [error, setError] = useState(null);
+
+  async function submit(event) {
+    event.preventDefault();
+    setError(null);
+    let parsed;
+    try {
+      parsed = parseParams(params);
+    } catch {
+      setError({ text: t("command.bad_params") });
+      return;
+    }
+    try {
+      await api("POST", devicePath(id, "/commands"), { method: method.trim(), params: parsed, ttl_s: ttl });
+      setMethod("");
+      setParams("");
+    } catch (problem) {
+      setError(problem);
+    }
+  }
+
+  return html`<form class="command-form" onSubmit=${submit}>
+    <div class="command-line">
+      <input class="input mono" id="command-method" list=${listId} required maxlength="128" autocomplete="off" autocapitalize="none" spellcheck=${false}
+        aria-label=${t("command.method")} placeholder=${t("command.method")} value=${method} onInput=${(e) => setMethod(e.target.value)} />
+      <datalist id=${listId}>${methods.map((each) => html`<option value=${each} />`)}</datalist>
+      <button class="button primary" disabled=${!method.trim()}><${Icon} name="send" />${t("command.send")}</button>
+    </div>
+    <div class="command-line">
+      <input class="input mono" autocomplete="off" autocapitalize="none" spellcheck=${false} aria-label=${t("command.params")}
+        placeholder=${t("command.params_example")} value=${params} onInput=${(e) => setParams(e.target.value)} />
+      <select class="input" aria-label=${t("command.ttl")} title=${t("command.ttl")} value=${ttl} onChange=${(e) => setTtl(Number(e.target.value))}>
+        ${LIFETIMES_S.map((each) => html`<option value=${each}>${duration(each)}</option>`)}
+      </select>
+    </div>
+    ${error && html`<${Problem} error=${error} />`}
+  </form>`;
+}
+
+/** The command box and the ledger's newest page. */
+export function Commands({ id }) {
+  const commands = useCommands(id);
+  const may = ["admin", "operator"].includes(session.value?.user?.role);
+  const methods = [...new Set((commands ?? []).map((command) => command.method))];
+  return html`<section class="card" aria-labelledby="commands-title">
+    <header class="card-head"><h2 id="commands-title">${t("command.title")}</h2></header>
+    ${may && html`<${CommandForm} id=${id} methods=${methods} />`}
+    ${commands?.length ? html`<ul class="commands">${commands.map((command) => html`<${CommandRow} key=${command.id} command=${command} mayCancel=${may} />`)}</ul>`
+      : commands && html`<p class="card-note">${t("command.none")}</p>`}
+  </section>`;
+}

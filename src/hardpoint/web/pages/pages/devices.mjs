@@ -1,0 +1,176 @@
+// The device list: who is there, since when, and what they say.
+import { html, useEffect, useMemo, useRef, useState } from "../vendor/preact.mjs";
+import { session } from "../core/api.mjs";
+import { deviceIds, deviceSignal, deviceTotal, loadDevices, MAX_LISTED, presenceWord } from "../core/devices.mjs";
+import { now, unitOf, valueParts } from "../core/format.mjs";
+import { t } from "../core/i18n.mjs";
+import { deviceHref, route, setQuery } from "../core/router.mjs";
+import { Ago, Empty, Icon, Loading, Presence, Problem } from "../ui/elements.mjs";
+import { overlay, Page } from "../ui/shell.mjs";
+import { Spark } from "../ui/spark.mjs";
+
+const ROWS_AT_FIRST = 60;
+const METRICS = 3;
+const WORDS = ["online", "late", "offline", "never"];
+
+/** Open the dialog that makes a device and waits for its first reading. */
+async function addDevice() {
+  const { AddDeviceDialog } = await import("../ui/add_device.mjs");
+  overlay.value = () => html`<${AddDeviceDialog} onClose=${() => (overlay.value = null)} />`;
+}
+
+/** The keys worth a place in the row: numbers whose unit the name tells, other numbers, then the rest. */
+export function headlineKeys(latest) {
+  const rank = (key) => (typeof latest[key].value !== "number" ? 2 : unitOf(key) && !unitOf(key).startsWith("B") ? 0 : 1);
+  return Object.keys(latest).sort((a, b) => rank(a) - rank(b) || a.localeCompare(b)).slice(0, METRICS);
+}
+
+/** Whether a device's name, id or labels hold every word of the filter. */
+export function matches(device, filter) {
+  const text = [device.name, device.id, ...Object.entries(device.labels).map(([k, v]) => `${k}:${v}`)].join(" ").toLowerCase();
+  return filter.toLowerCase().split(/\s+/).every((word) => text.includes(word));
+}
+
+function Metric({ id, name, latest, index }) {
+  const [value, unit] = valueParts(name, latest.value);
+  return html`<div class="metric">
+    <div class="metric-text">
+      <span class="metric-key" title=${name}>${name}</span>
+      <span class="metric-value" title=${value}>${value}${unit && html`<small>${unit}</small>`}</span>
+    </div>
+    ${typeof latest.value === "number" && html`<${Spark} id=${id} name=${name} latest=${latest} series=${index} />`}
+  </div>`;
+}
+
+function Row({ id }) {
+  const device = deviceSignal(id).value;
+  if (!device) return null;
+  const { connected, last_reading: read, last_seen: seen } = device.presence;
+  const word = presenceWord(device.presence, now.value);
+  const last = read ?? seen;
+  return html`<tr class=${word}>
+    <td class="col-name">
+      <a class="device-name" href=${deviceHref(id)}>${device.name}</a>
+      ${Object.keys(device.labels).length > 0 && html`<div class="labels">
+        ${Object.entries(device.labels).map(([key, value]) => html`<span class="chip" title="${key}: ${value}">${key}: ${value}</span>`)}
+      </div>`}
+    </td>
+    <td class="col-presence"><${Presence} word=${word} /></td>
+    <td class="col-metrics">
+      <div class="metrics">${headlineKeys(device.latest).map((key, i) => html`<${Metric} key=${key} id=${id} name=${key} latest=${device.latest[key]} index=${i} />`)}</div>
+    </td>
+    <td class="col-seen soft">${last === null ? t("devices.never") : html`<${Ago} ts=${last} />`}</td>
+    <td class="col-from faint">${connected && html`<span class="number">${connected.from?.replace(/:\d+$/, "")}</span> <span class="chip">${connected.dialect}</span>`}</td>
+  </tr>`;
+}
+
+/** Rows in batches: the next ones when the end of the list comes into view. */
+function useGrowing(length, reset) {
+  const [limit, setLimit] = useState(ROWS_AT_FIRST);
+  const end = useRef(null);
+  useEffect(() => setLimit(ROWS_AT_FIRST), [reset]);
+  useEffect(() => {
+    if (!end.current) return undefined;
+    const seen = new IntersectionObserver(([entry]) => entry.isIntersecting && setLimit((n) => n + ROWS_AT_FIRST), { rootMargin: "600px" });
+    seen.observe(end.current);
+    return () => seen.disconnect();
+  }, [limit < length, limit]);
+  return [limit, end];
+}
+
+function Table({ ids, filter }) {
+  const [limit, end] = useGrowing(ids.length, filter);
+  return html`<div class="card">
+    <table class="devices">
+      <thead><tr>
+        <th scope="col" class="col-name">${t("devices.col_name")}</th>
+        <th scope="col" class="col-presence">${t("devices.col_presence")}</th>
+        <th scope="col" class="col-metrics">${t("devices.col_values")}</th>
+        <th scope="col" class="col-seen">${t("devices.col_seen")}</th>
+        <th scope="col" class="col-from">${t("devices.col_from")}</th>
+      </tr></thead>
+      <tbody>${ids.slice(0, limit).map((id) => html`<${Row} key=${id} id=${id} />`)}</tbody>
+    </table>
+    ${limit < ids.length && html`<div class="list-foot" ref=${end}>${t("devices.more", { n: ids.length - limit })}</div>`}
+    ${ids.length >= MAX_LISTED && html`<div class="list-foot">${t("devices.first_only", { n: MAX_LISTED })}</div>`}
+  </div>`;
+}
+
+function PresenceFilter({ counts, total, chosen }) {
+  const choices = [["", total], ...WORDS.map((word) => [word, counts[word]])].filter(([word, n]) => !word || n || word === chosen);
+  return html`<div class="chips-scroll" role="group" aria-label=${t("devices.filter_presence")}><div class="segments">
+    ${choices.map(([word, n]) => html`<button type="button" key=${word} aria-pressed=${chosen === word} onClick=${() => setQuery({ is: word })}>
+      ${word ? t(`presence.${word}`) : t("devices.all")} <span class="count">${n}</span>
+    </button>`)}
+  </div></div>`;
+}
+
+function useDevices(filter) {
+  const [error, setError] = useState(null);
+  // Above what is held here the server searches; typing waits a moment then.
+  const search = deviceTotal.value > MAX_LISTED ? filter : "";
+  useEffect(() => {
+    const timer = setTimeout(() => loadDevices(search).then(() => setError(null), setError), search ? 250 : 0);
+    return () => clearTimeout(timer);
+  }, [search]);
+  return error;
+}
+
+export default function DevicesPage() {
+  const filter = route.value.query.get("q") ?? "";
+  const chosen = route.value.query.get("is") ?? "";
+  const error = useDevices(filter);
+  const all = deviceIds.value;
+  const mayAdd = session.value?.user?.role === "admin";
+
+  useEffect(() => {
+    document.title = `${t("nav.devices")} · Hardpoint`;
+    const onKeyDown = (event) => {
+      if (event.key !== "n" || event.ctrlKey || event.metaKey || event.altKey || !mayAdd) return;
+      if (event.target.closest?.("input, textarea, select") || document.querySelector("dialog[open]")) return;
+      event.preventDefault();
+      addDevice();
+    };
+    document.addEventListener("keydown", onKeyDown);
+    return () => document.removeEventListener("keydown", onKeyDown);
+  }, []);
+
+  // Counted on each tick, and not on each reading: a row follows its own device, the list only the words.
+  const [words, counts] = useMemo(() => {
+    const found = new Map();
+    const sums = { online: 0, late: 0, offline: 0, never: 0 };
+    for (const id of all ?? []) {
+      const device = deviceSignal(id).peek();
+      if (!device) continue;
+      const word = presenceWord(device.presence, now.value);
+      found.set(id, word);
+      sums[word] += 1;
+    }
+    return [found, sums];
+  }, [all, now.value]);
+
+  if (all === null) return html`<${Page}>${error ? html`<${Problem} error=${error} />` : html`<${Loading} />`}<//>`;
+  const shown = all.filter((id) => words.has(id) && (!chosen || words.get(id) === chosen) && (!filter || matches(deviceSignal(id).peek(), filter)));
+  const add = mayAdd && html`<button type="button" class="button primary" onClick=${addDevice}><${Icon} name="plus" />${t("devices.add")}</button>`;
+
+  if (all.length === 0 && !filter) {
+    return html`<${Page}><h1 class="visually-hidden">${t("nav.devices")}</h1>
+      <div class="card"><${Empty} icon="cpu" title=${t("devices.empty_title")}><p>${t("devices.empty_text")}</p>${add}<//></div><//>`;
+  }
+  return html`<${Page}>
+    <div class="page-head"><h1>${t("nav.devices")}</h1>${add}</div>
+    <div class="toolbar">
+      <div class="search">
+        <${Icon} name="search" />
+        <input class="input" type="search" data-filter aria-label=${t("devices.filter")} placeholder=${t("devices.filter")} value=${filter}
+          onInput=${(event) => setQuery({ q: event.target.value })} onKeyDown=${(event) => event.key === "Escape" && (setQuery({ q: "" }), event.target.blur())} />
+        <kbd aria-hidden="true">/</kbd>
+      </div>
+      <${PresenceFilter} counts=${counts} total=${words.size} chosen=${chosen} />
+    </div>
+    ${shown.length ? html`<${Table} ids=${shown} filter=${filter + chosen} />`
+      : html`<div class="card"><${Empty} icon="search" title=${t("devices.nothing_title")}>
+          <p>${t("devices.nothing_text")}</p>
+          <button type="button" class="button" onClick=${() => setQuery({ q: "", is: "" })}>${t("devices.clear")}</button><//></div>`}
+  <//>`;
+}

@@ -1,0 +1,146 @@
+// One line over time on uPlot, in this page's colours and the reader's language.
+import uPlot from "../vendor/uplot.mjs";
+import { clock, day, numberParts } from "../core/format.mjs";
+import { loadStyle } from "../core/styles.mjs";
+
+await loadStyle("vendor/uplot.css");
+
+const HEIGHT = 168;
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+/** Distances between time marks, ms: what a clock and a calendar count in. */
+const TIME_STEPS = [1, 2, 5, 10, 15, 30].map((n) => n * SECOND)
+  .concat([1, 2, 5, 10, 15, 30].map((n) => n * MINUTE), [1, 2, 3, 6, 12].map((n) => n * HOUR), [1, 2, 7, 14].map((n) => n * DAY));
+
+/** A silence longer than this many usual intervals is drawn as a gap. */
+const GAP_INTERVALS = 3;
+
+/** `[times, values]` for uPlot from `[[ts, value], …]`, with a null where the device was silent. */
+export function withGaps(points) {
+  const steps = [];
+  for (let i = 1; i < points.length; i++) steps.push(points[i][0] - points[i - 1][0]);
+  const usual = steps.toSorted((a, b) => a - b)[steps.length >> 1] ?? 0;
+  const times = [];
+  const values = [];
+  points.forEach(([ts, value], i) => {
+    if (i && ts - points[i - 1][0] > usual * GAP_INTERVALS && usual > 0) {
+      times.push(points[i - 1][0] + usual);
+      values.push(null);
+    }
+    times.push(ts);
+    values.push(value);
+  });
+  return [times, values];
+}
+
+/** Bottom and top of the value axis: some air around the line, and never a spread so small that noise fills the card. */
+export function valueRange(low, high) {
+  if (low === null || high === null) return [0, 1];
+  const spread = Math.max(high - low, Math.abs(high) * 1e-3, 1e-6);
+  const middle = (high + low) / 2;
+  return [middle - spread * 0.62, middle + spread * 0.62];
+}
+
+/** Time marks on the axis: the date where a day begins or the marks are days apart, else the clock. */
+function timeLabels(_plot, marks, _axis, _space, step) {
+  return marks.map((ts) => {
+    const at = new Date(ts);
+    return step >= DAY || (at.getHours() === 0 && at.getMinutes() === 0 && step >= MINUTE) ? day(ts) : clock(ts, step < MINUTE);
+  });
+}
+
+/** Marks at round local times. uPlot's own are in seconds and know nothing of the reader's zone with `ms: 1`. */
+function timeMarks(_plot, _axis, from, to, step) {
+  const marks = [];
+  const offset = new Date(from).getTimezoneOffset() * MINUTE;
+  for (let ts = Math.ceil((from - offset) / step) * step + offset; ts <= to; ts += step) marks.push(ts);
+  return marks;
+}
+
+export class LineChart {
+  /**
+   * `element` is emptied into; its class gives the colours. `onHover(index | null)` follows the crosshair, which all
+   * charts of the same `group` share; `onZoom(from, to)` is a dragged range, `onReset()` a double click.
+   */
+  constructor(element, { unit, group, onHover, onZoom, onReset }) {
+    this.element = element;
+    this.from = 0;
+    this.to = 1;
+    this.plot = new uPlot(this.options(unit, group, onHover, onZoom), [[], []], element);
+    this.plot.over.addEventListener("dblclick", onReset);
+    this.observer = new ResizeObserver(([entry]) => {
+      const width = Math.floor(entry.contentRect.width);
+      if (width > 0 && width !== this.plot.width) this.plot.setSize({ width, height: HEIGHT });
+    });
+    this.observer.observe(element);
+  }
+
+  /** Show `[times, values]` between two times, ms. */
+  show(data, from, to) {
+    this.from = from;
+    this.to = to;
+    this.plot.setData(data);
+  }
+
+  destroy() {
+    this.observer.disconnect();
+    this.plot.destroy();
+  }
+
+  options(unit, group, onHover, onZoom) {
+    const style = getComputedStyle(this.element);
+    const [line, grid, axis] = ["--chart-line", "--chart-grid", "--chart-axis"].map((name) => style.getPropertyValue(name));
+    const font = `11px ${style.fontFamily}`;
+    const shared = { stroke: axis, font, ticks: { show: false } };
+    return {
+      width: Math.max(120, Math.floor(this.element.clientWidth)),
+      height: HEIGHT,
+      ms: 1,
+      padding: [8, 4, 0, 0],
+      legend: { show: false },
+      cursor: {
+        sync: { key: group, scales: ["x", null] },
+        drag: { x: true, y: false, setScale: false, dist: 6 },
+        bind: { dblclick: () => null },
+        points: { size: 7, width: 2, stroke: line, fill: style.getPropertyValue("--surface") },
+      },
+      scales: { x: { time: true, range: () => [this.from, this.to] }, y: { range: (_plot, low, high) => valueRange(low, high) } },
+      axes: [
+        { ...shared, grid: { show: false }, space: 64, incrs: TIME_STEPS, splits: timeMarks, values: timeLabels, size: 26, gap: 4 },
+        {
+          ...shared, grid: { stroke: grid, width: 1 }, space: 34, size: axisWidth, gap: 6,
+          values: (_plot, marks) => marks.map((value) => numberParts(value, unit).map((part, i) => (i && unit.startsWith("B") ? part.slice(0, -unit.length) : i ? "" : part)).join(" ").trim()),
+        },
+      ],
+      series: [{}, { stroke: line, width: 1.6, fill: (plot) => wash(plot, line), points: { show: false }, spanGaps: false }],
+      hooks: {
+        setCursor: [(plot) => onHover(plot.cursor.idx ?? null)],
+        setSelect: [
+          (plot) => {
+            if (plot.select.width < 6) return;
+            const range = [plot.select.left, plot.select.left + plot.select.width].map((x) => plot.posToVal(x, "x"));
+            plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+            onZoom(...range);
+          },
+        ],
+      },
+    };
+  }
+}
+
+/** Room for the longest label. */
+function axisWidth(plot, values) {
+  const longest = Math.max(0, ...(values ?? []).map((text) => text.length));
+  return Math.max(34, 12 + longest * 6.4);
+}
+
+/** The fill under the line: its colour, fading downwards. */
+function wash(plot, colour) {
+  const { top, height } = plot.bbox;
+  const gradient = plot.ctx.createLinearGradient(0, top, 0, top + height);
+  gradient.addColorStop(0, colour.replace(")", " / 0.16)"));
+  gradient.addColorStop(1, colour.replace(")", " / 0)"));
+  return gradient;
+}

@@ -1,0 +1,114 @@
+// What stands around every signed-in page: the bar on top, the connection's state, the keys.
+import { effect, html, signal, useEffect } from "../vendor/preact.mjs";
+import { session, signOut } from "../core/api.mjs";
+import { chooseLocale, LOCALES, locale, t } from "../core/i18n.mjs";
+import { liveStatus } from "../core/live.mjs";
+import { theme } from "../core/preferences.mjs";
+import { navigate } from "../core/router.mjs";
+import { Icon, Mark } from "./elements.mjs";
+import { Menu } from "./menu.mjs";
+import { toast, toastError } from "./toast.mjs";
+
+const LOST_AFTER_MS = 1_500; // shorter losses are a restart or a changed network: a toast would only flicker
+const CHORD_MS = 1_000;
+
+/** The dialog that is shown over the page, as a component, or `null`. */
+export const overlay = signal(null);
+
+/** Theme and language, also offered before sign-in. */
+export function Preferences() {
+  const themes = [["system", "monitor"], ["light", "sun"], ["dark", "moon"]];
+  const themeItems = themes.map(([name, icon]) => ({
+    label: t(`theme.${name}`), icon, checked: theme.value === name, run: () => (theme.value = name),
+  }));
+  const localeItems = Object.entries(LOCALES).map(([tag, label]) => ({
+    label, checked: locale.value === tag, run: () => chooseLocale(tag).catch(toastError),
+  }));
+  const icon = themes.find(([name]) => name === theme.value)?.[1] ?? "monitor";
+  return html`<${Menu} icon="languages" label=${t("menu.language")} items=${localeItems} />
+    <${Menu} icon=${icon} label=${t("menu.theme")} items=${themeItems} />`;
+}
+
+/** The bar on top. `crumb` is the page below "Devices", where there is one. */
+export function TopBar({ crumb }) {
+  const user = session.value?.user?.name ?? "";
+  const items = [
+    { title: t("menu.signed_in_as", { name: user }) },
+    { label: t("menu.shortcuts"), icon: "keyboard", run: showShortcuts },
+    "-",
+    { label: t("menu.sign_out"), icon: "log-out", run: () => signOut().catch(toastError) },
+  ];
+  return html`<header class="top"><div class="top-inner">
+    <a class="brand" href="/devices" aria-label="Hardpoint"><${Mark} /><span class="brand-word">Hardpoint</span></a>
+    <nav class="crumbs" aria-label=${t("nav.label")}>
+      <a href="/devices" aria-current=${crumb ? undefined : "page"}>${t("nav.devices")}</a>
+      ${crumb && html`<${Icon} name="chevron-right" /><span aria-current="page">${crumb}</span>`}
+    </nav>
+    <div class="top-end">
+      <${Preferences} />
+      <${Menu} icon="user" label=${t("menu.account")} items=${items} />
+    </div>
+  </div></header>`;
+}
+
+async function showShortcuts() {
+  const { ShortcutsDialog } = await import("./shortcuts.mjs");
+  overlay.value = () => html`<${ShortcutsDialog} onClose=${() => (overlay.value = null)} />`;
+}
+
+/** `/` the filter, `?` the list of keys, `g d` the devices. Not while typing, and not with a dialog open. */
+export function useShortcuts() {
+  useEffect(() => {
+    let chordAt = -Infinity;
+    function onKeyDown(event) {
+      const typing = event.target.closest?.("input, textarea, select, [contenteditable]");
+      if (typing || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+      const inChord = event.timeStamp - chordAt < CHORD_MS;
+      chordAt = -Infinity;
+      if (inChord && event.key === "d") navigate("/devices");
+      else if (event.key === "g") chordAt = event.timeStamp;
+      else if (event.key === "?") showShortcuts();
+      else if (event.key === "/") {
+        const filter = document.querySelector("[data-filter]");
+        if (!filter) return;
+        event.preventDefault();
+        filter.focus();
+      }
+    }
+    document.addEventListener("keydown", onKeyDown);
+    return () => document.removeEventListener("keydown", onKeyDown);
+  }, []);
+}
+
+/** Say it when the live stream is lost for longer than a moment, and when it is back. */
+export function watchConnection() {
+  let timer = null;
+  let dismiss = null;
+  return effect(() => {
+    const lost = liveStatus.value === "lost";
+    if (lost && !timer) {
+      timer = setTimeout(() => {
+        dismiss = toast(t("live.lost"), { kind: "warn", icon: "refresh-cw", sticky: true });
+      }, LOST_AFTER_MS);
+    } else if (!lost) {
+      clearTimeout(timer);
+      timer = null;
+      dismiss?.();
+      if (dismiss && liveStatus.value === "open") toast(t("live.back"));
+      dismiss = null;
+    }
+  });
+}
+
+/** The frame of a signed-in page. */
+export function Page({ crumb, children }) {
+  return html`<a class="skip" href="#main" onClick=${skip}>${t("nav.skip")}</a>
+    <${TopBar} crumb=${crumb} />
+    <main id="main" tabindex="-1" class=${liveStatus.value === "lost" ? "stale" : ""}>${children}</main>`;
+}
+
+function skip(event) {
+  event.preventDefault();
+  document.getElementById("main").focus();
+}
+

@@ -1,0 +1,21 @@
+// The list of keys.
+import { html } from "../vendor/preact.mjs";
+import { t } from "../core/i18n.mjs";
+import { Dialog } from "./dialog.mjs";
+
+const KEYS = [
+  [["/"], "shortcut.filter"],
+  [["g", "d"], "shortcut.devices"],
+  [["n"], "shortcut.add"],
+  [["?"], "shortcut.help"],
+  [["Esc"], "shortcut.close"],
+];
+
+/** What can be done without a mouse. */
+export function ShortcutsDialog({ onClose }) {
+  return html`<${Dialog} title=${t("menu.shortcuts")} onClose=${onClose}>
+    <dl class="shortcuts">
+      ${KEYS.map(([keys, text]) => html`<div><dt>${t(text)}</dt><dd>${keys.map((key) => html`<kbd>${key}</kbd> `)}</dd></div>`)}
+    </dl>
+  <//>`;
+}

@@ -1,0 +1,83 @@
+// A line the size of a word: the last hour of one key, fetched when the row comes into view, then kept live.
+import { html, useEffect, useRef, useState } from "../vendor/preact.mjs";
+import { api, devicePath } from "../core/api.mjs";
+
+const SPAN_MS = 3_600_000;
+const POINTS = 40;
+const MOST_KEPT = 120;
+const AT_ONCE = 3; // of the browser's six connections to a host the live stream has one, and a click must find one free
+const WIDTH = 72;
+const HEIGHT = 26;
+
+let running = 0;
+const queue = [];
+
+/** Run jobs a few at a time, in the order they came. */
+function enqueue(job) {
+  queue.push(job);
+  next();
+}
+
+function next() {
+  while (running < AT_ONCE && queue.length) {
+    running += 1;
+    queue.shift()().finally(() => {
+      running -= 1;
+      next();
+    });
+  }
+}
+
+/** `{line, area}` path data of points in a box, or `null` with fewer than two. Flat data is drawn in the middle. */
+export function sparkPath(points, width = WIDTH, height = HEIGHT) {
+  if (points.length < 2) return null;
+  const values = points.map((point) => point[1]);
+  const low = Math.min(...values);
+  const spread = Math.max(...values) - low;
+  const [start, end] = [points[0][0], points.at(-1)[0]];
+  const x = (ts) => ((ts - start) / (end - start || 1)) * width;
+  const y = (value) => (spread ? 2 + (1 - (value - low) / spread) * (height - 4) : height / 2);
+  const line = points.map(([ts, value], i) => `${i ? "L" : "M"}${x(ts).toFixed(1)} ${y(value).toFixed(1)}`).join("");
+  return { line, area: `${line}L${width} ${height}L0 ${height}Z` };
+}
+
+/** `latest` is the key's `{value, ts}` as it is now; a new one is appended. Decoration: the value stands beside it. */
+export function Spark({ id, name, latest, series = 0 }) {
+  const ref = useRef(null);
+  const [points, setPoints] = useState([]);
+
+  useEffect(() => {
+    const abort = new AbortController();
+    const seen = new IntersectionObserver(([entry]) => {
+      if (!entry.isIntersecting) return;
+      seen.disconnect();
+      enqueue(() => load(abort.signal));
+    });
+    seen.observe(ref.current);
+    return () => (seen.disconnect(), abort.abort());
+  }, [id, name]);
+
+  async function load(signal) {
+    if (signal.aborted) return;
+    const query = new URLSearchParams({ key: name, from: String(Date.now() - SPAN_MS), points: String(POINTS) });
+    try {
+      const answer = await api("GET", devicePath(id, `/readings?${query}`), undefined, { signal });
+      setPoints(answer.points.filter((point) => typeof point[1] === "number"));
+    } catch {
+      // No line is no harm: the value is there, and the page says by itself when the server is away.
+    }
+  }
+
+  useEffect(() => {
+    if (typeof latest?.value !== "number") return;
+    setPoints((before) => {
+      if (!before.length || before.at(-1)[0] >= latest.ts) return before;
+      return [...before, [latest.ts, latest.value]].filter((point) => point[0] > latest.ts - SPAN_MS).slice(-MOST_KEPT);
+    });
+  }, [latest?.ts]);
+
+  const path = sparkPath(points);
+  return html`<svg ref=${ref} class="spark series-${series}" viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none" aria-hidden="true">
+    ${path && html`<path class="spark-area" d=${path.area} /><path class="spark-line" d=${path.line} />`}
+  </svg>`;
+}
