@@ -73,10 +73,9 @@ def _health(config: Config) -> dict[str, Any] | HardpointError:
     from .client import Address, Client
 
     try:
-        found: dict[str, Any] = Client(Address(path=str(config.socket_path))).get("/api/health")
+        return Client(Address(path=str(config.socket_path))).health()
     except HardpointError as error:
         return error
-    return found
 
 
 def python() -> Iterator[Check]:

@@ -30,7 +30,7 @@ from ..errors import (
     TooLarge,
     Unauthorized,
 )
-from .events import Event, read_events
+from ..wire.sse import EventParser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -40,6 +40,7 @@ ANSWER_TIMEOUT_S = 30.0
 """The longest answer is a read of many readings from a slow SD card."""
 SILENCE_TIMEOUT_S = 45.0
 """A live stream says something at least every 15 s; three missed ones mean that it is dead."""
+READ_BYTES = 64 * 1024
 MAX_ANSWER_BYTES = 256 * 2**20
 
 ERRORS: dict[int, type[HardpointError]] = {
@@ -61,8 +62,8 @@ ERRORS: dict[int, type[HardpointError]] = {
 
 
 class Refused(Exception):
-    """An answer that is an error, as the server sent it. `Client` turns it into the exception of its status; only
-    `send` looks at the body first.
+    """An answer that is an error, as the server sent it: `Client.raw` raises it for callers who want the body, every
+    other method turns it into the exception of its status.
     """
 
     def __init__(self, status: int, body: Mapping[str, Any]) -> None:
@@ -107,6 +108,14 @@ def _no_address(url: str) -> BadInput:
     return BadInput(f"{url!r} is not a server's address", hint="write http://HOST:8080")
 
 
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One live event: its name, and its data decoded from JSON."""
+
+    name: str
+    data: Any
+
+
 class _UnixConnection(http.client.HTTPConnection):
     """HTTP over a Unix socket; the host name is only there for the Host header."""
 
@@ -140,6 +149,16 @@ class Client:
     def get(self, *path: str, query: Mapping[str, Any] | None = None) -> Any:
         """`call` with GET."""
         return self.call("GET", *path, query=query)
+
+    def health(self) -> dict[str, Any]:
+        """``/api/health``, also of a server that is not well and so answers 503."""
+        try:
+            found: dict[str, Any] = self.raw("GET", "/api/health")
+        except Refused as refused:
+            if "status" not in refused.body:
+                raise self.error_of(refused) from None
+            found = dict(refused.body)
+        return found
 
     def call(
         self,
@@ -179,19 +198,15 @@ class Client:
         return answer
 
     @contextmanager
-    def events(
-        self, *path: str, query: Mapping[str, Any] | None = None, last_id: str = ""
-    ) -> Iterator[Iterator[Event]]:
-        """A live stream, open for the ``with`` block. It ends when the server ends it, when it breaks and when it is
-        silent for `SILENCE_TIMEOUT_S`: open it anew with the last event's id.
-        """
+    def events(self, *path: str, query: Mapping[str, Any] | None = None, last_id: str = "") -> Iterator[EventSource]:
+        """A live stream, open for the ``with`` block; it goes on after ``last_id`` where one is given."""
         headers = {"Accept": "text/event-stream", **({"Last-Event-ID": last_id} if last_id else {})}
         connection, response = self._request("GET", _target(path, query), None, SILENCE_TIMEOUT_S, headers)
         with closing(connection):
             if response.status != HTTPStatus.OK:
                 body = self._decoded(response.read(MAX_ANSWER_BYTES))
                 raise self.error_of(Refused(response.status, body if isinstance(body, dict) else {}))
-            yield _until_broken(response)
+            yield EventSource(response, last_id)
 
     def error_of(self, refused: Refused) -> HardpointError:
         """The exception of an error answer; the server's own message is kept."""
@@ -261,11 +276,38 @@ class Client:
             raise ServerUnreachable(f"what answers at {self.address} is not a Hardpoint server") from error
 
 
-def _until_broken(response: http.client.HTTPResponse) -> Iterator[Event]:
-    try:
-        yield from read_events(response)
-    except (OSError, http.client.HTTPException):
-        return
+class EventSource:
+    """The events of an open stream. Iterating ends when the server ends the stream, when it breaks, and when it is
+    silent for `SILENCE_TIMEOUT_S`; opened anew with `last_id` it goes on from there.
+    """
+
+    def __init__(self, response: http.client.HTTPResponse, last_id: str) -> None:
+        self._response = response
+        self._parser = EventParser(last_id)
+
+    @property
+    def last_id(self) -> str:
+        """The id of the last event that came, or of what the server said to resume after."""
+        return self._parser.last_id
+
+    def __iter__(self) -> Iterator[Event]:
+        """Each event as it comes.
+
+        Raises:
+            ServerUnreachable: what comes is not our server's stream.
+        """
+        while True:
+            try:
+                data = self._response.read1(READ_BYTES)
+            except (OSError, http.client.HTTPException):
+                return
+            if not data:
+                return
+            try:
+                for event in self._parser.receive(data):
+                    yield Event(event.event, msgspec.json.decode(event.data))
+            except (msgspec.MsgspecError, RecursionError, TooLarge) as error:
+                raise ServerUnreachable(f"what comes is not a Hardpoint server's live stream: {error}") from error
 
 
 def _target(path: tuple[str, ...], query: Mapping[str, Any] | None) -> str:

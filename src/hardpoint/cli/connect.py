@@ -44,7 +44,7 @@ def command(
     from .snippets import reachable, snippets
 
     device = _device(client, name, parse_labels(labels), new_token)
-    health = client.get("/api/health")
+    health = client.health()
     made = snippets(
         device["token"],
         reachable(health, client.address, "line"),

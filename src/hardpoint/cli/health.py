@@ -27,6 +27,6 @@ if TYPE_CHECKING:
 @with_client
 def command(client: Client, as_json: bool) -> int:
     """Ask whether the server is well: prints ok, or exits 69."""
-    health = client.get("/api/health")
+    health = client.health()
     print(document("health", health) if as_json else health["status"])
     return 0 if health["status"] == "ok" else ServerUnreachable.exit_code

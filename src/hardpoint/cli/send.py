@@ -34,9 +34,7 @@ class CommandFailed(HardpointError):
 @click.argument("method")
 @click.argument("pairs", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--params", metavar="JSON", help="The parameters as one JSON value, instead of KEY=VALUE.")
-@click.option(
-    "--wait", "wait_s", type=click.FloatRange(0.1, 3600), default=10.0, help="Seconds to wait for the answer."
-)
+@click.option("--wait", "wait_s", type=click.FloatRange(0.1, 300), default=10.0, help="Seconds to wait for the answer.")
 @click.option("--no-wait", is_flag=True, help="Do not wait: print the command's number.")
 @click.option("--ttl", "ttl_s", type=click.FloatRange(1), default=60.0, help="Seconds after which it expires unsent.")
 @json_option

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @with_client
 def command(client: Client, as_json: bool) -> None:
     """Show the server's state, listeners, store and devices."""
-    health = client.get("/api/health")
+    health = client.health()
     states = Counter(state_word(each) for each in every_device(client, {}))
     devices = {"total": states.total(), **{state: states[state] for state in ("online", "late", "offline")}}
     if as_json:
@@ -43,5 +43,5 @@ def command(client: Client, as_json: bool) -> None:
         label = f"store {name.removesuffix('_bytes')}"
         print(f"{label:<18} {size(value) if is_size else shown(value)}")
     print()
-    rows = [(each["url"], str(each["port"]), str(each["connections"])) for each in health["listeners"]]
+    rows = [(each["url"], str(each["port"] or ""), str(each["connections"])) for each in health["listeners"]]
     table(("listener", "port", "connections"), [(printable(row[0]), *row[1:]) for row in rows])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import ServerUnreachable
+from ..errors import ServerUnreachable, TimedOut
 from .command import Command, json_option
 from .connection import with_client
 from .output import clock, line, printable, say, shown
@@ -15,8 +15,7 @@ from .output import clock, line, printable, say, shown
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from .client import Client
-    from .events import Event
+    from .client import Client, Event
 
 KINDS = ("reading", "presence", "command", "device")
 RECONNECT_S = (0.5, 1.0, 2.0, 5.0)
@@ -46,13 +45,12 @@ def command(
     Of the devices that are named, or of all. When the connection breaks it is made again, and goes on
     without a gap where the server still has what was missed. With --json one object a line.
     """
-    wanted = {client.get("/api/devices", name)["id"] for name in devices}
-    query = {"device": next(iter(wanted)) if len(wanted) == 1 else None, "key": key}
+    query = {"device": devices, "key": key}
     kinds = set(only) or ({"reading"} if key else set(KINDS))
     left = count
     for event in follow(client, query):
         for name, text, body in flatten(event):
-            if name not in kinds or (wanted and body["device"] not in wanted):
+            if name not in kinds:
                 continue
             print(line(name, body) if as_json else text, flush=True)
             if left is not None:
@@ -77,10 +75,9 @@ def follow(client: Client, query: dict[str, Any], opened: Callable[[], None] = l
                 elif attempt:
                     say("connected again")
                 attempt, begun = 0, True
-                for event in events:
-                    last_id = event.id or last_id
-                    yield event
-        except ServerUnreachable:
+                yield from events
+                last_id = events.last_id
+        except (ServerUnreachable, TimedOut):
             if not begun:
                 raise
         if attempt == 0:
