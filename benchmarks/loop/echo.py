@@ -92,7 +92,7 @@ def server(name: str, folder: Path, core: int) -> Iterator[tuple[int, int]]:
 
 
 def cpu_s(pid: int) -> float:
-    """User and system time of the process so far: the scheduler's nanoseconds, not the 10 ms ticks of /proc/PID/stat."""
+    """User and system time of the process so far: the scheduler's nanoseconds, not the ticks of /proc/PID/stat."""
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / NS_PER_S
 
 

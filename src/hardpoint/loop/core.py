@@ -168,10 +168,14 @@ class Turn(asyncio.BaseEventLoop):
             except FileExistsError:  # a closed descriptor's twin (dup, fork) kept the registration alive
                 poller.modify(fd, new)
         else:
-            try:
-                poller.modify(fd, new)
-            except FileNotFoundError:  # closed behind our back, and the number is in use again
-                poller.register(fd, new)
+            self._watch_again(fd, new)
+
+    def _watch_again(self, fd: int, interest: int) -> None:
+        """Make sure that the kernel still watches: the descriptor may have been closed and its number taken anew."""
+        try:
+            self._poller.modify(fd, interest)
+        except FileNotFoundError:
+            self._poller.register(fd, interest)
 
     # Callbacks on descriptors --------------------------------------------------------------------------------------
 
@@ -207,7 +211,10 @@ class Turn(asyncio.BaseEventLoop):
         callbacks = Callbacks(self._add_callback) if fresh else watcher
         assert isinstance(callbacks, Callbacks)
         old = callbacks.interest
-        self.set_interest(number, old, old | kind)  # first, because it may raise
+        if old & kind:
+            self._watch_again(number, old)
+        else:
+            self.set_interest(number, old, old | kind)  # first, because it may raise
         if fresh:
             self.watch(number, callbacks)
         replaced = callbacks.reader if kind == READ else callbacks.writer
