@@ -12,9 +12,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..errors import StorageError
-from ..model import Change, Delete, Put, Row
 
 if TYPE_CHECKING:
+    from ..model import Change, Delete, Put, Row
     from ..stores.base import Store
     from .session import Session
 
@@ -59,6 +59,8 @@ class GroupCommit:
         """The one being collected: append to its ``rows`` and ``changes``, then call `schedule`."""
         self.commits = 0
         self.failures = 0
+        self.failing = False
+        """Whether the last commit failed."""
         self.pauses = 0
         self._store = store
         self._in_flight: Batch | None = None
@@ -143,6 +145,7 @@ class GroupCommit:
         batch, self._in_flight = self._in_flight, None
         assert batch is not None
         self.commits += 1
+        self.failing = error is not None
         if error is None:
             try:
                 self._on_durable(batch)

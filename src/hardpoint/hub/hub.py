@@ -37,6 +37,7 @@ from .handlers import Handlers
 from .history import reduce_points
 from .live import LiveFeed
 from .presence import REPORT_GAP_MS, facts, note_report
+from .throttle import Throttle
 from .tokens import hash_token, new_token
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ logger = logging.getLogger("hardpoint.hub")
 
 T = TypeVar("T")
 
+HOST_DEVICE_ID = "host"
+"""The device whose sensors are mounted on the machine the server runs on."""
 MAX_LEAD_MS = 60_000
 """How far the server's stamps of one series may run ahead of its clock. Two readings of a series in the same
 millisecond get stamps one apart, or the second would replace the first; a clock set back by more than this is obeyed.
@@ -83,6 +86,7 @@ class Hub:
         self.catalogue = Catalogue(limits.max_devices)
         self.live = LiveFeed(self.catalogue.series)
         self.handlers = Handlers()
+        self.throttle = Throttle(limits.sign_in_failures_per_min, clock_ms)
         self.commits = GroupCommit(
             store, max_pending_rows=limits.max_pending_readings, on_durable=self._on_durable, on_failed=self._on_failed
         )

@@ -1,0 +1,396 @@
+"""The composition root: a `Config` becomes a running server. The only place, with the registry, that names concrete
+classes; reading it top to bottom tells in which order the parts start and stop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import msgspec
+
+from . import __version__, registry
+from .banner import describe_start
+from .config import Config, ListenUrl, configure
+from .dialects.http import HttpDialect
+from .dialects.lines import LineDialect
+from .errors import AddressTaken, ConfigError, HardpointError
+from .http import HttpServer
+from .hub.hub import HOST_DEVICE_ID, Hub
+from .web.app import WebApp
+from .wire.http1 import HttpLimits
+
+if TYPE_CHECKING:
+    from .dialects.host import HostSession
+    from .hub.handlers import Callback
+    from .stores.base import Store
+
+logger = logging.getLogger("hardpoint")
+
+BACKLOG = 1024
+"""Connections the kernel completes for us while the loop is busy. Linux cuts it to net.core.somaxconn."""
+DRAIN_S = 5.0
+"""How long answers in hand may take to leave at the end; SPEC §8 allows 10 s in all."""
+FIRST_DEVICE = "first-device"
+"""Made at the first start, so that the line which is printed to try things with really works."""
+
+
+class Server:
+    """The whole server. ``with`` a configuration, or with settings by name (`config.configure`).
+
+    ::
+
+        server = Server(data="./data", listen=["line://0.0.0.0:9000", "http://0.0.0.0:8080"])
+        server.run()                      # until SIGTERM or Ctrl-C
+        async with server: ...            # or inside a program of yours, on any asyncio loop
+    """
+
+    def __init__(self, config: Config | None = None, *, store: Store | None = None, **settings: object) -> None:
+        """Nothing is opened yet.
+
+        Raises:
+            ConfigError: a setting is unknown or cannot be used.
+        """
+        if config is not None and settings:
+            raise ConfigError("give a Config or settings, not both")
+        self.config = config if config is not None else configure(**settings)
+        self._given_store = store
+        self._handlers: list[tuple[Callback, str, str]] = []
+        self._parts: _Parts | None = None
+        self._listeners: list[_Listener] = []
+        self._host: HostSession | None = None
+        self._host_task: asyncio.Task[None] | None = None
+        self._began = 0.0
+
+    # -- for the program that embeds it
+
+    def on(self, device: str = "*", key: str = "*") -> Callable[[Callback], Callback]:
+        """Call the decorated function with each durable `Reading` whose device and key fit the shell patterns.
+
+        Plain functions run on a thread, ``async`` ones on the loop; neither can hold up a device or another handler.
+        """
+
+        def register(callback: Callback) -> Callback:
+            self._handlers.append((callback, device, key))
+            if self._parts is not None:
+                self._parts.hub.handlers.add(callback, device, key)
+            return callback
+
+        return register
+
+    @property
+    def hub(self) -> Hub:
+        """The running server's hub.
+
+        Raises:
+            RuntimeError: it is not running.
+        """
+        return self._running.hub
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """Dialect → the port it is bound to (the first listener of each), while running."""
+        found: dict[str, int] = {}
+        for listener in self._listeners:
+            if listener.port is not None:
+                found.setdefault(listener.url.scheme, listener.port)
+        return found
+
+    def run(self) -> None:
+        """Serve on the configured loop until SIGTERM or SIGINT; a second one ends at once.
+
+        Raises:
+            HardpointError: it could not start; ``exit_code`` says why.
+        """
+        _raise_descriptor_limit()
+        with asyncio.Runner(loop_factory=_loop_factory(self.config.loop)) as runner:
+            runner.run(self._serve())
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.stop()
+
+    # -- start and stop
+
+    async def start(self) -> None:
+        """Open the store, take over what it holds, and listen.
+
+        Raises:
+            FolderTaken, SchemaMismatch, StorageError: the data folder cannot be used.
+            AddressTaken: a listener's address cannot be bound. Nothing is left open.
+        """
+        if self._parts is not None:
+            raise RuntimeError("the server is running already")
+        self._began = time.monotonic()
+        config = self.config
+        store: Store = self._given_store or registry.load("stores", "sqlite")(config.data)
+        await asyncio.to_thread(store.open)
+        try:
+            hub = Hub(store, config.limits, allow_anonymous=config.allow_anonymous)
+            hub.fill()
+            for callback, device, key in self._handlers:
+                hub.handlers.add(callback, device, key)
+            web = WebApp(hub, __version__, health=self._health, metrics=self._metrics)
+            HttpDialect(hub).register(web.router)
+            self._parts = _Parts(hub, LineDialect(hub, __version__), web, _http_server(web, config))
+            for url in (*config.listeners, ListenUrl("unix", path=str(config.socket_path))):
+                self._listeners.append(await self._listen(url))
+        except BaseException:
+            await self.stop()
+            await asyncio.to_thread(store.close)
+            raise
+        web.site.load()
+        if config.host.enabled:
+            self._host_task = asyncio.get_running_loop().create_task(self._mount_host(), name="mount host")
+
+    async def stop(self) -> None:
+        """Stop accepting, finish what was begun, commit, close. Idempotent."""
+        parts = self._parts
+        if parts is None:
+            return
+        for listener in self._listeners:
+            listener.close()
+        if self._host_task is not None:
+            self._host_task.cancel()
+            await asyncio.gather(self._host_task, return_exceptions=True)
+            self._host_task = None
+        if self._host is not None:
+            await self._host.close()
+            self._host = None
+        parts.web.live.close()
+        for device in parts.hub.catalogue:
+            for session in device.sessions:
+                session.end("the server is stopping")
+        await asyncio.gather(parts.lines.drain(DRAIN_S), parts.http.drain(DRAIN_S))
+        await parts.hub.close()
+        for listener in self._listeners:
+            await listener.wait_closed()
+        self._listeners.clear()
+        await asyncio.to_thread(parts.hub.store.close)
+        self._parts = None
+
+    @property
+    def _running(self) -> _Parts:
+        if self._parts is None:
+            raise RuntimeError("the server is not running")
+        return self._parts
+
+    async def _serve(self) -> None:
+        loop = asyncio.get_running_loop()
+        stopping = asyncio.Event()
+
+        def stop(signum: int) -> None:
+            if stopping.is_set():
+                os._exit(128 + signum)  # asked twice: nothing acknowledged is lost by it
+            logger.info("stopping on %s", signal.Signals(signum).name)
+            stopping.set()
+
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(signum, stop, signum)
+        async with self:
+            self._write_ports_file()
+            sign_ins = self._running.web.sign_ins
+            link = sign_ins.new_link() if sign_ins.setup_needed else None
+            token = await self._first_token()
+            text = describe_start(
+                version=__version__,
+                ports=self.ports,
+                listeners=[str(listener.bound) for listener in self._listeners],
+                link=link,
+                token=token,
+                store=await asyncio.to_thread(self.hub.store.describe),
+                devices=len(self.hub.catalogue),
+                allow_anonymous=self.config.allow_anonymous,
+            )
+            print(text, flush=True)  # noqa: T201 - what `serve` says is its output
+            await stopping.wait()
+
+    async def _listen(self, url: ListenUrl) -> _Listener:
+        loop = asyncio.get_running_loop()
+        factory: LineDialect | HttpServer
+        if url.scheme == "line":
+            factory = self._running.lines
+        elif url.scheme in ("http", "unix"):
+            factory = self._running.http
+        else:
+            raise ConfigError(f"{url}: this version does not speak {url.scheme} yet")
+        try:
+            if url.scheme == "unix":
+                server = await _listen_unix(loop, factory, Path(url.path))
+            else:
+                server = await loop.create_server(factory, url.host or None, url.port, backlog=BACKLOG)
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            raise AddressTaken(
+                f"cannot listen on {url}: {reason}",
+                hint="another --listen address, or 'hardpoint doctor' for who has it",
+            ) from error
+        return _Listener(url, server, factory)
+
+    async def _mount_host(self) -> None:
+        from .dialects.host import HostSession
+        from .hardware.mount import mount_host
+
+        mount = await asyncio.to_thread(mount_host)
+        self._host = HostSession(self.hub, mount, self.config.host.interval_s)
+        await self._host.start()
+
+    async def _first_token(self) -> str | None:
+        """The token of the device that is made at the first start, while it is still valid. It is kept in the data
+        folder, readable by its owner, because only its hash is in the store.
+        """
+        path = self.config.data / f"{FIRST_DEVICE}.token"
+        try:
+            if not path.exists() and not self.hub.catalogue.by_id.keys() - {HOST_DEVICE_ID}:
+                _, token = await self.hub.create_device(FIRST_DEVICE)
+                path.touch(mode=0o600)
+                path.write_text(f"{token}\n", encoding="ascii")
+            token = path.read_text(encoding="ascii").strip()
+            self.hub.authenticate(token)
+        except (OSError, HardpointError):  # removed by its owner, or its device was
+            return None
+        return token
+
+    def _write_ports_file(self) -> None:
+        """For whoever started us with port 0: written whole, then renamed, so that it is never read half."""
+        path = self.config.ports_file
+        if path is None:
+            return
+        document = {
+            "pid": os.getpid(),
+            "ports": self.ports,
+            "listeners": [str(listener.bound) for listener in self._listeners],
+        }
+        partial = path.with_name(f".{path.name}.{os.getpid()}")
+        partial.write_bytes(msgspec.json.encode(document) + b"\n")
+        partial.replace(path)
+
+    # -- what the web side asks
+
+    def _health(self) -> dict[str, Any]:
+        hub = self.hub
+        failed = hub.commits.failing
+        return {
+            "status": "degraded" if failed else "ok",
+            "version": __version__,
+            "uptime_s": round(time.monotonic() - self._began, 3),
+            "loop": self.config.loop,
+            "listeners": [
+                {"url": str(listener.bound), "port": listener.port, "connections": listener.connections}
+                for listener in self._listeners
+            ],
+            "store": hub.store.describe() | {"failing": failed},
+        }
+
+    def _metrics(self) -> Iterator[tuple[str, str, str, dict[str, float]]]:
+        http = self._running.http
+        yield (
+            "connections",
+            "Open connections by listener",
+            "listener",
+            {str(listener.bound): listener.connections for listener in self._listeners},
+        )
+        responses = {f"{digit}xx": float(http.responses[digit]) for digit in range(1, 6)}
+        yield "http_responses_total", "HTTP answers by class of status", "status", responses
+        yield "http_refused_total", "HTTP requests that could not be read, by reason", "reason", dict(http.refused)
+        counters = getattr(asyncio.get_running_loop(), "counters", None)
+        if counters is not None:
+            values = {name: float(value) for name, value in dataclasses.asdict(counters).items()}
+            yield "loop_events_total", "What the event loop and its transports did", "event", values
+
+
+@dataclasses.dataclass(slots=True)
+class _Parts:
+    """What there is while the server runs."""
+
+    hub: Hub
+    lines: LineDialect
+    web: WebApp
+    http: HttpServer
+
+
+class _Listener:
+    """One bound address."""
+
+    def __init__(self, url: ListenUrl, server: asyncio.AbstractServer, factory: LineDialect | HttpServer) -> None:
+        self.url = url
+        self._server = server
+        self._factory = factory
+        sockets = getattr(server, "sockets", ())
+        self.port: int | None = sockets[0].getsockname()[1] if url.scheme != "unix" and sockets else None
+
+    @property
+    def bound(self) -> ListenUrl:
+        """The URL with its real port."""
+        return self.url if self.port is None else ListenUrl(self.url.scheme, self.url.host, self.port)
+
+    @property
+    def connections(self) -> int:
+        """Open connections of its dialect."""
+        return len(self._factory.connections)
+
+    def close(self) -> None:
+        self._server.close()
+
+    async def wait_closed(self) -> None:
+        await self._server.wait_closed()
+        if self.url.scheme == "unix":
+            Path(self.url.path).unlink(missing_ok=True)
+
+
+async def _listen_unix(
+    loop: asyncio.AbstractEventLoop, factory: Callable[[], asyncio.Protocol], path: Path
+) -> asyncio.AbstractServer:
+    """Whoever may open the file is the administrator, so nobody but its owner may from the first moment on."""
+    path.unlink(missing_ok=True)  # the folder is locked, so whoever left it is gone
+    before = os.umask(0o177)
+    try:
+        return await loop.create_unix_server(factory, path, backlog=BACKLOG)
+    finally:
+        os.umask(before)
+
+
+def _http_server(web: WebApp, config: Config) -> HttpServer:
+    limits = config.limits
+    return HttpServer(
+        web.handle,
+        limits=HttpLimits(max_head_bytes=limits.max_head_bytes, max_body_bytes=limits.max_body_bytes),
+        max_connections=limits.max_connections,
+        head_timeout_s=limits.head_timeout_s,
+        body_timeout_s=limits.body_timeout_s,
+        keep_alive_s=limits.keep_alive_s,
+    )
+
+
+def _loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
+    if name == "uvloop":
+        try:
+            import uvloop
+        except ImportError:
+            raise ConfigError("the loop uvloop is not installed", hint="pip install 'hardpoint[fast]'") from None
+        return uvloop.new_event_loop
+    if name == "asyncio":
+        return asyncio.SelectorEventLoop
+    from .loop import Loop
+
+    return Loop
+
+
+def _raise_descriptor_limit() -> None:
+    """A connection is a descriptor. Take as many as the system allows; most start us with 1,024 of them."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard and sys.platform.startswith("linux"):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,77 @@
+"""What ``hardpoint serve`` says once it accepts connections: everything a newcomer needs to go on, and no more."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+
+def describe_start(
+    *,
+    version: str,
+    ports: dict[str, int],
+    listeners: list[str],
+    link: str | None,
+    token: str | None,
+    store: dict[str, Any],
+    devices: int,
+    allow_anonymous: bool,
+) -> str:
+    """The start message. ``link`` and ``token`` are None where there is nothing to say about them."""
+    address = _reachable_address(listeners)
+    lines = [f"Hardpoint {version} is ready after {seconds_since_process_start():.2f} s", ""]
+    if "http" in ports:
+        page = f"http://{address}:{ports['http']}/"
+        lines.append(f"  Dashboard  {page}welcome#{link}" if link else f"  Dashboard  {page}")
+        if link:
+            lines.append("             This link signs in once; choose a name and a password there.")
+    for number, url in enumerate(listeners):
+        lines.append(f"  {'Listening' if number == 0 else '         '}  {url}")
+    if token is not None and "line" in ports:
+        lines.append(f"  Try it     printf 'HELLO {token}\\ntemp=21.5\\n' | nc {address} {ports['line']}")
+    path = store.get("path")
+    size = _size(int(store.get("size_bytes") or 0))
+    held = f"{devices} device{'' if devices == 1 else 's'}, {store.get('readings', 0):,} readings, {size}"
+    lines.append(f"  Data       {path}: {held}" if path else f"  Data       in memory only: {held}")
+    if allow_anonymous:
+        lines += ["", "  *** allow_anonymous is on: whoever can reach these ports can attach under any name. ***"]
+    return "\n".join([*lines, ""])
+
+
+def seconds_since_process_start() -> float:
+    """Since the kernel started this process, where it tells (Linux, to 10 ms), else since Python did."""
+    try:
+        with Path("/proc/self/stat").open("rb") as stat, Path("/proc/uptime").open("rb") as uptime:
+            # proc(5): the 22nd field, counted behind the name, which may itself hold spaces and parentheses.
+            ticks = int(stat.read().rpartition(b")")[2].split()[19])
+            return max(0.0, float(uptime.read().split()[0]) - ticks / os.sysconf("SC_CLK_TCK"))
+    except (OSError, ValueError, IndexError):
+        return time.process_time()
+
+
+def _reachable_address(listeners: list[str]) -> str:
+    """The address to show: this machine's own on the network where we listen on all, else the one we listen on."""
+    tcp = [url.partition("://")[2].rpartition(":")[0] for url in listeners if "://" in url]
+    if not tcp:
+        return "127.0.0.1"
+    if tcp[0] not in ("0.0.0.0", "[::]", ""):  # noqa: S104 - compared, not bound
+        return tcp[0]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            # Connecting a datagram socket sends nothing; the kernel only chooses the address it would send from.
+            probe.connect(("192.0.2.1", 9))
+            return str(probe.getsockname()[0])
+        except OSError:
+            return "127.0.0.1"
+
+
+def _size(size_bytes: int) -> str:
+    amount, unit = float(size_bytes), "B"
+    for unit in ("B", "KB", "MB", "GB", "TB"):
+        if amount < 1000 or unit == "TB":
+            break
+        amount /= 1000
+    return f"{amount:.0f} {unit}" if unit == "B" or amount >= 100 else f"{amount:.1f} {unit}"

@@ -1,0 +1,1 @@
+"""Device languages: wire events ↔ hub verbs. One file each; none knows another."""

@@ -1,0 +1,105 @@
+"""The machine the server runs on, as the device ``host``: its mounted sensors are read every few seconds and take the
+same path as every other reading. No wire at all: the simplest dialect there is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from ..errors import HardpointError
+from ..hardware.commands import HostCommands
+from ..hub.hub import HOST_DEVICE_ID
+from ..hub.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..errors import StorageError
+    from ..hardware.mount import Mount
+    from ..hub.hub import Hub
+    from ..model import Command
+
+logger = logging.getLogger("hardpoint.host")
+
+
+class HostSession(Session):
+    """Reads the mount every ``interval_s`` and hands it in; answers the host's commands."""
+
+    __slots__ = ("_commands", "_hub", "_interval_s", "_mount", "_tasks", "_wake")
+
+    dialect = "host"
+
+    def __init__(self, hub: Hub, mount: Mount, interval_s: float) -> None:
+        super().__init__()
+        self._hub = hub
+        self._mount = mount
+        self._interval_s = interval_s
+        self._wake = asyncio.Event()
+        self._commands = HostCommands(mount, self._set_interval)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def peer(self) -> str:
+        """Always this machine."""
+        return "local"
+
+    async def start(self) -> None:
+        """Attach as the device ``host``, making it if need be, and read from now on."""
+        hub = self._hub
+        device = hub.catalogue.by_id.get(HOST_DEVICE_ID)
+        if device is None:
+            device, _ = await hub.create_device(HOST_DEVICE_ID)
+        hub.attach(self, device)
+        self._spawn(self._read_for_ever())
+
+    async def close(self) -> None:
+        """Stop reading."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._hub.detach(self)
+
+    def acknowledge(self, receipts: Sequence[object], error: StorageError | None) -> None:
+        """Nobody waits: the next round comes soon, and the hub has logged the error."""
+
+    def deliver(self, command: Command) -> bool:
+        """Answer it from here."""
+        self._spawn(self._answer(command.id, command.method, command.params))
+        return True
+
+    def _set_interval(self, interval_s: float) -> None:
+        self._interval_s = interval_s
+        self._wake.set()
+
+    async def _read_for_ever(self) -> None:
+        while self.device is not None:
+            values = await asyncio.to_thread(self._mount.read)
+            try:
+                self._hub.ingest(self, self.device, [(None, key, value) for key, value in values.items()], None)
+            except HardpointError as error:
+                logger.warning("the host's readings were not taken: %s", error.message)
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(self._interval_s):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+
+    async def _answer(self, command_id: int, method: str, params: object) -> None:
+        ok, payload = True, None
+        try:
+            payload = await self._commands.answer(method, params)
+        except HardpointError as error:
+            ok, payload = False, error.message
+        try:
+            if self.device is not None:
+                self._hub.answer(self.device, command_id, ok, payload)
+        except HardpointError as error:
+            logger.info("an answer came too late: %s", error.message)
+
+    def _spawn(self, coroutine: object) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)  # type: ignore[arg-type]
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,237 @@
+"""The device HTTP API: ThingsBoard's, at ``/api/v1/{token}/…`` (WIRE.md §1), so that its firmware attaches unchanged.
+
+The token is in the path. An unknown one is answered 401 with an empty body, success 200 with an empty body, a long
+poll that saw nothing 408: what the clients in the field were written against. 200 means durable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, cast
+
+from ..errors import BadInput, HardpointError, Unauthorized
+from ..http import Response
+from ..http.errors import error_response
+from ..hub.session import Session
+from ..hub.tokens import hash_token
+from ..wire.telemetry import decode_json, parse_attributes, parse_telemetry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ..errors import StorageError
+    from ..http import Deferred, Request, Router
+    from ..http.connection import HttpConnection
+    from ..http.messages import Handler
+    from ..hub.devices import DeviceState
+    from ..hub.hub import Hub
+    from ..model import Command, Json
+
+DEFAULT_POLL_MS = 60_000
+MAX_POLL_MS = 300_000
+"""ThingsBoard's ``transport.http.request_timeout`` and ``max_request_timeout``."""
+
+_EMPTY_OK = Response.empty(200)
+
+
+class HttpSession(Session):
+    """What is handed in over one HTTP connection; a receipt is the `Deferred` answer of its request."""
+
+    __slots__ = ("_connection",)
+
+    dialect = "http"
+
+    def __init__(self, connection: HttpConnection) -> None:
+        super().__init__()
+        self._connection = connection
+
+    def acknowledge(self, receipts: Sequence[object], error: StorageError | None) -> None:
+        """Answer each request: 200, or 507 and why."""
+        for receipt in receipts:
+            cast("Deferred", receipt).respond(_EMPTY_OK if error is None else error_response(error))
+
+    def pause_reading(self) -> None:
+        """The store is behind."""
+        self._connection.pause_reading()
+
+    def resume_reading(self) -> None:
+        """The store has caught up."""
+        self._connection.resume_reading()
+
+
+class PollSession(Session):
+    """A device that waits for something with a long poll: it is connected for as long as it waits."""
+
+    __slots__ = ("_answer", "_hub", "_peer", "_timer", "_wants")
+
+    dialect = "http"
+
+    def __init__(self, hub: Hub, request: Request, wants: str) -> None:
+        super().__init__()
+        self._hub = hub
+        self._peer = request.peer
+        self._wants = wants
+        self._answer = request.defer()
+        self._answer.on_abort = self._finish
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def peer(self) -> str:
+        """``ip:port`` of the request."""
+        return self._peer
+
+    def wait(self, device: DeviceState, timeout_ms: int) -> Deferred:
+        """Attach, and answer when there is something to say or the time is up."""
+        self._timer = asyncio.get_running_loop().call_later(timeout_ms / 1000, self._respond, Response.empty(408))
+        self._hub.attach(self, device)
+        return self._answer
+
+    def deliver(self, command: Command) -> bool:
+        """The first command that waits is the answer. One that was sent before is not sent again: unlike a new
+        connection, a new poll is no sign that the old answer was lost.
+        """
+        if self._wants != "rpc" or self._timer is None or command.state != "queued":
+            return False
+        self._respond(Response.json({"id": command.id, "method": command.method, "params": command.params}))
+        return True
+
+    def attributes_changed(self, changed: dict[str, Json], deleted: Sequence[str]) -> None:
+        """Flat, as ThingsBoard's code does (its documents show another form)."""
+        if self._wants == "attributes" and self._timer is not None:
+            self._respond(Response.json(changed | ({"deleted": list(deleted)} if deleted else {})))
+
+    def end(self, reason: str) -> None:
+        """Poll again; or not, if the device is gone (ThingsBoard's words)."""
+        gone = self.device is not None and self.device.id not in self._hub.catalogue.by_id
+        self._respond(Response.text("Device was deleted!", status=403) if gone else Response.empty(408))
+
+    def _respond(self, response: Response) -> None:
+        if self._timer is not None:
+            self._finish()
+            self._answer.respond(response)
+
+    def _finish(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            # Not from within the hub's own walk over the device's sessions.
+            asyncio.get_running_loop().call_soon(self._hub.detach, self)
+
+
+class HttpDialect:
+    """The routes of the device HTTP API."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    def register(self, router: Router) -> None:
+        """Declare them. Their door is the token in the path, so they have no role."""
+        for method, path, handler, summary in (
+            ("POST", "telemetry", self.telemetry, "Store readings; 200 means that they are on disk"),
+            ("POST", "attributes", self.post_attributes, "Store client attributes"),
+            ("GET", "attributes", self.get_attributes, "Client and shared attributes (clientKeys=a,b&sharedKeys=c)"),
+            ("GET", "attributes/updates", self.attribute_updates, "Wait for changed shared attributes (timeout=ms)"),
+            ("GET", "rpc", self.next_command, "Wait for a command (timeout=ms)"),
+            ("POST", "rpc/{id:int}", self.answer, "Answer a command"),
+        ):
+            router.route(
+                method, f"/api/v1/{{token}}/{path}", self._counted(handler), role=None, device=True, summary=summary
+            )
+
+    def telemetry(self, request: Request) -> Deferred:
+        """``POST telemetry``."""
+        device = self._device(request)
+        samples = parse_telemetry(request.body)
+        answer = request.defer()
+        self._hub.ingest(_session(request), device, samples, answer)
+        return answer
+
+    def post_attributes(self, request: Request) -> Deferred:
+        """``POST attributes``."""
+        device = self._device(request)
+        self._hub.set_attributes(device, "client", parse_attributes(request.body))
+        return self._when_durable(request)
+
+    def get_attributes(self, request: Request) -> Response:
+        """``GET attributes``: all when no keys are named; a scope of which none is asked or found is left out."""
+        device = self._device(request)
+        asked = {scope: _keys(request, f"{scope}Keys") for scope in ("client", "shared")}
+        everything = asked["client"] is None and asked["shared"] is None
+        answer: dict[str, Json] = {}
+        for scope, keys in asked.items():
+            held = self._hub.attributes(device, scope)
+            found = held if everything else {key: held[key] for key in keys or () if key in held}
+            if found:
+                answer[scope] = found
+        return Response.json(answer)
+
+    def attribute_updates(self, request: Request) -> Deferred:
+        """``GET attributes/updates``."""
+        return self._poll(request, "attributes")
+
+    def next_command(self, request: Request) -> Deferred:
+        """``GET rpc``."""
+        return self._poll(request, "rpc")
+
+    def answer(self, request: Request) -> Deferred:
+        """``POST rpc/{id}``: an object with the one key ``error`` says that the command failed."""
+        device = self._device(request)
+        payload = decode_json(request.body) if request.body else None
+        failed = type(payload) is dict and payload.keys() == {"error"}
+        self._hub.answer(device, request.params["id"], not failed, payload["error"] if failed else payload)
+        return self._when_durable(request)
+
+    def _poll(self, request: Request, wants: str) -> Deferred:
+        device = self._device(request)
+        text = request.query.get("timeout", "0")
+        if not text.isascii() or not text.isdigit() or len(text) > 9:
+            raise BadInput("timeout is a number of milliseconds", field="timeout")
+        return PollSession(self._hub, request, wants).wait(device, min(int(text) or DEFAULT_POLL_MS, MAX_POLL_MS))
+
+    def _device(self, request: Request) -> DeviceState:
+        hub = self._hub
+        device = hub.catalogue.by_token_hash.get(hash_token(request.params["token"]))
+        if device is not None:
+            return device
+        address = request.peer.rpartition(":")[0]
+        hub.throttle.check(address)
+        try:
+            return hub.authenticate(request.params["token"])
+        except Unauthorized:
+            hub.throttle.failed(address)
+            raise
+
+    def _when_durable(self, request: Request) -> Deferred:
+        answer = request.defer()
+        self._hub.commits.wait(_session(request), answer)
+        return answer
+
+    def _counted(self, handler: Callable[[Request], Response | Deferred]) -> Handler:
+        """Count what the handler refuses; an unknown token gets the empty 401 that ThingsBoard's clients expect."""
+
+        def handle(request: Request) -> Response | Deferred:
+            try:
+                return handler(request)
+            except Unauthorized as error:
+                self._hub.note_refused(error)
+                return Response.empty(401)
+            except HardpointError as error:
+                self._hub.note_refused(error)
+                raise
+
+        return handle
+
+
+def _session(request: Request) -> HttpSession:
+    """The session of the request's connection, made when it first hands something in."""
+    connection = request.connection
+    assert connection is not None
+    if connection.context is None:
+        connection.context = HttpSession(connection)
+    return cast("HttpSession", connection.context)
+
+
+def _keys(request: Request, name: str) -> list[str] | None:
+    """Keys joined by commas, or the parameter repeated: ThingsBoard's own client does the one, its SDK the other."""
+    given = request.query.get_all(name)
+    return [key for text in given for key in text.split(",") if key] if given else None

@@ -1,0 +1,343 @@
+"""The line dialect on a stream connection (SPEC §3). The codec is `wire.lines`; here its events meet the hub.
+
+Answers leave in the order of their lines. While readings of this connection wait for the disk, whatever else is to be
+answered waits behind them, as a receipt of the same commit: there is no second queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+from ..errors import Forbidden, NotFound, PeerError, RateLimited, StorageError, Unauthorized
+from ..hub.hub import HOST_DEVICE_ID
+from ..hub.session import Session
+from ..wire import lines as wire
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..hub.devices import DeviceState
+    from ..hub.hub import Hub
+    from ..model import Command, Json, Sample
+
+MAX_WRONG_TOKENS = 3
+"""The third closes the connection (SPEC §3)."""
+SWEEP_S = 30.0
+"""How often connections that never said HELLO are looked at: one timer for all, none for each."""
+
+_OK_ONE = b"OK 1\n"
+
+
+class LineDialect:
+    """What all line connections share; called, it makes the protocol of a new one."""
+
+    def __init__(self, hub: Hub, version: str, *, sweep_s: float = SWEEP_S) -> None:
+        self.hub = hub
+        self.greeting = wire.encode_greeting(version)
+        self.max_line_bytes = hub.limits.max_line_bytes
+        self.connections: set[LineSession] = set()
+        self.waiting: dict[LineSession, int] = {}
+        """Connections that have not attached yet, and since when (ms)."""
+        self._sweep_s = sweep_s
+        self._timer: asyncio.TimerHandle | None = None
+        self._drained: asyncio.Event | None = None
+
+    def __call__(self) -> LineSession:
+        """The protocol of a new connection."""
+        return LineSession(self)
+
+    def connected(self, session: LineSession) -> bool:
+        """A connection was made. False: there is no room, it is to say so and close."""
+        self.connections.add(session)
+        if len(self.connections) > self.hub.limits.max_connections or self._drained is not None:
+            return False
+        self.waiting[session] = self.hub.clock_ms()
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self._sweep_s, self.sweep)
+        return True
+
+    def disconnected(self, session: LineSession) -> None:
+        """A connection is gone."""
+        self.connections.discard(session)
+        if not self.connections and self._drained is not None:
+            self._drained.set()
+        self.waiting.pop(session, None)
+
+    def sweep(self) -> None:
+        """Close the connections that said nothing useful for ``unattached_idle_s``."""
+        self._timer = None
+        oldest_ms = self.hub.clock_ms() - int(self.hub.limits.unattached_idle_s * 1000)
+        for session in [session for session, since_ms in self.waiting.items() if since_ms <= oldest_ms]:
+            session.end("no HELLO was received")
+        if self.waiting:
+            self._timer = asyncio.get_running_loop().call_later(self._sweep_s, self.sweep)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Let every answer that is due go out, close, and return when all connections are gone; those that are not
+        after ``timeout_s`` are cut. Close the listeners first.
+        """
+        if self._timer is not None:
+            self._timer.cancel()
+        self._drained = asyncio.Event()
+        for session in list(self.connections):
+            session.finish()
+        if self.connections:
+            try:
+                await asyncio.wait_for(self._drained.wait(), timeout_s)
+            except TimeoutError:
+                for session in list(self.connections):
+                    session.abort()
+                await self._drained.wait()
+
+
+class LineSession(asyncio.Protocol, Session):
+    """One connection. Slots only: 15,000 of these idle in a small machine's memory."""
+
+    __slots__ = ("_answers_due", "_decoder", "_dialect", "_ending", "_transport", "_wrong_tokens")
+
+    dialect = "line"
+
+    def __init__(self, dialect: LineDialect) -> None:
+        Session.__init__(self)
+        self._dialect = dialect
+        self._decoder = wire.LineDecoder(dialect.max_line_bytes)
+        self._transport: asyncio.Transport | None = None
+        self._answers_due = 0  # receipts that the hub has not given back
+        self._ending = False
+        self._wrong_tokens = 0
+
+    # -- asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Greet: the server speaks first."""
+        self._transport = cast("asyncio.Transport", transport)
+        if self._dialect.connected(self):
+            self._transport.write(self._dialect.greeting)
+        else:
+            limit = self._dialect.hub.limits.max_connections
+            self._refuse(RateLimited(f"limits.max_connections ({limit}) is reached; try again later"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The device is gone, for whatever reason."""
+        self._transport = None
+        self._dialect.disconnected(self)
+        self._dialect.hub.detach(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Handle every line that is complete; answer at once what needs no disk, in one write."""
+        self._handle_events(self._decoder.receive(data))
+
+    def eof_received(self) -> bool:
+        """The device will send no more (``printf … | nc``): its last line counts, its answers still go out."""
+        self._handle_events(self._decoder.finish())
+        self.finish()
+        return True  # we close, once every answer is out
+
+    def pause_writing(self) -> None:
+        """The device does not read its answers: take no more lines from it."""
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """The device reads again."""
+        if self._transport is not None and not self.paused_by_hub and not self._ending:
+            self._transport.resume_reading()
+
+    # -- Session
+
+    @property
+    def peer(self) -> str:
+        """``ip:port``, or ``unix``."""
+        name = self._transport.get_extra_info("peername") if self._transport is not None else None
+        return f"{name[0]}:{name[1]}" if isinstance(name, tuple) else "unix"
+
+    def acknowledge(self, receipts: Sequence[object], error: StorageError | None) -> None:
+        """Answer what these receipts stand for: readings (their number, with their tag), or an answer made before."""
+        self._answers_due -= len(receipts)
+        transport = self._transport
+        if transport is not None:
+            if error is None and len(receipts) == 1 and receipts[0] == 1:
+                transport.write(_OK_ONE)
+            else:
+                transport.write(b"".join([_encode_receipt(receipt, error) for receipt in receipts]))
+            if self._ending and not self._answers_due:
+                transport.close()
+
+    def deliver(self, command: Command) -> bool:
+        """``!<id> <method> <params>``."""
+        if self._transport is None or self._ending:
+            return False
+        self._transport.write(wire.encode_command(command))
+        return True
+
+    def attributes_changed(self, changed: dict[str, Json], deleted: Sequence[str]) -> None:
+        """``ATTR <json>``, a deleted one being null."""
+        if self._transport is not None:
+            self._transport.write(wire.encode_attributes(changed, list(deleted)))
+
+    def pause_reading(self) -> None:
+        """The store is behind."""
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """The store has caught up."""
+        if self._transport is not None and not self._ending:
+            self._transport.resume_reading()
+
+    def end(self, reason: str) -> None:
+        """Say why, and close."""
+        if self._transport is not None:
+            self._transport.write(wire.encode_text("", f"BYE {reason}"))
+            self.finish()
+
+    def finish(self) -> None:
+        """Take no more lines, and close once every answer is out."""
+        self._ending = True
+        if self._transport is not None and not self._answers_due:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # -- inside
+
+    def _handle_events(self, events: list[wire.Event]) -> None:
+        answers: list[bytes] = []
+        hub = self._dialect.hub
+        for event in events:
+            if self._ending:
+                break
+            tag = cast("str", event[1])
+            try:
+                if event[0] == wire.READINGS:
+                    device = self.device
+                    if device is None:
+                        raise Unauthorized("say HELLO <token> first")
+                    samples = cast("list[Sample]", event[2])
+                    hub.ingest(self, device, samples, (tag, len(samples)) if tag else len(samples))
+                    self._answers_due += 1
+                    continue
+                answer = self._handle_event(event, tag, answers)
+            except PeerError as error:
+                hub.note_refused(error)
+                answer = wire.encode_error(tag, error)
+            if answer:
+                self._answer(answer, answers)
+        self._flush(answers)
+        if self._ending:
+            self.finish()
+
+    def _refuse(self, error: PeerError) -> None:
+        self._dialect.hub.note_refused(error)
+        if self._transport is not None:
+            self._transport.write(wire.encode_error("", error))
+            self.finish()
+
+    def _flush(self, answers: list[bytes]) -> None:
+        if answers and self._transport is not None:
+            self._transport.write(b"".join(answers))
+        answers.clear()
+
+    def _answer(self, answer: bytes, answers: list[bytes]) -> None:
+        if self._answers_due:
+            self._answers_due += 1
+            self._dialect.hub.commits.wait(self, answer)
+        else:
+            answers.append(answer)
+
+    def _handle_event(self, event: wire.Event, tag: str, answers: list[bytes]) -> bytes:
+        kind = event[0]
+        if kind == wire.BAD:
+            raise cast("PeerError", event[2])
+        if kind == wire.HELLO:
+            return self._hello(cast("str", event[2]), tag, answers)
+        if kind == wire.VERB:
+            return self._verb(cast("str", event[2]), tag)
+        device = self.device
+        if device is None:
+            raise Unauthorized("say HELLO <token> first")
+        hub = self._dialect.hub
+        if kind == wire.GET:
+            get = partial(self._get, device, cast("str | None", event[2]), cast("str", event[3]), tag)
+            if not self._answers_due:
+                return get()
+            self._answers_due += 1
+            hub.commits.wait(self, get)  # asked behind readings of its own, it must see them: they are not durable yet
+            return b""
+        if kind == wire.ATTRIBUTES:
+            attributes = cast("dict[str, Json]", event[2])
+            hub.set_attributes(device, "client", attributes)
+            hub.commits.wait(self, (tag, len(attributes)))
+            self._answers_due += 1
+            return b""
+        hub.answer(device, cast("int", event[2]), cast("bool", event[3]), event[4])
+        return b""
+
+    def _hello(self, token: str, tag: str, answers: list[bytes]) -> bytes:
+        hub = self._dialect.hub
+        address = self.peer.rpartition(":")[0]
+        try:
+            hub.throttle.check(address)
+            device = hub.authenticate(token)
+        except Unauthorized as error:
+            hub.throttle.failed(address)
+            hub.note_refused(error)
+            self._wrong_tokens += 1
+            if self._wrong_tokens >= MAX_WRONG_TOKENS:
+                self._ending = True
+            return wire.encode_error(tag, error)
+        except RateLimited:
+            self._ending = True
+            raise
+        hub.detach(self)
+        self._dialect.waiting.pop(self, None)
+        if not self._answers_due:  # the OK leaves before a command that waits for this device does
+            answers.append(wire.encode_ok(tag, device.id))
+            self._flush(answers)
+            hub.attach(self, device)
+            return b""
+        hub.attach(self, device)
+        return wire.encode_ok(tag, device.id)
+
+    def _verb(self, verb: str, tag: str) -> bytes:
+        if verb == "PING":
+            return wire.encode_text(tag, "PONG")
+        if verb == "TIME":
+            return wire.encode_text(tag, f"TIME {self._dialect.hub.clock_ms()}")
+        if verb == "HELP":
+            return wire.HELP
+        self._ending = True
+        return wire.encode_text(tag, "BYE")
+
+    def _get(self, device: DeviceState, other: str | None, key: str, tag: str) -> bytes:
+        """The latest value of a key, of this device or of the sensors mounted on the server's own host."""
+        hub = self._dialect.hub
+        try:
+            if other is not None and other != device.id:
+                if other != HOST_DEVICE_ID:
+                    raise Forbidden(f"a device may GET its own keys and those of {HOST_DEVICE_ID}")
+                device = hub.catalogue.find(other)
+            series = device.series_of(key)
+            if series.ts < 0:
+                raise NotFound(f"{device.id} has no readings of {key}")
+        except PeerError as error:
+            hub.note_refused(error)
+            return wire.encode_error(tag, error)
+        return wire.encode_reading(tag, key, series.value, series.ts)
+
+
+def _encode_receipt(receipt: object, error: StorageError | None) -> bytes:
+    """The answer a receipt stands for: bytes as they are, a callable's result, a number of readings (perhaps with a
+    tag) as OK or ERR.
+    """
+    if type(receipt) is bytes:
+        return receipt
+    if callable(receipt):
+        return cast("bytes", receipt())
+    tag, count = cast("tuple[str, int]", receipt) if type(receipt) is tuple else ("", receipt)
+    return wire.encode_ok(tag, count) if error is None else wire.encode_error(tag, error)

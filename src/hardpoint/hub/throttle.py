@@ -1,0 +1,45 @@
+"""Sign-in throttling: how often one address may be wrong. Shared by every door."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+from ..errors import RateLimited
+
+WINDOW_MS = 60_000
+MAX_ADDRESSES = 10_000
+"""Kept at a time; beyond it the one that was wrong longest ago is forgotten. An attacker with that many addresses is
+not stopped by counting them: 256-bit tokens and a slow password hash are.
+"""
+
+
+class Throttle:
+    """Counts failures by address in windows of a minute."""
+
+    def __init__(self, max_failures_per_min: int, clock_ms: Callable[[], int]) -> None:
+        self._max_failures = max_failures_per_min
+        self._clock_ms = clock_ms
+        self._failures: OrderedDict[str, tuple[int, int]] = OrderedDict()  # address → (window's begin, count)
+
+    def check(self, address: str) -> None:
+        """May this address try?
+
+        Raises:
+            RateLimited: it was wrong too often within the last minute.
+        """
+        begin, count = self._failures.get(address, (0, 0))
+        left_ms = begin + WINDOW_MS - self._clock_ms()
+        if count >= self._max_failures and left_ms > 0:
+            raise RateLimited(f"too many failed sign-ins from {address}; try again in {left_ms // 1000 + 1} s")
+
+    def failed(self, address: str) -> None:
+        """This address was wrong."""
+        now = self._clock_ms()
+        begin, count = self._failures.get(address, (now, 0))
+        if now - begin >= WINDOW_MS:
+            begin, count = now, 0
+        self._failures[address] = (begin, count + 1)
+        self._failures.move_to_end(address)
+        if len(self._failures) > MAX_ADDRESSES:
+            self._failures.popitem(last=False)

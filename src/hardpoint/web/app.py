@@ -1,0 +1,53 @@
+"""The web side put together: sign-in and its guard, the app API, the live stream, metrics and the pages."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from ..errors import NotFound
+from ..http import Router
+from .commands import CommandRoutes
+from .devices import DeviceRoutes
+from .live import LiveStreams
+from .metrics import Metrics
+from .signin import LOCAL_ADMIN, SignIns
+from .site import Site
+from .system import SystemRoutes
+
+if TYPE_CHECKING:
+    from ..http import Answer, Request
+    from ..hub.hub import Hub
+
+ExtraMetrics = Callable[[], "Iterator[tuple[str, str, str, dict[str, float]]]"]
+
+
+class WebApp:
+    """Every route of ours on one `Router`; `handle` is what an `HttpServer` calls."""
+
+    def __init__(self, hub: Hub, version: str, *, health: Callable[[], dict[str, Any]], metrics: ExtraMetrics) -> None:
+        self.router = Router()
+        self.live = LiveStreams(hub)
+        self.sign_ins = SignIns(hub, version)
+        self.site = Site()
+        for part in (
+            self.sign_ins,
+            DeviceRoutes(hub),
+            CommandRoutes(hub),
+            self.live,
+            SystemRoutes(version, health, Metrics(hub, self.live, metrics)),
+            self.site,
+        ):
+            part.register(self.router)
+
+    def handle(self, request: Request) -> Answer | Awaitable[Answer]:
+        """Answer a request. Whoever came in by the Unix socket is the administrator of this machine."""
+        connection = request.connection
+        if connection is not None and connection.is_unix:
+            request.user = LOCAL_ADMIN
+        try:
+            return self.router.handle(request)
+        except NotFound:
+            if request.method in ("GET", "HEAD") and "text/html" in request.headers.get("accept", ""):
+                return self.site.missing(request)
+            raise

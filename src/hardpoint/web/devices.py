@@ -1,0 +1,253 @@
+"""The app API's routes of devices, their readings and their attributes (SPEC §5)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import UNSET
+
+from ..errors import BadInput, Forbidden
+from ..http import Response
+from ..hub.history import DEFAULT_POINTS
+from ..wire.telemetry import parse_attributes
+from . import shapes
+
+if TYPE_CHECKING:
+    from ..http import Request, Router
+    from ..hub.devices import DeviceState
+    from ..hub.hub import Hub
+
+DEFAULT_PAGE = 100
+MAX_PAGE = 1_000
+DEFAULT_RANGE_MS = 3_600_000
+
+
+class DeviceRoutes:
+    """``/api/devices`` and what lies below it but for commands."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    def register(self, router: Router) -> None:
+        """Declare the routes."""
+        route = router.route
+        one = "/api/devices/{id}"
+        route(
+            "GET",
+            "/api/devices",
+            self.list,
+            role="viewer",
+            summary="Devices with presence and latest values",
+            query=("search", "online", "label", "limit", "cursor"),
+            out=shapes.DeviceList,
+        )
+        route(
+            "POST",
+            "/api/devices",
+            self.create,
+            role="operator",
+            summary="Make a device; its token is shown this once",
+            body=shapes.NewDevice,
+            out=shapes.DeviceWithToken,
+            status=201,
+        )
+        route("GET", one, self.show, role="viewer", summary="One device", out=shapes.Device)
+        route(
+            "PATCH",
+            one,
+            self.change,
+            role="operator",
+            summary="Change name, labels or the expected interval",
+            body=shapes.ChangedDevice,
+            out=shapes.Device,
+        )
+        route("DELETE", one, self.remove, role="admin", summary="Remove a device with all its data", status=204)
+        route(
+            "POST",
+            f"{one}/token",
+            self.new_token,
+            role="operator",
+            summary="A new token; the old one stops at once",
+            out=shapes.DeviceToken,
+        )
+        route(
+            "GET",
+            f"{one}/latest",
+            self.latest,
+            role="viewer",
+            summary="Latest values",
+            out=dict[str, shapes.Latest],
+        )
+        route(
+            "GET",
+            f"{one}/readings",
+            self.readings,
+            role="viewer",
+            summary="A range of one key, as it is or reduced to so many points",
+            query=("key", "from", "to", "points", "agg"),
+            out=shapes.Readings,
+        )
+        route(
+            "DELETE",
+            f"{one}/readings",
+            self.delete_readings,
+            role="admin",
+            summary="Remove a range of one key",
+            query=("key", "from", "to"),
+            status=204,
+        )
+        route(
+            "GET",
+            f"{one}/attributes",
+            self.attributes,
+            role="viewer",
+            summary="Attributes of a scope",
+            query=("scope",),
+            out=dict,
+        )
+        route(
+            "PUT",
+            f"{one}/attributes",
+            self.put_attributes,
+            role="operator",
+            summary="Merge attributes of the shared or server scope; null deletes",
+            query=("scope",),
+            body=dict,
+            out=dict,
+        )
+
+    def list(self, request: Request) -> Response:
+        """``GET /api/devices``: by name; the cursor is the name that the page before ended with."""
+        query = request.query
+        search = query.get("search", "").lower()
+        online = query.get("online")
+        if online not in (None, "true", "false"):
+            raise BadInput("online is true or false", field="online")
+        labels = [label.partition(":") for label in query.get_all("label")]
+        limit = whole_number(request, "limit", DEFAULT_PAGE, 1, MAX_PAGE)
+        found = [
+            device
+            for device in self._hub.catalogue
+            if (not search or search in device.record.name.lower() or search in device.id)
+            and (online is None or bool(device.sessions) is (online == "true"))
+            and all(_has_label(device, key, value if colon else None) for key, colon, value in labels)
+        ]
+        found.sort(key=_order)
+        cursor = query.get("cursor")
+        page = [device for device in found if _order(device) > (cursor.lower(), cursor)] if cursor else found
+        more = len(page) > limit
+        page = page[:limit]
+        return Response.json(
+            {
+                "items": [self._hub.describe(device) for device in page],
+                "next_cursor": page[-1].record.name if more else None,
+                "total": len(found),
+            }
+        )
+
+    async def create(self, request: Request) -> Response:
+        """``POST /api/devices``."""
+        given = request.json(shapes.NewDevice)
+        device, token = await self._hub.create_device(given.name, given.labels)
+        return Response.json(
+            self._hub.describe(device) | {"token": token},
+            status=201,
+            headers=[("Location", f"/api/devices/{device.id}")],
+        )
+
+    def show(self, request: Request) -> Response:
+        """``GET /api/devices/{id}``."""
+        return Response.json(self._hub.describe(self._device(request)))
+
+    async def change(self, request: Request) -> Response:
+        """``PATCH /api/devices/{id}``."""
+        device = self._device(request)
+        given = request.json(shapes.ChangedDevice)
+        changes = {
+            name: value
+            for name in ("name", "labels", "expected_every_s")
+            if (value := getattr(given, name)) is not UNSET
+        }
+        await self._hub.change_device(device, changes)
+        return Response.json(self._hub.describe(device))
+
+    async def remove(self, request: Request) -> Response:
+        """``DELETE /api/devices/{id}``."""
+        await self._hub.remove_device(self._device(request))
+        return Response.empty(204)
+
+    async def new_token(self, request: Request) -> Response:
+        """``POST /api/devices/{id}/token``."""
+        device = self._device(request)
+        return Response.json({"id": device.id, "token": await self._hub.new_device_token(device)})
+
+    def latest(self, request: Request) -> Response:
+        """``GET /api/devices/{id}/latest``."""
+        return Response.json(self._device(request).latest())
+
+    async def readings(self, request: Request) -> Response:
+        """``GET /api/devices/{id}/readings``: the last hour where nothing else is said."""
+        device, key = self._device(request), _key(request)
+        end_ms = whole_number(request, "to", self._hub.clock_ms() + 1)
+        start_ms = whole_number(request, "from", max(0, end_ms - DEFAULT_RANGE_MS))
+        points = whole_number(request, "points", DEFAULT_POINTS)
+        agg, found = await self._hub.readings(
+            device, key, start_ms, end_ms, agg=request.query.get("agg", "auto"), points=points
+        )
+        return Response.json({"key": key, "agg": agg, "points": found})
+
+    async def delete_readings(self, request: Request) -> Response:
+        """``DELETE /api/devices/{id}/readings``: both ends must be named."""
+        device, key = self._device(request), _key(request)
+        for name in ("from", "to"):
+            if name not in request.query:
+                raise BadInput(f"say {name} in milliseconds since 1970-01-01 UTC", field=name)
+        await self._hub.delete_readings(device, key, whole_number(request, "from", 0), whole_number(request, "to", 0))
+        return Response.empty(204)
+
+    def attributes(self, request: Request) -> Response:
+        """``GET /api/devices/{id}/attributes``."""
+        return Response.json(self._hub.attributes(self._device(request), request.query.get("scope", "client")))
+
+    async def put_attributes(self, request: Request) -> Response:
+        """``PUT /api/devices/{id}/attributes``."""
+        device = self._device(request)
+        scope = request.query.get("scope", "shared")
+        if scope == "client":
+            raise Forbidden("client attributes are the device's own: use shared or server")
+        self._hub.set_attributes(device, scope, parse_attributes(request.body))
+        await self._hub.commits.durable()
+        return Response.json(self._hub.attributes(device, scope))
+
+    def _device(self, request: Request) -> DeviceState:
+        return self._hub.catalogue.find(request.params["id"])
+
+
+def whole_number(request: Request, name: str, default: int, least: int = 0, most: int = 2**53) -> int:
+    """A whole number from the query.
+
+    Raises:
+        BadInput: it is something else, or out of range.
+    """
+    text = request.query.get(name)
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdigit() or len(text) > 16 or not least <= int(text) <= most:
+        raise BadInput(f"{name} is a whole number from {least} to {most}", field=name)
+    return int(text)
+
+
+def _key(request: Request) -> str:
+    key = request.query.get("key")
+    if not key:
+        raise BadInput("say which key", field="key")
+    return key
+
+
+def _order(device: DeviceState) -> tuple[str, str]:
+    return device.record.name.lower(), device.record.name
+
+
+def _has_label(device: DeviceState, key: str, value: str | None) -> bool:
+    labels = device.record.labels
+    return key in labels if value is None else labels.get(key) == value

@@ -1,0 +1,221 @@
+"""The live stream: ``GET /api/live``, server-sent events (SPEC §5).
+
+Every client sees the same events at the same moment, at most ten times a second: what happened since the last tick is
+grouped and encoded *once*, and each client gets the parts that fit its filter. So a client more costs one write a
+tick, however many readings a second arrive.
+
+Event ids are ``<boot>-<n>``. Only the last event of a tick carries one, so a stream that breaks in the middle of a tick
+resumes before it: the page may see a point twice (it knows by the time stamp), and never misses one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ..errors import RateLimited
+from ..http import EventStream
+from ..wire.sse import COMMENT, encode_event
+
+if TYPE_CHECKING:
+    from ..http import Request, Router
+    from ..http.messages import Outlet
+    from ..hub.hub import Hub
+    from ..hub.live import Entry
+
+TICK_S = 0.1
+"""Ten times a second is as live as an eye can tell."""
+KEEP_ALIVE_S = 15.0
+"""Proxies cut silent streams after 30 s at the earliest."""
+
+_encode_json = msgspec.json.Encoder().encode
+
+
+class LiveClient:
+    """One open stream and what it wants to see. Empty sets mean everything."""
+
+    __slots__ = ("devices", "keys", "outlet")
+
+    def __init__(self, outlet: Outlet, devices: frozenset[str], keys: frozenset[str]) -> None:
+        self.outlet = outlet
+        self.devices = devices
+        self.keys = keys
+
+
+class LiveStreams:
+    """Every open stream, fed from the hub's feed."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._boot = secrets.token_hex(4)
+        self._clients: dict[Outlet, LiveClient] = {}
+        self._entries: list[Entry] = []
+        self._loop = asyncio.get_running_loop()
+        self._tick_timer: asyncio.TimerHandle | None = None
+        self._ticked_at = 0.0
+        self._keep_alive_timer: asyncio.TimerHandle | None = None
+        self.dropped_slow = 0
+        """Clients closed because they did not keep up, for the metrics."""
+
+    def __len__(self) -> int:
+        return len(self._clients)
+
+    def register(self, router: Router) -> None:
+        """Declare the route."""
+        router.route(
+            "GET",
+            "/api/live",
+            self.open,
+            role="viewer",
+            summary="Live events: reading, presence, command, device; Last-Event-ID resumes",
+            query=("device", "key"),
+        )
+
+    def open(self, request: Request) -> EventStream:
+        """``GET /api/live``. ``device`` and ``key`` may be repeated.
+
+        Raises:
+            NotFound: no such device.
+            RateLimited: ``limits.max_live_clients`` streams are open.
+        """
+        limit = self._hub.limits.max_live_clients
+        if len(self._clients) >= limit:
+            raise RateLimited(f"limits.max_live_clients ({limit}) is reached")
+        devices = frozenset(self._hub.catalogue.find(name).id for name in request.query.get_all("device"))
+        keys = frozenset(request.query.get_all("key"))
+        last_id = request.headers.get("last-event-id") or request.query.get("last_event_id")
+
+        def start(outlet: Outlet) -> None:
+            client = LiveClient(outlet, devices, keys)
+            outlet.on_close = lambda: self._forget(outlet)
+            self._begin(client, last_id)
+
+        return EventStream(start)
+
+    def close(self) -> None:
+        """End every stream."""
+        self._hub.live.listener = None
+        for timer in (self._tick_timer, self._keep_alive_timer):
+            if timer is not None:
+                timer.cancel()
+        for outlet in list(self._clients):
+            outlet.close()
+        self._clients.clear()
+
+    # -- inside
+
+    def _begin(self, client: LiveClient, last_id: str | None) -> None:
+        self._tick()  # so that what happened before is not sent to this one as well
+        missed: Iterable[Entry] = ()
+        reset = False
+        if last_id:
+            boot, _, number = last_id.partition("-")
+            kept = self._hub.live.since(int(number)) if boot == self._boot and number.isdecimal() else None
+            if kept is None:
+                reset = True
+            else:
+                missed = kept
+        first = encode_event(b"{}", event="reset", id=self._id()) if reset else b""
+        if missed:
+            first += self._encode(client, self._parts(missed))
+        client.outlet.write(first or encode_event(b"{}", event="hello", id=self._id()))
+        self._clients[client.outlet] = client
+        self._hub.live.listener = self._on_entry
+        if self._keep_alive_timer is None:
+            self._keep_alive_timer = self._loop.call_later(KEEP_ALIVE_S, self._keep_alive)
+
+    def _forget(self, outlet: Outlet) -> None:
+        self._clients.pop(outlet, None)
+        if not self._clients:
+            self._hub.live.listener = None
+            self._entries.clear()
+            if self._keep_alive_timer is not None:
+                self._keep_alive_timer.cancel()
+                self._keep_alive_timer = None
+
+    def _on_entry(self, entry: Entry) -> None:
+        self._entries.append(entry)
+        if self._tick_timer is None:
+            wait_s = max(0.0, self._ticked_at + TICK_S - self._loop.time())
+            self._tick_timer = self._loop.call_later(wait_s, self._tick)
+
+    def _tick(self) -> None:
+        if self._tick_timer is not None:
+            self._tick_timer.cancel()
+            self._tick_timer = None
+        self._ticked_at = self._loop.time()
+        entries, self._entries = self._entries, []
+        if not entries:
+            return
+        parts = self._parts(entries)
+        end = self._encode_id()
+        everything = b"".join([encoded for _, _, encoded, _ in parts]) + end
+        for client in list(self._clients.values()):
+            if not client.devices and not client.keys:
+                self._send(client, everything)
+            else:
+                selected = self._encode(client, parts)
+                if selected:
+                    self._send(client, selected)
+
+    def _parts(self, entries: Iterable[Entry]) -> list[tuple[str, str, bytes, list[Any]]]:
+        """``(kind, device, event, readings)`` in order; readings of one device that follow one another are one event."""
+        parts: list[tuple[str, str, bytes, list[Any]]] = []
+        rows: list[Any] = []
+        for entry in entries:
+            if entry.kind == "reading":
+                rows.extend(entry.rows)
+                continue
+            self._close_readings(rows, parts)
+            rows = []
+            parts.append((entry.kind, entry.device, encode_event(_encode_json(entry.data), event=entry.kind), []))
+        self._close_readings(rows, parts)
+        return parts
+
+    def _close_readings(self, rows: list[Any], parts: list[tuple[str, str, bytes, list[Any]]]) -> None:
+        for device, readings in self._hub.live.group(rows).items():
+            parts.append(("reading", device, _encode_readings(device, readings), readings))
+
+    def _encode(self, client: LiveClient, parts: Iterable[tuple[str, str, bytes, list[Any]]]) -> bytes:
+        """The parts that fit a client's filter, with their id; nothing when none does."""
+        selected: list[bytes] = []
+        for kind, device, encoded, readings in parts:
+            if client.devices and device not in client.devices:
+                continue
+            if kind == "reading" and client.keys:
+                wanted = [reading for reading in readings if reading[0] in client.keys]
+                if wanted:
+                    selected.append(_encode_readings(device, wanted))
+            else:
+                selected.append(encoded)
+        return b"".join(selected) + self._encode_id() if selected else b""
+
+    def _send(self, client: LiveClient, data: bytes) -> None:
+        outlet = client.outlet
+        if outlet.backlog_bytes + len(data) > self._hub.limits.live_backlog_bytes:
+            # It comes back by itself and resumes from its last id: better than a server that remembers for it.
+            self.dropped_slow += 1
+            outlet.close()
+            self._forget(outlet)
+            return
+        outlet.write(data)
+
+    def _keep_alive(self) -> None:
+        for client in list(self._clients.values()):
+            self._send(client, COMMENT)
+        self._keep_alive_timer = self._loop.call_later(KEEP_ALIVE_S, self._keep_alive) if self._clients else None
+
+    def _id(self) -> str:
+        return f"{self._boot}-{self._hub.live.number}"
+
+    def _encode_id(self) -> bytes:
+        """An id alone: a client notes it and shows nothing (WHATWG HTML §9.2.6, an empty data buffer)."""
+        return b"id: %b\n\n" % self._id().encode()
+
+
+def _encode_readings(device: str, readings: list[Any]) -> bytes:
+    return encode_event(_encode_json({"device": device, "readings": readings}), event="reading")

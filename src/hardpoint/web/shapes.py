@@ -1,0 +1,242 @@
+"""The JSON documents of the app API as types: what comes in is checked against them, what goes out is described by
+them in ``/api/openapi.json``, and a test holds real answers against them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+Ms = Annotated[int, Meta(ge=0, description="milliseconds since 1970-01-01 UTC")]
+Role = Literal["viewer", "operator", "admin"]
+State = Literal["queued", "sent", "delivered", "done", "failed", "expired", "cancelled"]
+Password = Annotated[str, Meta(min_length=8, max_length=256)]
+PersonName = Annotated[str, Meta(min_length=1, max_length=64)]
+
+
+# -- what comes in
+
+
+class NewDevice(Struct, forbid_unknown_fields=True):
+    """A device to be made."""
+
+    name: str
+    labels: dict[str, str] = {}
+
+
+class ChangedDevice(Struct, forbid_unknown_fields=True):
+    """What may be changed of a device; what is left out stays. ``expected_every_s`` null: learn it."""
+
+    name: str | UnsetType = UNSET
+    labels: dict[str, str] | UnsetType = UNSET
+    expected_every_s: float | UnsetType | None = UNSET
+
+
+class NewCommand(Struct, forbid_unknown_fields=True):
+    """A command to be sent. With ``wait_s`` the answer is waited for."""
+
+    method: str
+    params: Any = None
+    ttl_s: float = 60.0
+    wait_s: Annotated[float, Meta(gt=0, le=300)] | None = None
+
+
+class Credentials(Struct, forbid_unknown_fields=True):
+    """Either ``name`` and ``password``, or the one-time ``link`` that the server printed."""
+
+    name: str = ""
+    password: str = ""
+    link: str = ""
+
+
+class NewUser(Struct, forbid_unknown_fields=True):
+    """The first person, who may do everything."""
+
+    name: PersonName
+    password: Password
+
+
+class NewToken(Struct, forbid_unknown_fields=True):
+    """An API token to be made."""
+
+    name: PersonName
+    role: Role = "viewer"
+
+
+# -- what goes out
+
+
+class Connected(Struct, rename={"since_ms": "since", "address": "from"}):
+    """How a device is connected right now."""
+
+    dialect: str
+    since_ms: Ms
+    address: str
+
+
+class Presence(Struct):
+    """Four facts, and the ``late`` they add up to."""
+
+    connected: Connected | None
+    last_seen: Ms | None
+    last_reading: Ms | None
+    expected_every_s: float | None
+    expected_set: bool
+    late: bool
+
+
+class Latest(Struct):
+    """The latest reading of a key."""
+
+    value: Any
+    ts: Ms
+
+
+class Device(Struct):
+    """A device with its presence and its latest readings."""
+
+    id: str
+    name: str
+    labels: dict[str, str]
+    created: Ms
+    presence: Presence
+    latest: dict[str, Latest]
+
+
+class DeviceWithToken(Device):
+    """A new device. The token is shown this once."""
+
+    token: str
+
+
+class DeviceToken(Struct):
+    """A device's new token."""
+
+    id: str
+    token: str
+
+
+class DeviceList(Struct):
+    """A page of devices."""
+
+    items: list[Device]
+    next_cursor: str | None
+    total: int
+
+
+class Readings(Struct):
+    """A range of one key. Each point is ``[ts, value]``."""
+
+    key: str
+    agg: str
+    points: list[tuple[Ms, Any]]
+
+
+class Step(Struct):
+    """One step in a command's life."""
+
+    state: State
+    at: Ms
+    reason: str | None
+
+
+class Command(Struct):
+    """A command and what became of it."""
+
+    id: int
+    device: str
+    method: str
+    params: Any
+    state: State
+    created: Ms
+    expires: Ms
+    result: Any
+    steps: list[Step]
+
+
+class QueuedCommand(Struct):
+    """A command that was taken."""
+
+    id: int
+    state: State
+
+
+class CommandList(Struct):
+    """A page of commands, the newest first."""
+
+    items: list[Command]
+    next_cursor: str | None
+
+
+class Person(Struct):
+    """Who is signed in."""
+
+    name: str
+    role: Role
+
+
+class SignedIn(Struct):
+    """The session. ``setup_needed``: nobody has a password yet."""
+
+    user: Person
+    setup_needed: bool
+    version: str
+
+
+class Token(Struct):
+    """An API token as lists show it."""
+
+    id: str
+    name: str
+    role: Role
+    prefix: str
+    created: Ms
+
+
+class TokenWithSecret(Struct):
+    """A new API token. The token is shown this once."""
+
+    id: str
+    name: str
+    role: Role
+    token: str
+
+
+class TokenList(Struct):
+    """All API tokens."""
+
+    items: list[Token]
+
+
+class Listener(Struct):
+    """A door, where it really is, and how many are in."""
+
+    url: str
+    port: int | None
+    connections: int
+
+
+class Health(Struct):
+    """Readiness with every part's state."""
+
+    status: Literal["ok", "degraded"]
+    version: str
+    uptime_s: float
+    loop: str
+    listeners: list[Listener]
+    store: dict[str, Any]
+
+
+class Problem(Struct):
+    """What is wrong, and where."""
+
+    code: str
+    message: str
+    field: str | None = None
+
+
+class Failure(Struct):
+    """Every error has this form."""
+
+    error: Problem
