@@ -62,7 +62,7 @@ class SqliteStore(Store):
             raise
         self._checkpointer = Checkpointer(self._connections[1])
         self._writer = Writer(
-            connection, self._folder, self._journal, self._checkpointer.wrote, fold_idle_s=self._fold_idle_s
+            connection, self._folder, self._journal, self._checkpointer, fold_idle_s=self._fold_idle_s
         )
         self._checkpointer.start()
         self._writer.start()

@@ -6,7 +6,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,6 +18,7 @@ from .journal import APPEND_SQL, Journal, encode_batch
 if TYPE_CHECKING:
     from ...model import Row
     from ..base import Done
+    from .checkpoint import Checkpointer
     from .folder import DataFolder
     from .records import Statement
 
@@ -49,21 +50,21 @@ class Job(NamedTuple):
 
 
 class Writer:
-    """One thread around one connection. ``wrote`` is told about how many pages went into the write-ahead log."""
+    """One thread around one connection."""
 
     def __init__(
         self,
         connection: sqlite3.Connection,
         folder: DataFolder,
         journal: Journal,
-        wrote: Callable[[int], None],
+        checkpointer: Checkpointer,
         *,
         fold_idle_s: float = FOLD_IDLE_S,
     ) -> None:
         self._connection = connection
         self._folder = folder
         self._journal = journal
-        self._wrote = wrote
+        self._checkpointer = checkpointer
         self._fold_idle_s = fold_idle_s
         self._fold: Fold | None = None
         self._fold_failed_s: float | None = None
@@ -102,6 +103,8 @@ class Writer:
             # Also when the next job is there already: a writer that is never idle must fold as well.
             if self._patience_s() == 0.0:
                 self._fold_slice()
+            if self._checkpointer.unfinished:
+                self._checkpointer.finish(self._connection)
         while self._journal.batches and self._fold_slice():
             pass
 
@@ -145,7 +148,7 @@ class Writer:
         except BaseException:
             self._journal.take_back(seq)
             raise
-        self._wrote(1 + len(blob) // PAGE_BYTES)
+        self._checkpointer.wrote(1 + len(blob) // PAGE_BYTES)
 
     def _commit_changes(self, job: Job) -> None:
         blob = encode_batch(job.rows) if job.rows else None
@@ -165,11 +168,12 @@ class Writer:
             if blob is not None:
                 self._journal.take_back(seq)
             raise
-        self._wrote(1 + 2 * len(job.statements))
+        self._checkpointer.wrote(1 + 2 * len(job.statements))
 
     def _failed(self, error: StorageError) -> StorageError:
         self.failures += 1
-        self._wrote(0)
+        if isinstance(error, StorageFull):
+            self._checkpointer.want()  # what is in the file already frees the log's blocks for the next commit
         return error
 
     # -- folding
@@ -204,4 +208,4 @@ class Writer:
             self._connection.execute("PRAGMA synchronous = FULL")
         if self._fold.finished:
             self._fold = None
-        self._wrote(pages)
+        self._checkpointer.wrote(pages)
