@@ -25,7 +25,7 @@ function allowed() {
   const { name } = route.value;
   const who = session.value;
   if (OPEN_TO_ALL.has(name)) return name;
-  return who?.user ? name : null;
+  return who && !who.setup_needed ? name : null;
 }
 
 /** Send people where they have to go first: set-up, sign-in, or back to where they were going. */
@@ -33,11 +33,11 @@ function redirect() {
   const { name, query } = route.value;
   const who = session.value;
   if (who === undefined) return;
-  if (who?.user && name === "login") {
+  if (who?.setup_needed) {
+    if (name !== "welcome") navigate("/welcome", { replace: true });
+  } else if (who && name === "login") {
     const next = query.get("next") ?? "";
     navigate(/^\/(?![/\\])/.test(next) ? next : "/devices", { replace: true });
-  } else if (who && !who.user) {
-    if (name !== "welcome") navigate("/welcome", { replace: true });
   } else if (!who && !OPEN_TO_ALL.has(name)) {
     const here = location.pathname + location.search;
     navigate(here === "/" || here === "/devices" ? "/login" : `/login?next=${encodeURIComponent(here)}`, { replace: true });
@@ -70,7 +70,8 @@ function App() {
 function followSession() {
   let name = null;
   effect(() => {
-    const signedIn = session.value?.user?.name ?? null;
+    const who = session.value;
+    const signedIn = who && !who.setup_needed ? who.user.name : null;
     if (signedIn === name) return;
     name = signedIn;
     if (signedIn) startLive();

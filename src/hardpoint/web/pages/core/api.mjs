@@ -2,6 +2,8 @@
 import { signal } from "../vendor/preact.mjs";
 import { hasText, locale, t } from "./i18n.mjs";
 
+const ROLES = ["viewer", "operator", "admin"];
+
 /** The body of `GET /api/session`, `null` when not signed in, `undefined` until it is known. */
 export const session = signal(undefined);
 
@@ -27,10 +29,7 @@ export class ApiError extends Error {
  * Rejects with ApiError; with the fetch's own AbortError when `signal` was aborted.
  */
 export async function api(method, path, body, { signal: aborted } = {}) {
-  const headers = {};
-  if (body !== undefined) headers["Content-Type"] = "application/json";
-  const csrf = session.value?.csrf;
-  if (csrf && method !== "GET") headers["X-CSRF-Token"] = csrf;
+  const headers = body === undefined ? {} : { "Content-Type": "application/json" };
   let response;
   try {
     response = await fetch(`/api${path}`, {
@@ -59,6 +58,9 @@ function decode(text) {
     return null; // a proxy's HTML error page: the status says enough
   }
 }
+
+/** Whether whoever is signed in has this role or a higher one. */
+export const mayAs = (role) => ROLES.indexOf(session.value?.user?.role) >= ROLES.indexOf(role);
 
 /** Path of a device, with its id escaped, and what follows. */
 export const devicePath = (id, rest = "") => `/devices/${encodeURIComponent(id)}${rest}`;

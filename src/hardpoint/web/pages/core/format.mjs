@@ -20,6 +20,7 @@ function cached(Kind, name, options) {
 /** Unit of a key, guessed from its name. The first row that matches wins; the order is from particular to general. */
 const UNITS = [
   [/bytes_per_s$/, "B/s"],
+  [/per_s$/, "/s"],
   [/(^|[._-])bytes$/, "B"],
   [/percent$|(^|[._-])(hum|humidity|rh|soil|moisture|soc)([._-]|$)/i, "%"],
   [/(^|[._-])(temp|temperature|dew_?point)([._-]|\d|$)|^thermal\.|_c$/i, "°C"],
@@ -40,6 +41,8 @@ const UNITS = [
 /** The unit of a key's numbers, or "" where the name does not tell. */
 export const unitOf = (key) => UNITS.find(([pattern]) => pattern.test(key))?.[1] ?? "";
 
+/** Units whose sensors are no better than a tenth. */
+const COARSE = new Set(["%", "°C", "hPa", "dBm"]);
 const BYTE_STEPS = ["", "k", "M", "G", "T", "P"];
 
 /** A number and its unit, apart, so that the unit can be set smaller: `["21.5", "°C"]`. Bytes get a prefix. */
@@ -54,7 +57,7 @@ export function numberParts(value, unit = "") {
   if (size !== 0 && (size < 1e-3 || size >= 1e9)) {
     return [cached(Intl.NumberFormat, "e", { notation: "scientific", maximumFractionDigits: 3 }).format(value), prefix + unit];
   }
-  const digits = size >= 1000 ? 0 : size >= 100 ? 1 : size >= 1 ? 2 : 3;
+  const digits = COARSE.has(unit) || size >= 100 ? (size >= 1000 ? 0 : 1) : size >= 1 ? 2 : 3;
   return [cached(Intl.NumberFormat, `n${digits}`, { maximumFractionDigits: digits }).format(value), prefix + unit];
 }
 

@@ -1,6 +1,6 @@
 // One device: its presence as facts, its numbers as live charts, its commands and attributes.
 import { html, useEffect, useState } from "../vendor/preact.mjs";
-import { session } from "../core/api.mjs";
+import { mayAs } from "../core/api.mjs";
 import { deviceSignal, loadDevice, presenceWord } from "../core/devices.mjs";
 import { absolute, duration, now, valueParts } from "../core/format.mjs";
 import { t } from "../core/i18n.mjs";
@@ -36,21 +36,19 @@ function Facts({ presence }) {
 }
 
 function Head({ device }) {
-  const admin = session.value?.user?.role === "admin";
   const close = () => (overlay.value = null);
   const show = (Kind) => () => (overlay.value = () => html`<${Kind} device=${deviceSignal(device.id).peek() ?? device} onClose=${close} />`);
   const items = [
     { label: t("device.edit"), icon: "pencil", run: show(EditDialog) },
     { label: t("device.token"), icon: "key-round", run: show(TokenDialog) },
-    "-",
-    { label: t("device.delete"), icon: "trash-2", danger: true, run: show(DeleteDialog) },
   ];
+  if (mayAs("admin")) items.push("-", { label: t("device.delete"), icon: "trash-2", danger: true, run: show(DeleteDialog) });
   return html`<header class="device-head">
     <div class="device-title">
       <h1>${device.name}</h1>
       <${Presence} word=${presenceWord(device.presence, now.value)} badge />
       <span class="labels">${Object.entries(device.labels).map(([key, value]) => html`<span class="chip">${key}: ${value}</span>`)}</span>
-      ${admin && html`<span class="device-menu"><${Menu} icon="ellipsis" label=${t("device.actions")} items=${items} /></span>`}
+      ${mayAs("operator") && html`<span class="device-menu"><${Menu} icon="ellipsis" label=${t("device.actions")} items=${items} /></span>`}
     </div>
     <${Facts} presence=${device.presence} />
   </header>`;
@@ -76,11 +74,10 @@ function States({ device }) {
 
 /** A new device: nothing has come yet, and what to do about it. */
 function NotYet({ device }) {
-  const admin = session.value?.user?.role === "admin";
   const open = () => (overlay.value = () => html`<${TokenDialog} device=${device} onClose=${() => (overlay.value = null)} />`);
   return html`<div class="card"><${Empty} icon="radio" title=${t("charts.empty_title")}>
     <p>${t("charts.empty_text")}</p>
-    ${admin && html`<button type="button" class="button primary" onClick=${open}><${Icon} name="key-round" />${t("device.connect")}</button>`}
+    ${mayAs("operator") && html`<button type="button" class="button primary" onClick=${open}><${Icon} name="key-round" />${t("device.connect")}</button>`}
   <//></div>`;
 }
 

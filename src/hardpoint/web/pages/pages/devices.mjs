@@ -1,6 +1,6 @@
 // The device list: who is there, since when, and what they say.
 import { html, useEffect, useMemo, useRef, useState } from "../vendor/preact.mjs";
-import { session } from "../core/api.mjs";
+import { mayAs } from "../core/api.mjs";
 import { deviceIds, deviceSignal, deviceTotal, loadDevices, MAX_LISTED, presenceWord } from "../core/devices.mjs";
 import { now, unitOf, valueParts } from "../core/format.mjs";
 import { t } from "../core/i18n.mjs";
@@ -121,7 +121,7 @@ export default function DevicesPage() {
   const chosen = route.value.query.get("is") ?? "";
   const error = useDevices(filter);
   const all = deviceIds.value;
-  const mayAdd = session.value?.user?.role === "admin";
+  const mayAdd = mayAs("operator");
 
   useEffect(() => {
     document.title = `${t("nav.devices")} · Hardpoint`;

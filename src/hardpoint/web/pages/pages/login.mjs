@@ -33,5 +33,6 @@ export default function LoginPage() {
       <${PasswordInput} id="password" autocomplete="current-password" value=${password} onInput=${(e) => setPassword(e.target.value)} />
     </div>
     <button class="button primary" disabled=${busy}>${t("login.submit")}</button>
+    <p class="hint">${t("login.first_time")}</p>
   <//>`;
 }

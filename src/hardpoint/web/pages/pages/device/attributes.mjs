@@ -1,6 +1,6 @@
 // Attributes: what a device says of itself, what it is told, and what only people here know of it.
 import { html, useEffect, useState } from "../../vendor/preact.mjs";
-import { api, devicePath, session } from "../../core/api.mjs";
+import { api, devicePath, mayAs } from "../../core/api.mjs";
 import { t } from "../../core/i18n.mjs";
 import { onLive } from "../../core/live.mjs";
 import { Icon, IconButton, Problem } from "../../ui/elements.mjs";
@@ -52,7 +52,7 @@ export function Attributes({ id }) {
   const [scope, setScope] = useState("client");
   const [editing, setEditing] = useState(null); // a key, "" for a new one, null for none
   const { values, error, save } = useAttributes(id, scope);
-  const mayEdit = scope !== "client" && ["admin", "operator"].includes(session.value?.user?.role);
+  const mayEdit = scope !== "client" && mayAs("operator");
   const choose = (next) => (setScope(next), setEditing(null));
   const store = (key, value) => (setEditing(null), save({ [key]: value }));
   const rows = Object.entries(values ?? {}).sort(([a], [b]) => a.localeCompare(b));

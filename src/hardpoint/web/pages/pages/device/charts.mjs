@@ -82,6 +82,7 @@ function ChartCard({ id, name, latest, index, spanMs, zoom, onZoom, onReset }) {
   const under = hover === null ? undefined : data[1][hover];
   const [value, unit] = valueParts(name, under ?? latest.value);
   const words = (number) => valueParts(name, number).join(" ").trim();
+  const short = (number) => (unit.endsWith("B") || unit.endsWith("B/s") ? words(number) : valueParts(name, number)[0]);
   const said = sums && t("chart.summary", { key: name, low: words(sums.low), high: words(sums.high), now: words(latest.value) });
   return html`<section class="card chart series-${index % SERIES}" ref=${ref} aria-label=${name}>
     <header class="chart-head">
@@ -93,9 +94,9 @@ function ChartCard({ id, name, latest, index, spanMs, zoom, onZoom, onReset }) {
       <div class="chart-side">
         <${IconButton} icon=${table ? "activity" : "table-2"} small label=${t(table ? "chart.as_chart" : "chart.as_table")} aria-pressed=${table} onClick=${() => setTable(!table)} />
         ${sums && html`<dl class="chart-sums number" title=${agg && agg !== "raw" ? t("chart.thinned", { agg }) : undefined}>
-          <div><dt>${t("chart.low")}</dt><dd>${words(sums.low)}</dd></div>
-          <div><dt>${t("chart.mean")}</dt><dd>${words(sums.mean)}</dd></div>
-          <div><dt>${t("chart.high")}</dt><dd>${words(sums.high)}</dd></div>
+          <div><dt>${t("chart.low")}</dt><dd>${short(sums.low)}</dd></div>
+          <div><dt>${t("chart.mean")}</dt><dd>${short(sums.mean)}</dd></div>
+          <div><dt>${t("chart.high")}</dt><dd>${short(sums.high)}</dd></div>
         </dl>`}
       </div>
     </header>

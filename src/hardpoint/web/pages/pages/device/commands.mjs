@@ -1,6 +1,6 @@
 // Commands: send one, and see its life: queued → sent → delivered → done, each step with its time.
 import { html, useEffect, useId, useState } from "../../vendor/preact.mjs";
-import { api, devicePath, session } from "../../core/api.mjs";
+import { api, devicePath, mayAs } from "../../core/api.mjs";
 import { absolute, clock, duration } from "../../core/format.mjs";
 import { t } from "../../core/i18n.mjs";
 import { onLive } from "../../core/live.mjs";
@@ -123,7 +123,7 @@ function CommandForm({ id, methods }) {
 /** The command box and the ledger's newest page. */
 export function Commands({ id }) {
   const commands = useCommands(id);
-  const may = ["admin", "operator"].includes(session.value?.user?.role);
+  const may = mayAs("operator");
   const methods = [...new Set((commands ?? []).map((command) => command.method))];
   return html`<section class="card" aria-labelledby="commands-title">
     <header class="card-head"><h2 id="commands-title">${t("command.title")}</h2></header>
