@@ -188,6 +188,8 @@ class Client:
         connection, response = self._request(method, _target(path, query), body, timeout_s)
         try:
             data = response.read(MAX_ANSWER_BYTES)
+            if response.length:  # what Content-Length promised beyond this; read(limit) does not complain of it
+                raise http.client.IncompleteRead(data, response.length)
         except (OSError, http.client.HTTPException) as error:
             raise ServerUnreachable(f"the server at {self.address} broke off its answer: {error}") from error
         finally:

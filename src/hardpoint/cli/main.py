@@ -126,10 +126,10 @@ def run(argv: Sequence[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         return 130
     except BrokenPipeError:
-        # The reader of our output has gone (`| head`): not an error. Python would complain once more when it flushes
-        # stdout at exit, so that goes nowhere.
+        # The reader of our output has gone (`| head`): nobody to tell. click ends the same way when it is a write
+        # within the command that finds it out. Python flushes stdout once more at exit: let that go nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 1
     except Exception as error:
         if os.environ.get("HARDPOINT_DEBUG"):
             raise
