@@ -421,8 +421,8 @@ def test_any_split_gives_the_same_messages(parts: list[bytes], cuts: list[int]) 
 
 GRAINS = [
     b"GET ", b"POST ", b"/", b"*", b" HTTP/1.1", b" HTTP/1.0", b"\r\n", b"\r\n\r\n", b"\n", b"\r", b"Host: x", b":",
-    b" ", b"Content-Length: 3", b"Transfer-Encoding: chunked", b"abc", b"3\r\nabc\r\n", b"0\r\n\r\n", b"0", b"\0", b"\t",
-    b"Connection: close", b"Expect: 100-continue", b";a=b", b"X: y", b"GET / HTTP/1.1\r\nHost: x\r\n",
+    b" ", b"Content-Length: 3", b"Transfer-Encoding: chunked", b"abc", b"3\r\nabc\r\n", b"0\r\n\r\n", b"0", b"\0",
+    b"\t", b"Connection: close", b"Expect: 100-continue", b";a=b", b"X: y", b"GET / HTTP/1.1\r\nHost: x\r\n",
     b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
 ]  # fmt: skip
 soups = st.lists(st.sampled_from(GRAINS) | st.integers(0, 255).map(lambda byte: bytes([byte])), max_size=25).map(

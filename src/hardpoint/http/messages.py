@@ -318,5 +318,5 @@ class Outlet:
 
 Answer: TypeAlias = Response | Deferred | EventStream
 Handler: TypeAlias = Callable[[Request], Answer | Awaitable[Answer]]
-"""What answers a request. A plain function costs no Task; a coroutine function gets one, cancelled when the client
-goes away."""
+"""What answers a request. A plain function costs no Task; a coroutine function gets one, which is cancelled when the
+connection is lost. A client that has only ended its sending side is still answered."""
