@@ -215,8 +215,9 @@ class Client:
         said = refused.body.get("error")
         said = said if isinstance(said, dict) else {}
         message = str(said.get("message") or f"the server answered {refused.status}")
-        if said.get("field"):
-            message += f" ({said['field']})"
+        place = said.get("field")
+        if place and str(place) not in message:
+            message += f" ({place})"
         kind = ERRORS.get(refused.status, HardpointError)
         if refused.status == Unauthorized.status:
             return kind(message, hint="give an API token: HARDPOINT_TOKEN or --token-file")

@@ -146,7 +146,7 @@ def show(client: Client, device: str, as_json: bool) -> None:
         print(document("device", found))
         return
     for name, value in facts(found, time.time_ns() // 1_000_000):
-        print(f"{name:<12}{printable(value)}")
+        print(f"{name:<14}{printable(value)}")
     if found["latest"]:
         print()
         table(

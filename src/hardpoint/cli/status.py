@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,8 @@ from .device import every_device, state_word
 from .output import document, printable, shown, size, span, table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .client import Client
 
 
@@ -34,14 +36,19 @@ def command(client: Client, as_json: bool) -> None:
     if as_json:
         print(document("status", {**health, "devices": devices}))
         return
-    counted = ", ".join(f"{devices[state]} {state}" for state in ("online", "late", "offline"))
-    print(f"server     {health['status']}, version {health['version']}, up {span(health['uptime_s'])}")
-    print(f"loop       {health['loop']}")
-    print(f"devices    {devices['total']}: {counted}")
-    for name, value in health["store"].items():
-        is_size = name.endswith("_bytes") and isinstance(value, int)
-        label = f"store {name.removesuffix('_bytes')}"
-        print(f"{label:<18} {size(value) if is_size else shown(value)}")
+    for name, value in facts(health, devices):
+        print(f"{name:<22}{printable(value)}")
     print()
     rows = [(each["url"], str(each["port"] or ""), str(each["connections"])) for each in health["listeners"]]
     table(("listener", "port", "connections"), [(printable(row[0]), *row[1:]) for row in rows])
+
+
+def facts(health: dict[str, Any], devices: dict[str, int]) -> Iterator[tuple[str, str]]:
+    """What is said line by line: name and text."""
+    counted = ", ".join(f"{devices[state]} {state}" for state in ("online", "late", "offline"))
+    yield "server", f"{health['status']}, version {health['version']}, up {span(health['uptime_s'])}"
+    yield "loop", health["loop"]
+    yield "devices", f"{devices['total']}: {counted}"
+    for name, value in health["store"].items():
+        is_size = name.endswith("_bytes") and isinstance(value, int)
+        yield f"store {name.removesuffix('_bytes')}".replace("_", " "), size(value) if is_size else shown(value)
