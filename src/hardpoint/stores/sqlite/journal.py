@@ -34,11 +34,13 @@ class Journal:
         self.next_seq = 1
 
     def load(self, connection: sqlite3.Connection) -> None:
-        """Take over what the last process left.
+        """Forget everything, and take over what the last process left.
 
         Raises:
             msgspec.DecodeError: a row is no batch.
         """
+        self.batches.clear()
+        self.readings = 0
         for seq, blob in connection.execute("SELECT seq, batch FROM journal ORDER BY seq"):
             self.add(seq, decode_batch(blob))
 

@@ -47,6 +47,10 @@ class Readers:
         self._journal = journal
         self._idle: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
+        self._closed = True
+
+    def open(self) -> None:
+        """From here on there is something to read."""
         self._closed = False
 
     @contextmanager
@@ -54,7 +58,7 @@ class Readers:
         """A connection in a read transaction, and the journal's batches as that transaction sees them.
 
         Raises:
-            StorageError: the store is closed, or the file cannot be read.
+            StorageError: the store is not open, or the file cannot be read.
         """
         connection = self._borrow()
         try:

@@ -64,6 +64,7 @@ class SqliteStore(Store):
         self._writer = Writer(
             connection, self._folder, self._journal, self._checkpointer, fold_idle_s=self._fold_idle_s
         )
+        self._readers.open()
         self._checkpointer.start()
         self._writer.start()
 
@@ -75,7 +76,9 @@ class SqliteStore(Store):
         self._checkpointer.stop()
         self._readers.close()
         try:
-            self._connections[0].execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            # PASSIVE: a reader that is not done yet must not hold up the end of the server. The log is removed by
+            # whoever closes the last connection.
+            self._connections[0].execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         except sqlite3.Error as error:
             # A full disk: what could not be moved stays in the log, and the next start finds it there.
             log.warning("the write-ahead log stays: %s", storage_error(error, self._folder))

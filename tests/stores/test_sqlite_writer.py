@@ -1,0 +1,187 @@
+"""When the writer folds and checkpoints, and what it survives."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from storing import commit_and_wait, wait_until
+
+from hardpoint.errors import StorageError, StorageFull
+from hardpoint.model import Attribute, Delete, DeleteReadings, Device, Put
+from hardpoint.stores.sqlite import SqliteStore, checkpoint, connections, store, writer
+from hardpoint.stores.sqlite.folder import DataFolder
+
+EVER = (0, 2**62)
+
+
+class Statements:
+    """The statements that the writer's connection ran, from the moment it is made."""
+
+    def __init__(self, traced: SqliteStore) -> None:
+        self.seen: list[str] = []
+        traced._connections[0].set_trace_callback(self.seen.append)
+
+
+def test_a_commit_of_readings_is_one_statement(sqlite_store: SqliteStore) -> None:
+    statements = Statements(sqlite_store)
+    assert commit_and_wait(sqlite_store, [(1, ts, ts) for ts in range(100)]) is None
+    assert len(statements.seen) == 1
+    assert statements.seen[0].startswith("INSERT INTO journal")
+
+
+def test_changes_and_rows_are_one_transaction(sqlite_store: SqliteStore) -> None:
+    statements = Statements(sqlite_store)
+    assert commit_and_wait(sqlite_store, [(1, 1, 1)], [Put(Device("d", "d", 0))]) is None
+    verbs = [statement.split()[0] for statement in statements.seen]
+    assert verbs == ["BEGIN", "INSERT", "INSERT", "COMMIT"]
+
+
+def test_the_journal_is_left_alone_below_the_threshold(sqlite_store: SqliteStore) -> None:
+    for ts in range(20):
+        commit_and_wait(sqlite_store, [(1, ts, ts)])
+    assert len(sqlite_store._journal.batches) == 20
+
+
+def test_folds_when_the_journal_is_long(sqlite_store: SqliteStore) -> None:
+    rows = [(series, ts, 0.5) for series in range(1, 9) for ts in range(writer.FOLD_AT_READINGS // 8)]
+    assert commit_and_wait(sqlite_store, rows) is None
+    wait_until(lambda: not sqlite_store._journal.batches)
+    assert len(list(sqlite_store.readings(3, *EVER))) == writer.FOLD_AT_READINGS // 8
+
+
+def test_folds_when_it_is_quiet(tmp_path: Path) -> None:
+    quiet = SqliteStore(tmp_path, fold_idle_s=0.01)
+    quiet.open()
+    assert commit_and_wait(quiet, [(1, 1, "x")]) is None
+    wait_until(lambda: not quiet._journal.batches)
+    assert list(quiet.latest()) == [(1, 1, "x")]
+    quiet.close()
+
+
+def test_slices_keep_up_with_commits_of_any_size(sqlite_store: SqliteStore) -> None:
+    batch, most = 8_000, 0
+    for round_ in range(15):
+        commit_and_wait(sqlite_store, [(n % 50, round_ * batch + n, 0) for n in range(batch)])
+        most = max(most, sqlite_store._journal.readings)
+    assert most < 8 * batch
+
+
+def test_folds_before_it_deletes_readings(sqlite_store: SqliteStore) -> None:
+    commit_and_wait(sqlite_store, [(1, 1, "gone"), (1, 5, "stays")])
+    assert commit_and_wait(sqlite_store, [], [DeleteReadings(1, 0, 5)]) is None
+    assert sqlite_store._journal.batches == {}
+    assert sqlite_store.describe()["readings"] == 1
+    statements = Statements(sqlite_store)
+    commit_and_wait(sqlite_store, [(1, 6, "new")], [Delete(Attribute("d", "client", "k", 0, 0))])
+    assert len(sqlite_store._journal.batches) == 1, "deleting an attribute needs no folding"
+    assert not any("readings" in statement for statement in statements.seen)
+
+
+def test_closing_folds_and_leaves_one_file(tmp_path: Path) -> None:
+    one = SqliteStore(tmp_path)
+    one.open()
+    commit_and_wait(one, [(1, 1, "x")])
+    one.close()
+    assert {path.name for path in tmp_path.iterdir()} == {"lock", "hardpoint.db"}
+    database = sqlite3.connect(tmp_path / "hardpoint.db")
+    assert database.execute("SELECT series, ts, value FROM readings").fetchall() == [(1, 1, "x")]
+    database.close()
+
+
+def test_closing_waits_for_what_was_submitted(tmp_path: Path) -> None:
+    one = SqliteStore(tmp_path)
+    one.open()
+    outcomes: list[StorageError | None] = []
+    for ts in range(50):
+        one.commit([(1, ts, ts)], [], outcomes.append)
+    one.close()
+    assert outcomes == [None] * 50
+
+
+def test_a_value_that_cannot_be_encoded_fails_alone(
+    sqlite_store: SqliteStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    error = commit_and_wait(sqlite_store, [(1, 1, object())], [Put(Device("d", "d", 0))])
+    assert type(error) is StorageError
+    assert "TypeError" in error.message
+    assert "could not be encoded" in caplog.text
+    assert sqlite_store.load(Device) == []
+    assert commit_and_wait(sqlite_store, [(1, 1, "good")]) is None
+    assert list(sqlite_store.latest()) == [(1, 1, "good")]
+
+
+def test_a_record_that_cannot_be_encoded_is_the_callers_fault(sqlite_store: SqliteStore) -> None:
+    with pytest.raises(TypeError):
+        sqlite_store.commit([], [Put(Attribute("d", "server", "k", object(), 0))], lambda _: None)
+
+
+def test_a_transaction_that_fails_in_the_middle_leaves_nothing(sqlite_store: SqliteStore) -> None:
+    broken = Device("d2", "x", 0)
+    broken.name = None  # type: ignore[assignment]
+    error = commit_and_wait(sqlite_store, [(1, 1, 1)], [Put(Device("d1", "d1", 0)), Put(broken)])
+    assert type(error) is StorageError
+    assert sqlite_store.load(Device) == []
+    assert list(sqlite_store.latest()) == []
+    assert sqlite_store._journal.batches == {}
+    assert commit_and_wait(sqlite_store, [(1, 1, 1)], [Put(Device("d1", "d1", 0))]) is None
+
+
+def test_the_log_is_checkpointed_and_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_PAGES", 20)
+    one = SqliteStore(tmp_path)
+    one.open()
+    for ts in range(600):
+        commit_and_wait(one, [(1, ts, ts)])
+    size = (tmp_path / "hardpoint.db-wal").stat().st_size
+    one.close()
+    assert size < 400 * 4096, "600 commits of a page each, but the log was begun again in between"
+
+
+def test_a_checkpoint_that_fails_is_tried_later(tmp_path: Path) -> None:
+    database = sqlite3.connect(":memory:", check_same_thread=False)
+    checkpointer = checkpoint.Checkpointer(database)
+    database.close()
+    checkpointer.start()
+    checkpointer.want()
+    checkpointer.stop()
+    assert not checkpointer.unfinished
+
+
+@pytest.mark.parametrize(
+    ("code", "free", "kind"),
+    [
+        (sqlite3.SQLITE_FULL, 10**9, StorageFull),
+        (sqlite3.SQLITE_IOERR_SHMSIZE, 0, StorageFull),
+        (sqlite3.SQLITE_CANTOPEN, 0, StorageFull),
+        (sqlite3.SQLITE_IOERR_FSYNC, 10**9, StorageError),
+        (sqlite3.SQLITE_CORRUPT, 0, StorageError),
+    ],
+)
+def test_what_an_error_of_sqlite_means(
+    code: int, free: int, kind: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DataFolder, "free_bytes", lambda _: free)
+    error = sqlite3.OperationalError("what SQLite says")
+    error.sqlite_errorcode = code
+    assert type(connections.storage_error(error, DataFolder(tmp_path))) is kind
+
+
+def test_a_file_system_without_a_write_ahead_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "_connect", lambda _: sqlite3.connect(":memory:"))
+    with pytest.raises(StorageError, match="cannot hold a write-ahead log") as refused:
+        SqliteStore(tmp_path).open()
+    assert refused.value.hint == "put the data folder on a local disk"
+    monkeypatch.undo()
+    again = SqliteStore(tmp_path)
+    again.open()
+    again.close()
+
+
+def test_commits_are_synced(sqlite_store: SqliteStore) -> None:
+    commit_and_wait(sqlite_store, [(1, ts, ts) for ts in range(writer.FOLD_AT_READINGS)])
+    wait_until(lambda: not sqlite_store._journal.batches)
+    full = 2
+    assert sqlite_store._connections[0].execute("PRAGMA synchronous").fetchone() == (full,), "also after folding"
+    assert store.FOLD_IDLE_S > 10, "sensors are read every 10 s: a shorter time would fold every round"
