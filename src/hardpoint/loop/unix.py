@@ -133,7 +133,7 @@ class UnixSockets(Turn):
 
 def _is_abstract(path: str | bytes) -> bool:
     """Whether it is a name in Linux's abstract space, which no file stands for."""
-    return path[:1] in ("\0", b"\0")
+    return os.fsencode(path).startswith(b"\0")
 
 
 def _bound(path: str | bytes) -> socket.socket:
