@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from hardpoint.agent.agent import MAX_LINES_IN_FLIGHT, MAX_RUNNING_COMMANDS
+from hardpoint.agent.agent import MAX_LINES_IN_FLIGHT, MAX_RUNNING_COMMANDS, next_round
 from hardpoint.agent.spool import Spool
 from hardpoint.errors import StorageFull, Unauthorized
 from hardpoint.hardware.base import Driver
@@ -83,7 +83,8 @@ def test_what_the_server_cannot_take_now_is_sent_again(run, running):
         async with running() as (server, agent):
             full = True
             server.refuse = lambda n: "storage-full no space left on the disk" if full and n > 5 else ""
-            await server.until(lambda: server.seen.count(6) >= 3)
+            await server.until(lambda: server.seen.count(6) >= 4)
+            assert server.seen[-3:] == [6, 6, 6]  # one line asks whether it is over, not all of them
             full = False
             seen = len(server.seen)
             await server.until(lambda: len(server.seen) >= seen + 100)
@@ -224,11 +225,43 @@ def test_too_many_commands_at_a_time_are_refused(anyrun, running):
 
 def test_no_more_lines_are_under_way_than_allowed(anyrun, running):
     async def scenario():
-        async with running() as (server, agent):
+        async with running(interval_s=3600) as (server, agent):
+            server.refuse = lambda n: None if n > 1 else ""
+            await server.until(lambda: server.rows)
+            agent._spool.append([b"n=%d @1732320000000" % n for n in range(2, 1000)])
+            server.send('!1 set-interval {"s":1}')  # the next round finds a thousand lines before its own
+            await server.until(lambda: len(server.seen) >= MAX_LINES_IN_FLIGHT + 1)
+            server.send("!2 ping")
+            await server.until(lambda: len(server.answers) == 2)
+            assert server.seen == list(range(1, MAX_LINES_IN_FLIGHT + 2))
+
+    anyrun(scenario())
+
+
+def test_a_whole_window_without_an_answer_is_sent_again(anyrun, running):
+    async def scenario():
+        async with running() as (server, _):
             server.refuse = lambda n: None
-            await server.until(lambda: len(server.seen) >= MAX_LINES_IN_FLIGHT // 2)
-            await until(lambda: agent._spool.lines >= 2 * MAX_LINES_IN_FLIGHT)
-            assert len(server.seen) <= MAX_LINES_IN_FLIGHT
+            await server.until(lambda: len(server.seen) > MAX_LINES_IN_FLIGHT // 2)
+            await server.stop()
+            server.refuse = lambda n: ""
+            await server.start()
+            await server.until(lambda: len(server.rows) > MAX_LINES_IN_FLIGHT)
+        assert_complete(server)
+
+    anyrun(scenario())
+
+
+def test_what_had_its_ok_is_not_sent_again_on_the_next_connection(anyrun, running):
+    async def scenario():
+        async with running(interval_s=3600) as (server, _):
+            await server.until(lambda: server.rows)
+            await server.stop()
+            await server.start()
+            await server.until(lambda: server.accepted == 2 and server.verbs == ["TIME", "TIME"])
+            server.send('!1 set-interval {"s":1}')
+            await server.until(lambda: 2 in server.seen)
+            assert server.seen == [1, 2]
 
     anyrun(scenario())
 
@@ -273,6 +306,29 @@ def test_a_failing_disk_is_counted_and_said_once(anyrun, make_agent, monkeypatch
     anyrun(scenario())
 
 
+def test_answers_that_came_while_the_disk_failed_are_not_forgotten(anyrun, running, monkeypatch):
+    async def scenario():
+        async with running() as (server, agent):
+            await server.until(lambda: len(server.rows) >= 3)
+            append = agent._spool.append
+            failed = []
+
+            def full(lines, remove=()):
+                failed.append(list(remove))
+                raise StorageFull("no space")
+
+            monkeypatch.setattr(agent._spool, "append", full)
+            await until(lambda: len(failed) >= 3 and failed[-1])
+            monkeypatch.setattr(agent._spool, "append", append)
+            await server.until(lambda: len(server.rows) >= 10)
+            server.refuse = lambda n: None
+            await until(lambda: agent._spool.lines >= 10 and not agent._answered)
+            kept = {int(line.split()[0].removeprefix(b"n=")) for _, line in agent._spool.after(0, 1000)}
+            assert not kept & set(server.numbers)
+
+    anyrun(scenario())
+
+
 @pytest.mark.parametrize(("offset_ms", "words"), [(7_200_000, "behind"), (-7_200_000, "ahead of")])
 def test_a_clock_that_is_wrong_is_said(anyrun, running, caplog, offset_ms, words):
     async def scenario():
@@ -299,6 +355,15 @@ def test_a_server_that_stays_away_is_said_once(anyrun, make_agent, caplog):
         assert [record.levelname for record in records()[:3]] == ["WARNING", "DEBUG", "DEBUG"]
 
     anyrun(scenario())
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [(100.0, 110), (105.0, 110), (110.3, 110), (119.0, 110), (121.0, 121), (5000.0, 5000)],
+    ids=["at-once", "in-time", "just-late", "late", "an-interval-late", "slept"],
+)
+def test_rounds_keep_their_pace(now, expected):
+    assert next_round(100.0, 10.0, now) == expected
 
 
 def test_a_port_that_is_no_line_listener_is_left_again(anyrun, make_agent, caplog):

@@ -134,6 +134,21 @@ def test_a_full_disk_changes_nothing_and_goes_on_when_there_is_room(spool):
     assert texts(spool) == [b"a", b"b"]
 
 
+def test_a_failure_in_the_middle_leaves_nothing_of_it(spool):
+    with pytest.raises(StorageError):
+        spool.append([b"a"], [object()])
+    assert spool.lines == 0
+    assert texts(spool) == []
+    spool.append([b"b"])
+    assert texts(spool) == [b"b"]
+
+
+def test_a_commit_waits_for_the_disk(spool):
+    """No test can cut the power, so this one reads what SQLite will do: 2 is FULL, an fsync each commit."""
+    assert spool._db.execute("PRAGMA synchronous").fetchone() == (2,)
+    assert spool._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
 def test_reading_a_broken_table_is_a_storage_error(spool):
     spool._db.execute("DROP TABLE lines")
     with pytest.raises(StorageError):

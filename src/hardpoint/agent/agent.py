@@ -120,14 +120,13 @@ class Agent:
             await self._take_round()
             while True:
                 self._interval_changed.clear()
-                # A round that was late (a suspended machine, a slow disk) is not made up for.
-                wait_s = max(0.0, due + self._interval_s - loop.time())
+                wait_s = next_round(due, self._interval_s, loop.time()) - loop.time()
                 try:
                     async with asyncio.timeout(wait_s):
                         await self._interval_changed.wait()
                 except TimeoutError:
                     break
-            due = max(due + self._interval_s, loop.time())
+            due = next_round(due, self._interval_s, loop.time())
 
     async def _take_round(self) -> None:
         values = await asyncio.to_thread(self._mount.read)
@@ -320,6 +319,16 @@ class Agent:
         except PeerError as error:
             answer = encode_failure(command.id, error.message)
         link.write(answer)
+
+
+def next_round(due: float, interval_s: float, now: float) -> float:
+    """When the round after the one of ``due`` is taken: an interval later, whatever this one took.
+
+    One that is a whole interval late already (a machine that slept, a disk that hung) is taken now, and those in
+    between are not made up for.
+    """
+    following = due + interval_s
+    return following if following > now - interval_s else now
 
 
 def _encode_what_fits(values: dict[str, Value], ts: int) -> list[bytes]:
