@@ -42,23 +42,38 @@ const UNITS = [
 export const unitOf = (key) => UNITS.find(([pattern]) => pattern.test(key))?.[1] ?? "";
 
 /** Units whose sensors are no better than a tenth. */
-const COARSE = new Set(["%", "°C", "hPa", "dBm"]);
+const COARSE = new Set(["%", "°C", "hPa", "dBm", "B", "B/s"]);
 const BYTE_STEPS = ["", "k", "M", "G", "T", "P"];
+
+/** Which prefix a number of bytes takes: 0 for none, 1 for k … Other units take none. */
+function byteStep(value, unit) {
+  if (!unit.startsWith("B")) return 0;
+  return Math.min(BYTE_STEPS.length - 1, Math.max(0, Math.floor(Math.log10(Math.abs(value) || 1) / 3)));
+}
+
+const fixed = (digits) => cached(Intl.NumberFormat, `f${digits}`, { minimumFractionDigits: digits, maximumFractionDigits: digits });
 
 /** A number and its unit, apart, so that the unit can be set smaller: `["21.5", "°C"]`. Bytes get a prefix. */
 export function numberParts(value, unit = "") {
-  let prefix = "";
-  if (unit === "B" || unit === "B/s") {
-    const step = Math.min(BYTE_STEPS.length - 1, Math.max(0, Math.floor(Math.log10(Math.abs(value) || 1) / 3)));
-    prefix = BYTE_STEPS[step];
-    value /= 1000 ** step;
-  }
+  const step = byteStep(value, unit);
+  const prefix = BYTE_STEPS[step];
+  value /= 1000 ** step;
   const size = Math.abs(value);
   if (size !== 0 && (size < 1e-3 || size >= 1e9)) {
     return [cached(Intl.NumberFormat, "e", { notation: "scientific", maximumFractionDigits: 3 }).format(value), prefix + unit];
   }
   const digits = COARSE.has(unit) || size >= 100 ? (size >= 1000 ? 0 : 1) : size >= 1 ? 2 : 3;
   return [cached(Intl.NumberFormat, `n${digits}`, { maximumFractionDigits: digits }).format(value), prefix + unit];
+}
+
+/** Labels of an axis whose marks are `increment` apart: just the digits that tell them apart. */
+export function axisLabels(marks, unit, increment) {
+  const step = byteStep(Math.max(...marks.map(Math.abs)), unit);
+  const scale = 1000 ** step;
+  const digits = Math.min(9, Math.max(0, -Math.floor(Math.log10(increment / scale) + 1e-9)));
+  // 2.5 apart needs one digit more than its power of ten says.
+  const needed = [digits, digits + 1].find((n) => Number.isInteger(Number(((increment / scale) * 10 ** n).toFixed(6)))) ?? digits;
+  return marks.map((mark) => fixed(needed).format(mark / scale) + (BYTE_STEPS[step] && ` ${BYTE_STEPS[step]}`));
 }
 
 /** Any reading's value and unit as text: `["true", ""]`, `["21.5", "°C"]`, `["{\"a\":1}", ""]`. */

@@ -26,7 +26,8 @@ function Facts({ presence }) {
   const { connected, last_seen: seen, last_reading: read, expected_every_s: every, expected_set: set } = presence;
   return html`<dl class="facts">
     <${Fact} term=${t("fact.connection")}>
-      ${connected ? html`<span title=${absolute(connected.since)}>${t("fact.connected", { dialect: connected.dialect, from: connected.from || "–" })}</span>` : t("fact.not_connected")}
+      ${!connected ? t("fact.not_connected") : connected.from === "local" ? t("fact.local")
+        : html`<span title=${absolute(connected.since)}>${t("fact.connected", { dialect: connected.dialect, from: connected.from || "–" })}</span>`}
     <//>
     ${connected && html`<${Fact} term=${t("fact.since")}><${Ago} ts=${connected.since} /><//>`}
     <${Fact} term=${t("fact.last_seen")}>${seen === null ? t("devices.never") : html`<${Ago} ts=${seen} />`}<//>

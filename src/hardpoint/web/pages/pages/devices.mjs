@@ -60,7 +60,8 @@ function Row({ id }) {
       <div class="metrics">${headlineKeys(device.latest).map((key, i) => html`<${Metric} key=${key} id=${id} name=${key} latest=${device.latest[key]} index=${i} />`)}</div>
     </td>
     <td class="col-seen soft">${last === null ? t("devices.never") : html`<${Ago} ts=${last} />`}</td>
-    <td class="col-from faint">${connected && html`<span class="number">${connected.from?.replace(/:\d+$/, "")}</span> <span class="chip">${connected.dialect}</span>`}</td>
+    <td class="col-from faint">${connected?.from === "local" ? t("fact.local")
+      : connected && html`<span class="number">${connected.from?.replace(/:\d+$/, "")}</span> <span class="chip">${connected.dialect}</span>`}</td>
   </tr>`;
 }
 

@@ -1,6 +1,6 @@
 // One line over time on uPlot, in this page's colours and the reader's language.
 import uPlot from "../vendor/uplot.mjs";
-import { clock, day, numberParts } from "../core/format.mjs";
+import { axisLabels, clock, day } from "../core/format.mjs";
 import { loadStyle } from "../core/styles.mjs";
 
 await loadStyle("vendor/uplot.css");
@@ -16,6 +16,9 @@ const TIME_STEPS = [1, 2, 5, 10, 15, 30].map((n) => n * SECOND)
 
 /** A silence longer than this many usual intervals is drawn as a gap. */
 const GAP_INTERVALS = 3;
+
+/** The value axis spans at least this part of the value: noise in the last digit is not blown up to a mountain. */
+const LEAST_SPREAD = 5e-3;
 
 /** `[times, values]` for uPlot from `[[ts, value], …]`, with a null where the device was silent. */
 export function withGaps(points) {
@@ -35,10 +38,10 @@ export function withGaps(points) {
   return [times, values];
 }
 
-/** Bottom and top of the value axis: some air around the line, and never a spread so small that noise fills the card. */
+/** Bottom and top of the value axis: some air around the line. */
 export function valueRange(low, high) {
   if (low === null || high === null) return [0, 1];
-  const spread = Math.max(high - low, Math.abs(high) * 1e-3, 1e-6);
+  const spread = Math.max(high - low, Math.abs(high) * LEAST_SPREAD, 1e-6);
   const middle = (high + low) / 2;
   return [middle - spread * 0.62, middle + spread * 0.62];
 }
@@ -111,7 +114,7 @@ export class LineChart {
         { ...shared, grid: { show: false }, space: 64, incrs: TIME_STEPS, splits: timeMarks, values: timeLabels, size: 26, gap: 4 },
         {
           ...shared, grid: { stroke: grid, width: 1 }, space: 34, size: axisWidth, gap: 6,
-          values: (_plot, marks) => marks.map((value) => numberParts(value, unit).map((part, i) => (i && unit.startsWith("B") ? part.slice(0, -unit.length) : i ? "" : part)).join(" ").trim()),
+          values: (_plot, marks, _axis, _space, increment) => axisLabels(marks, unit, increment),
         },
       ],
       series: [{}, { stroke: line, width: 1.6, fill: (plot) => wash(plot, line), points: { show: false }, spanGaps: false }],

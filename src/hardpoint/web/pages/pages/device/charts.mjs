@@ -11,6 +11,8 @@ import { useReadings } from "./readings.mjs";
 const MINUTE = 60_000;
 const SPANS = { "5m": 5 * MINUTE, "1h": 60 * MINUTE, "6h": 360 * MINUTE, "24h": 1_440 * MINUTE, "7d": 10_080 * MINUTE };
 const DEFAULT_SPAN = "1h";
+/** A device younger than this opens with the shortest span: an hour with one minute in it looks empty. */
+const YOUNG_MS = 10 * MINUTE;
 const TABLE_ROWS = 20;
 const SERIES = 8;
 
@@ -86,19 +88,13 @@ function ChartCard({ id, name, latest, index, spanMs, zoom, onZoom, onReset }) {
   const said = sums && t("chart.summary", { key: name, low: words(sums.low), high: words(sums.high), now: words(latest.value) });
   return html`<section class="card chart series-${index % SERIES}" ref=${ref} aria-label=${name}>
     <header class="chart-head">
-      <div>
-        <h3><i class="swatch"></i><span title=${name}>${name}</span></h3>
-        <div class="chart-value number">${value}<small>${unit}</small>
-          ${typeof under === "number" && html`<span class="chart-at">${clock(data[0][hover], true)}</span>`}</div>
-      </div>
-      <div class="chart-side">
-        <${IconButton} icon=${table ? "activity" : "table-2"} small label=${t(table ? "chart.as_chart" : "chart.as_table")} aria-pressed=${table} onClick=${() => setTable(!table)} />
-        ${sums && html`<dl class="chart-sums number" title=${agg && agg !== "raw" ? t("chart.thinned", { agg }) : undefined}>
-          <div><dt>${t("chart.low")}</dt><dd>${short(sums.low)}</dd></div>
-          <div><dt>${t("chart.mean")}</dt><dd>${short(sums.mean)}</dd></div>
-          <div><dt>${t("chart.high")}</dt><dd>${short(sums.high)}</dd></div>
-        </dl>`}
-      </div>
+      <h3><i class="swatch"></i><span title=${name}>${name}</span></h3>
+      <${IconButton} icon=${table ? "activity" : "table-2"} small label=${t(table ? "chart.as_chart" : "chart.as_table")} aria-pressed=${table} onClick=${() => setTable(!table)} />
+      <div class="chart-value number">${value}<small>${unit}</small>
+        ${typeof under === "number" && html`<span class="chart-at">${clock(data[0][hover], true)}</span>`}</div>
+      ${sums && html`<dl class="chart-sums number" title=${agg && agg !== "raw" ? t("chart.thinned", { agg }) : undefined}>
+        ${[["low", sums.low], ["mean", sums.mean], ["high", sums.high]].map(([term, number]) => html`<div><dt>${t(`chart.${term}`)}</dt><dd>${short(number)}</dd></div>`)}
+      </dl>`}
     </header>
     <div class="chart-body" role=${table ? undefined : "img"} aria-label=${table ? undefined : (said ?? name)}>
       ${visible || points ? html`<${ChartBody} name=${name} points=${points} error=${error} table=${table} plot=${{ data, from, to, unit: unitOf(name), onHover: setHover, onZoom, onReset }} />` : null}
@@ -109,7 +105,8 @@ function ChartCard({ id, name, latest, index, spanMs, zoom, onZoom, onReset }) {
 /** The range buttons and the charts of a device's numeric keys. */
 export function Charts({ device }) {
   const asked = route.value.query.get("range");
-  const range = asked in SPANS ? asked : DEFAULT_SPAN;
+  const [usual] = useState(() => (Date.now() - device.created < YOUNG_MS ? "5m" : DEFAULT_SPAN));
+  const range = asked in SPANS ? asked : usual;
   const [zoom, setZoom] = useState(null);
   const keys = Object.keys(device.latest).filter((key) => typeof device.latest[key].value === "number").sort();
   const live = () => setZoom(null);
@@ -120,7 +117,7 @@ export function Charts({ device }) {
   return html`<section aria-label=${t("charts.label")}>
     <div class="toolbar">
       <div class="segments" role="group" aria-label=${t("charts.range")}>
-        ${Object.keys(SPANS).map((each) => html`<button type="button" key=${each} aria-pressed=${!zoom && each === range} onClick=${() => (live(), setQuery({ range: each === DEFAULT_SPAN ? null : each }))}>${t(`range.${each}`)}</button>`)}
+        ${Object.keys(SPANS).map((each) => html`<button type="button" key=${each} aria-pressed=${!zoom && each === range} onClick=${() => (live(), setQuery({ range: each === usual ? null : each }))}>${t(`range.${each}`)}</button>`)}
       </div>
       ${zoom
         ? html`<button type="button" class="button small" onClick=${live}><${Icon} name="play" />${t("charts.resume")}</button>`

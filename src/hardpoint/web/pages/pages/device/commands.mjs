@@ -49,12 +49,13 @@ function useCommands(id) {
 function Life({ command }) {
   const at = new Map(command.steps.map((step) => [step.state, step]));
   const end = FINAL.has(command.state) && command.state !== "done" ? command.state : null;
-  const states = end ? command.steps.map((step) => step.state) : LIFE;
+  // What was skipped is not shown afterwards: a line device's answer says "delivered" and "done" at once.
+  const states = FINAL.has(command.state) ? command.steps.map((step) => step.state) : LIFE;
   return html`<ol class="life">
     ${states.map((state) => {
       const step = at.get(state);
       const took = step && state !== "queued" ? `+${duration((step.at - command.created) / 1000)}` : "";
-      return html`<li key=${state} class="${step ? "reached" : ""} ${state === end ? "ended" : ""}" title=${step ? absolute(step.at) : undefined}>
+      return html`<li key=${state} class="${step ? "reached" : ""} ${state === end ? "ended" : ""}" title=${step ? [absolute(step.at), step.reason].filter(Boolean).join(" · ") : undefined}>
         <span>${t(`command.${state}`)}</span><small class="number">${step ? took || clock(step.at, true) : ""}</small>
       </li>`;
     })}
@@ -62,7 +63,7 @@ function Life({ command }) {
 }
 
 function CommandRow({ command, mayCancel }) {
-  const reason = command.steps.findLast((step) => step.reason)?.reason;
+  const reason = command.state !== "done" && FINAL.has(command.state) && command.steps.at(-1).reason;
   const cancel = () => api("DELETE", `/commands/${command.id}`).catch(toastError);
   return html`<li class="command">
     <div class="command-head">
