@@ -41,20 +41,18 @@ def read_secret(file: Path | None) -> str | None:
 
 data_option = click.option(
     "--data",
-    envvar="HARDPOINT_DATA",
     type=click.Path(path_type=Path, file_okay=False),
     cls=Option,
     heading=HEADING,
     metavar="DIR",
-    help="The data folder of a server on this machine.",
+    help="The data folder of a server on this machine.  [env var: HARDPOINT_DATA]",
 )
 _server_option = click.option(
     "--server",
-    envvar="HARDPOINT_SERVER",
     cls=Option,
     heading=HEADING,
     metavar="URL",
-    help="http://HOST:8080 or unix:PATH of a server elsewhere.",
+    help="http://HOST:8080 or unix:PATH of a server elsewhere.  [env var: HARDPOINT_SERVER]",
 )
 _token_option = click.option(
     "--token-file",
@@ -69,8 +67,8 @@ _token_option = click.option(
 def with_client(function: Callable[..., R]) -> Callable[..., R]:
     """Give a command ``--data``, ``--server`` and ``--token-file``, and call it with ``client`` in their place.
 
-    Without ``--server`` it is the server of the data folder, found as the server itself finds it: ``--data``,
-    ``HARDPOINT_DATA``, ``hardpoint.toml``, the default.
+    Without ``--server`` and ``HARDPOINT_SERVER`` it is the server of the data folder, found as the server itself
+    finds it: ``--data``, ``HARDPOINT_DATA``, ``hardpoint.toml``, the default.
     """
 
     @data_option
@@ -89,6 +87,9 @@ def make_client(server: str | None, data: Path | None, token_file: Path | None) 
 
     if server and data:
         raise click.UsageError("--server and --data name two servers: give one of them")
+    if data is None:
+        # Not click's envvar: --data must win over this variable as over its own.
+        server = server or os.environ.get("HARDPOINT_SERVER")
     if server:
         return Client(Address.parse(server), read_secret(token_file) or os.environ.get("HARDPOINT_TOKEN"))
     from ..config import load

@@ -1,0 +1,67 @@
+"""``hardpoint agent``: what its flags become."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from hardpoint.agent import AgentSettings
+from hardpoint.cli.agent import parse_server
+from hardpoint.errors import BadInput
+
+
+@pytest.fixture(autouse=True)
+def logging_untouched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log is not set for the whole test run."""
+    monkeypatch.setattr(logging, "basicConfig", lambda **given: None)
+
+
+@pytest.fixture
+def agents(monkeypatch: pytest.MonkeyPatch) -> list[AgentSettings]:
+    """The settings that an agent was started with."""
+    found: list[AgentSettings] = []
+    monkeypatch.setattr("hardpoint.agent.run_agent", found.append)
+    return found
+
+
+class TestAgent:
+    def test_flags(self, hardpoint, agents: list[AgentSettings]) -> None:
+        argv = ["--server", "box:9001", "--token", "hp_t", "--data", "d", "--interval", "60", "--loop", "asyncio"]
+        assert hardpoint("agent", *argv).code == 0
+        assert agents == [AgentSettings("box", 9001, "hp_t", Path("d"), 60.0, "asyncio")]
+
+    def test_defaults(self, hardpoint, agents: list[AgentSettings], monkeypatch, tmp_path: Path) -> None:
+        monkeypatch.setenv("HARDPOINT_TOKEN", "hp_v")
+        assert hardpoint("agent", "--server", "box").code == 0
+        assert agents == [AgentSettings("box", 9000, "hp_v", tmp_path / "data" / "agent")]
+
+    def test_a_token_file_beats_the_variable(self, hardpoint, agents, monkeypatch, tmp_path: Path) -> None:
+        monkeypatch.setenv("HARDPOINT_TOKEN", "hp_v")
+        (tmp_path / "t").write_text("hp_f\n")
+        assert hardpoint("agent", "--server", "box", "--token-file", "t").code == 0
+        assert agents[0].token == "hp_f"
+
+    def test_without_a_token(self, hardpoint, agents) -> None:
+        result = hardpoint("agent", "--server", "box")
+        assert (result.code, agents) == (2, [])
+        assert "--token-file FILE" in result.err
+
+    @pytest.mark.parametrize(
+        ("text", "parsed"),
+        [
+            ("box", ("box", 9000)),
+            ("box:9001", ("box", 9001)),
+            ("line://box:9001", ("box", 9001)),
+            ("[fe80::1]:9001", ("fe80::1", 9001)),
+            ("192.168.1.20", ("192.168.1.20", 9000)),
+        ],
+    )
+    def test_server(self, text: str, parsed: tuple[str, int]) -> None:
+        assert parse_server(text) == parsed
+
+    @pytest.mark.parametrize("text", ["", ":9000", "box:x", "box:70000", "http://box", "box/x", "a@box", "[::1"])
+    def test_no_server(self, text: str) -> None:
+        with pytest.raises(BadInput, match="not a host and a port"):
+            parse_server(text)

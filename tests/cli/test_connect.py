@@ -1,0 +1,80 @@
+"""``hardpoint connect``: the device, its snippets, and the proof."""
+
+from __future__ import annotations
+
+import pytest
+
+from hardpoint.cli import tail
+
+from .conftest import AWAY, DEVICE, HEALTH, Script, error
+from .test_tail import READINGS, stream
+
+TOKEN = "hp_secret"
+
+
+@pytest.fixture(autouse=True)
+def server(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tail, "RECONNECT_S", (0.0,))
+    monkeypatch.setattr("hardpoint.cli.snippets.lan_address", lambda: "192.168.1.20")
+    script.answers["POST /api/devices"] = (201, {**DEVICE, "token": TOKEN})
+    script.answers["GET /api/devices/greenhouse"] = (200, DEVICE)
+    script.answers["POST /api/devices/greenhouse/token"] = (200, {"id": "greenhouse", "token": "hp_new"})
+    script.answers["GET /api/health"] = (200, HEALTH)
+
+
+class TestDevice:
+    def test_it_is_made(self, hardpoint, script: Script) -> None:
+        result = hardpoint("connect", "greenhouse", "--label", "place=garden", "--no-wait")
+        assert result.code == 0
+        assert script.last("POST").body == {"name": "greenhouse", "labels": {"place": "garden"}}
+        assert "nc 192.168.1.20 9000" in result.out
+        assert "http://127.0.0.1:8080/api/v1/hp_secret/telemetry" in result.out
+        assert 'create_connection(("192.168.1.20", 9000))' in result.out
+
+    def test_a_name_is_made_up(self, hardpoint, script: Script) -> None:
+        hardpoint("connect", "--no-wait")
+        assert script.last("POST").body["name"].startswith("device-")
+
+    def test_json_has_the_snippets_and_does_not_wait(self, hardpoint, script: Script) -> None:
+        found = hardpoint("connect", "greenhouse", "--json").json
+        assert found["schema"] == "hardpoint.connect.v1"
+        assert (found["device"]["token"], list(found["snippets"])) == (TOKEN, ["nc", "curl", "python"])
+
+    def test_a_taken_name_can_be_connected_again(self, hardpoint, script: Script) -> None:
+        script.answers["POST /api/devices"] = (409, error("conflict", "there is a device 'greenhouse'"))
+        result = hardpoint("connect", "greenhouse")
+        assert result.code == 1
+        assert "hint: to connect it again: hardpoint connect greenhouse --new-token" in result.err
+        result = hardpoint("connect", "greenhouse", "--new-token", "--no-wait")
+        assert "HELLO hp_new" in result.out
+        assert hardpoint("connect", "--new-token").code == 2
+
+
+class TestWaiting:
+    def test_up_to_the_first_reading(self, hardpoint, script: Script) -> None:
+        events = [
+            ("hello", {}),
+            ("presence", {"device": "greenhouse", "presence": AWAY["presence"]}),
+            ("presence", {"device": "greenhouse", "presence": DEVICE["presence"]}),
+            READINGS,
+        ]
+        script.answers["GET /api/live"] = [stream(*events)]
+        result = hardpoint("connect", "greenhouse")
+        assert result.code == 0
+        assert "nc 192.168.1.20 9000" in result.out
+        assert result.err.splitlines() == [
+            "waiting for its first reading (Ctrl-C ends the waiting)…",
+            "attached over line from 192.168.1.23:51000",
+            "first reading: temp = 21.5",
+        ]
+        assert script.last("GET").target == "/api/live?device=greenhouse"
+
+    def test_ctrl_c_only_ends_the_waiting(self, hardpoint, script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+        def interrupted(client: object, query: object, opened):
+            opened()
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("hardpoint.cli.connect.follow", interrupted)
+        result = hardpoint("connect", "greenhouse")
+        assert result.code == 0
+        assert "hardpoint tail greenhouse" in result.err
