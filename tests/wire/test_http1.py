@@ -574,7 +574,8 @@ LLHTTP_ACCEPTS = {
 
 
 def test_headers_can_be_made_and_changed() -> None:
-    headers = Headers([("A", "1"), ("a", "2")])
+    headers = Headers([("a", "1"), ("a", "2")])
+    assert headers["A"] == "1, 2"
     headers.put("a", "3")
     assert headers.fields == [("a", "3")]
     assert headers["A"] == "3"

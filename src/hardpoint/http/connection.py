@@ -148,7 +148,7 @@ class HttpConnection(asyncio.Protocol):
                 self._await_more(events)
                 break
             request = self._request = self._whole_request(events)
-            if self._corked is None and parser.buffered_bytes:
+            if self._corked is None and parser.buffer:
                 self._corked = bytearray()
             try:
                 answer = self.server.handle(request)
@@ -158,21 +158,21 @@ class HttpConnection(asyncio.Protocol):
                 self._respond(answer)
             else:
                 self._take(answer)
-            if self._phase != READING or self._paused & _BY_WRITING or not parser.buffered_bytes:
+            if self._phase != READING or self._paused & _BY_WRITING or not parser.buffer:
                 break
             data = b""
         if self._corked is not None:
             self._uncork()
 
-    def _whole_request(self, events: list[Event]) -> Request:
-        """The request that these events end."""
+    def _whole_request(self, events: list[Any]) -> Request:
+        """The request that these events end. Typed loosely: a `cast` would be a call."""
         head = self._head
         if head is None:
-            head = cast("RequestHead", events[0])
-            body = b"" if len(events) == 2 else b"".join(cast("list[bytes]", events[1:-1]))
+            head = events[0]
+            body = b"" if len(events) == 2 else b"".join(events[1:-1])
         else:
             self._head = None
-            self._body += cast("list[bytes]", events[:-1])
+            self._body += events[:-1]
             body = b"".join(self._body)
             self._body = []
         self._phase = ANSWERING
@@ -186,10 +186,10 @@ class HttpConnection(asyncio.Protocol):
             head = self._head = cast("RequestHead", events.pop(0))
             self._waiting_for = _IN_BODY
             self.deadline = self.server.now + self.server.body_timeout_s
-            if head.expect_continue and not events and not self._parser.buffered_bytes:
+            if head.expect_continue and not events and not self._parser.buffer:
                 # RFC 9110 §10.1.1: not when some of the body is there already.
                 self.write(CONTINUE)
-        elif self._waiting_for == _IDLE and self._parser.buffered_bytes:
+        elif self._waiting_for == _IDLE and self._parser.buffer:
             self._waiting_for = _IN_HEAD
             self.deadline = self.server.now + self.server.head_timeout_s
         self._body += cast("list[bytes]", events)
@@ -265,7 +265,7 @@ class HttpConnection(asyncio.Protocol):
             self.close()
 
     def _has_more(self) -> bool:
-        return bool(self._held or self._parser.buffered_bytes)
+        return bool(self._held or self._parser.buffer)
 
     def _write_response(self, response: Response, head: RequestHead | None) -> None:
         status, body = response.status, response.body
@@ -321,7 +321,7 @@ class HttpConnection(asyncio.Protocol):
             return
         held, self._held = self._held, b""
         self._resume(_BY_BUSY)
-        if held or self._parser.buffered_bytes:
+        if held or self._parser.buffer:
             self._advance(held)
         elif self._eof:
             self.close()
