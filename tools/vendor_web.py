@@ -47,12 +47,9 @@ UPLOT_ENTRY = 'export { default } from "uplot";\n'
 
 ICONS = (
     "activity",
-    "arrow-left",
     "check",
-    "chevron-down",
     "chevron-right",
     "circle-alert",
-    "clock",
     "copy",
     "cpu",
     "ellipsis",
@@ -64,7 +61,6 @@ ICONS = (
     "log-out",
     "monitor",
     "moon",
-    "pause",
     "pencil",
     "play",
     "plus",
@@ -72,15 +68,11 @@ ICONS = (
     "refresh-cw",
     "search",
     "send",
-    "settings-2",
     "sun",
     "table-2",
-    "tag",
-    "terminal",
     "trash-2",
     "triangle-alert",
     "user",
-    "wifi-off",
     "x",
 )
 
