@@ -1,0 +1,82 @@
+"""Devices on plain sockets: what a small board's firmware or a person with ``nc`` does, step by step."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+from typing import Any
+
+from serving import DEADLINE_S, request_json
+from typing import Self
+
+
+class LineDevice:
+    """A line connection. With a token it has said HELLO when it is made."""
+
+    def __init__(self, port: int, token: str | None = None, *, source: str = "127.0.0.1", buffer_bytes: int = 0) -> None:
+        self.sock = socket.socket()
+        if buffer_bytes:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
+        self.sock.settimeout(DEADLINE_S)
+        self.sock.bind((source, 0))
+        self.sock.connect(("127.0.0.1", port))
+        self._file = self.sock.makefile("rb")
+        if token is not None:
+            greeting = self.read()
+            assert greeting.startswith("hardpoint "), greeting
+            answer = self.ask(f"HELLO {token}")
+            assert answer.startswith("OK "), answer
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def send(self, *lines: str) -> None:
+        self.sock.sendall("".join(f"{line}\n" for line in lines).encode())
+
+    def read(self) -> str:
+        """The next line without its end.
+
+        Raises:
+            EOFError: the server has closed, perhaps in the middle of a line.
+        """
+        line = self._file.readline().decode()
+        if not line.endswith("\n"):
+            raise EOFError(line)
+        return line[:-1]
+
+    def ask(self, line: str) -> str:
+        self.send(line)
+        return self.read()
+
+    def read_to_end(self) -> list[str]:
+        return self._file.read().decode().splitlines()
+
+    def close(self) -> None:
+        self._file.close()
+        self.sock.close()
+
+
+class HttpDevice:
+    """A keep-alive connection of the device HTTP API."""
+
+    def __init__(self, port: int, token: str) -> None:
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE_S)
+        self._path = f"/api/v1/{token}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def post(self, path: str, body: Any) -> tuple[int, Any]:
+        return request_json(self.connection, "POST", f"{self._path}/{path}", body)
+
+    def get(self, path: str) -> tuple[int, Any]:
+        return request_json(self.connection, "GET", f"{self._path}/{path}")
+
+    def close(self) -> None:
+        self.connection.close()
