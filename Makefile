@@ -1,7 +1,7 @@
 # Every target does its own set-up: a Python >= 3.11 with venv, and make, are enough.
 
 PYTHON ?= python3
-VENV   := .venv
+VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
@@ -30,13 +30,30 @@ run: $(VENV)/.core ## Start the server with its embedded defaults (ARGS="--liste
 test: $(VENV)/.test ## Run the tests
 	@$(BIN)/python -bb -m pytest $(ARGS)
 
-check: $(VENV)/.check types ## Lint, format check and types
+check: types ## Lint, format, types, generated pages and changelog fragments
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/python tools/reference.py --check
+	@$(BIN)/python tools/changes.py check
 
 types: $(VENV)/.check ## mypy --strict and pyright
 	@$(BIN)/mypy
 	@$(BIN)/pyright
+
+conformance: $(VENV)/.test ## Against others' parsers, and with real clients (nc, curl, a browser)
+	@$(BIN)/python -bb -m pytest -m conformance $(ARGS)
+
+fuzz: $(VENV)/.test ## Every property with far more examples (FUZZ_EXAMPLES=20000)
+	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-20000} $(BIN)/python -bb -m pytest -m hypothesis -p no:randomly $(ARGS)
+
+bench: $(VENV)/.test $(VENV)/.bench ## What it costs, as ratios beside its peers; needs cc, taskset and wrk
+	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+soak: $(VENV)/.test ## Kill it, fill its disk, starve it: many more rounds than the tests do
+	@SOAK_ROUNDS=$${SOAK_ROUNDS:-200} $(BIN)/python -bb -m pytest tests/e2e tests/stores/test_crash.py $(ARGS)
+
+docs: $(VENV)/.core ## Make the generated pages anew (docs/cli.md, docs/configuration.md)
+	@$(BIN)/python tools/reference.py
 
 clean: ## Remove the environment and what tools left behind
 	rm -rf $(VENV) .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+import hypothesis
 import pytest
+
+# The tests must give the same verdict on the same code, so examples are derived from the test alone. `make fuzz` asks
+# for many more of them, and for other ones each time.
+hypothesis.settings.register_profile("test", derandomize=True, deadline=None, database=None)
+hypothesis.settings.register_profile("fuzz", max_examples=int(os.environ.get("FUZZ_EXAMPLES", "100")), deadline=None)
+hypothesis.settings.load_profile("fuzz" if "FUZZ_EXAMPLES" in os.environ else "test")
 
 T = TypeVar("T")
 Run = Callable[[Coroutine[Any, Any, T]], T]

@@ -14,7 +14,7 @@ from ..hub.hub import HOST_DEVICE_ID
 from ..hub.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Coroutine, Sequence
 
     from ..errors import StorageError
     from ..hardware.mount import Mount
@@ -99,7 +99,7 @@ class HostSession(Session):
         except HardpointError as error:
             logger.info("an answer came too late: %s", error.message)
 
-    def _spawn(self, coroutine: object) -> None:
-        task = asyncio.get_running_loop().create_task(coroutine)  # type: ignore[arg-type]
+    def _spawn(self, coroutine: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -178,7 +178,9 @@ class HttpDialect:
         device = self._device(request)
         payload = decode_json(request.body) if request.body else None
         failed = type(payload) is dict and payload.keys() == {"error"}
-        self._hub.answer(device, request.params["id"], not failed, payload["error"] if failed else payload)
+        self._hub.answer(
+            device, request.params["id"], not failed, cast("dict[str, Json]", payload)["error"] if failed else payload
+        )
         return self._when_durable(request)
 
     def _poll(self, request: Request, wants: str) -> Deferred:

@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("hardpoint.hub")
 
+HOLD_S = 0.001
+"""How long a commit may wait for company. Devices that wait for their ``OK`` split into two halves by themselves: one
+half's readings are committed while the other half's arrive, so each commit, and each fsync, serves only half of them.
+After a commit the next one therefore waits until as many sessions as were just answered have come back, or for this
+long. A device alone never waits. (PostgreSQL has ``commit_delay`` and ``commit_siblings`` for it.)
+"""
+
 
 class Batch:
     """What one commit makes durable, and who waits for it."""
@@ -65,6 +72,8 @@ class GroupCommit:
         self._store = store
         self._in_flight: Batch | None = None
         self._scheduled = False
+        self._hold: asyncio.TimerHandle | None = None
+        self._expected_sessions = 0
         self._on_durable = on_durable
         self._on_failed = on_failed
         self._loop = asyncio.get_running_loop()
@@ -91,6 +100,8 @@ class GroupCommit:
             receipts.append(receipt)
         if not self._scheduled:
             self.schedule()
+        elif self._hold is not None and len(batch.receipts) >= self._expected_sessions:
+            self._release()
         if len(batch.rows) >= self._max_pending_rows and not session.paused_by_hub:
             session.paused_by_hub = True
             self._paused.append(session)
@@ -109,6 +120,8 @@ class GroupCommit:
         future: asyncio.Future[None] = self._loop.create_future()
         self.batch.futures.append(future)
         self.schedule()
+        if self._hold is not None:
+            self._release()
         return future
 
     def schedule(self) -> None:
@@ -128,7 +141,15 @@ class GroupCommit:
                 break  # each waiter was told
         self._closed = True
 
+    def _release(self) -> None:
+        """Hold the commit no longer."""
+        if self._hold is not None:
+            self._hold.cancel()
+            self._hold = None
+            self._loop.call_soon(self._commit)
+
     def _commit(self) -> None:
+        self._hold = None
         batch = self._in_flight = self.batch
         self.batch = Batch()
         self._scheduled = False
@@ -155,8 +176,12 @@ class GroupCommit:
             self.failures += 1
             self.batch.facts = batch.facts | self.batch.facts
             self._on_failed(batch, error)
-        if self._scheduled:  # what arrived meanwhile starts at once: the disk works while answers go out
-            self._commit()
+        if self._scheduled:
+            if batch.receipts and not self.batch.futures:
+                self._expected_sessions = len(batch.receipts) + len(self.batch.receipts)
+                self._hold = self._loop.call_later(HOLD_S, self._commit)
+            else:
+                self._commit()
         for session, receipts in batch.receipts.items():
             try:
                 session.acknowledge(receipts, error)

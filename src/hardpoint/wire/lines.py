@@ -58,6 +58,7 @@ HELP = (
 # One reading whose value is a plain number: nearly every line a sensor sends, so it is told by one match. An integer
 # of up to 18 digits fits 64 bits; everything else takes the general way below and must give the same result.
 _ONE_NUMBER = re.compile(rb"([A-Za-z_][A-Za-z0-9_.-]{0,63})=(-?[0-9]{1,18})(\.[0-9]{1,18})?\r?")
+_ONE_NUMBER_LINE = re.compile(_ONE_NUMBER.pattern + rb"\n")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _TOKEN = re.compile(r'[ \t]*(?:([^\s="@]+)=("(?:[^"\\]|\\.)*"|[^\s"]*)|@([0-9]{1,20}))(?=[ \t]|$)')
@@ -78,6 +79,12 @@ class LineDecoder:
         """The events of every line that these bytes complete."""
         if self._buffer:
             data = self._buffer + data
+        elif not self._skipping:  # the common case first: this read is one reading
+            match = _ONE_NUMBER_LINE.fullmatch(data)
+            if match is not None:
+                key, whole, fraction = match.groups()
+                value = float(whole + fraction) if fraction else int(whole)
+                return [(READINGS, "", [(None, key.decode("ascii"), value)])]
         lines = data.split(b"\n")
         rest = lines.pop()
         events: list[Event] = []
