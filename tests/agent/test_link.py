@@ -147,6 +147,14 @@ async def test_each_event_goes_to_whom_it_concerns():
 
 
 @scenario
+async def test_a_goodbye_is_the_reason():
+    made = Made()
+    made.link.data_received(b"BYE the server is stopping\n")
+    made.link.connection_lost(None)
+    assert made.link.lost.result() == "the server is stopping"
+
+
+@scenario
 async def test_silence_is_asked_about_and_then_ended():
     made = Made()
     made.clock.advance(29)

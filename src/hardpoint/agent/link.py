@@ -114,6 +114,8 @@ class Link(asyncio.Protocol):
             elif event.tag == "hello":
                 if not self._hello.done():
                     self._hello.set_result(event)
+            elif event.tag is None and event.verb == "BYE":
+                self._reason = event.rest or self._reason
             else:
                 self._on_answer(event)
 

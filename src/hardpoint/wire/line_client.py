@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ..errors import BadInput, TooLarge
-from ..model import checked_value
+from ..model import MAX_VALUE_BYTES, checked_value
 from .lines import MAX_LINE_BYTES
 from .telemetry import decode_json
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 MAX_TAG_BYTES = 24
 """Room that `encode_readings` leaves for ``#<tag> `` in front: 20 digits count every line of a long life."""
-MAX_ANSWER_BYTES = 64 * 1024
-"""A line from the server. Eight times what it may send: a newer server's HELP shall not end the connection."""
+MAX_ANSWER_BYTES = 2 * MAX_VALUE_BYTES
+"""A line from the server: a command's parameters may be a whole value, and have its method in front."""
 
 
 @dataclass(slots=True, frozen=True)
