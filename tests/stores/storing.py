@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from hardpoint.errors import StorageError
 from hardpoint.stores.memory import MemoryStore
-from hardpoint.stores.sqlite import SqliteStore, writer
+from hardpoint.stores.sqlite import SqliteStore, purge, writer
 
 if TYPE_CHECKING:
     import pytest
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 DEADLINE_S = 20.0
 
 KINDS = ("memory", "sqlite", "sqlite-folding")
-"""The last one folds after every few readings, in slices of two: every read finds a pass at some other place."""
+"""The last one folds after every few readings and purges too, in slices of two: reads meet both at every stage."""
 
 Commit = Callable[..., StorageError | None]
 
@@ -53,6 +53,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 def fold_eagerly(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(writer, "FOLD_AT_READINGS", 3)
     patch.setattr(writer, "FOLD_SLICE_ROWS", 2)
+    patch.setattr(purge, "SLICE_ROWS", 2)
 
 
 def make_store(kind: str, folder: Path) -> Store:

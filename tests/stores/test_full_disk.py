@@ -117,7 +117,7 @@ def test_goes_on_when_space_returns(disk: Disk) -> None:
 def test_folding_that_finds_no_space_is_tried_again(
     disk: Disk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(writer, "FOLD_RETRY_S", 0.01)
+    monkeypatch.setattr(writer, "RETRY_S", 0.01)
     filled = SqliteStore(disk.folder)
     filled.open()
     count = fill(filled)

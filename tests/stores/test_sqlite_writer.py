@@ -72,7 +72,7 @@ def test_folds_before_it_deletes_readings(sqlite_store: SqliteStore) -> None:
     commit_and_wait(sqlite_store, [(1, 1, "gone"), (1, 5, "stays")])
     assert commit_and_wait(sqlite_store, [], [DeleteReadings(1, 0, 5)]) is None
     assert sqlite_store._journal.batches == {}
-    assert sqlite_store.describe()["readings"] == 1
+    wait_until(lambda: sqlite_store.describe()["readings"] == 1)
     statements = Statements(sqlite_store)
     commit_and_wait(sqlite_store, [(1, 6, "new")], [Delete(Attribute("d", "client", "k", 0, 0))])
     assert len(sqlite_store._journal.batches) == 1, "deleting an attribute needs no folding"

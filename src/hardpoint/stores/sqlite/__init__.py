@@ -12,7 +12,7 @@ Written directly, a batch of 64 readings of 64 series dirties 64 pages of the ta
 table once for many readings. On the SD cards that small servers boot from, that decides how long they live.
 
 Files, in reading order: `folder` (the lock), `connections` (and their errors), `schema` (migrations), `records`
-(model ↔ tables), `journal`, `fold`, `writer`, `checkpoint`, `reader`, `store`.
+(model ↔ tables), `journal`, `fold`, `purge`, `writer`, `checkpoint`, `reader`, `store`.
 """
 
 from __future__ import annotations

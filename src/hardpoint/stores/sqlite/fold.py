@@ -54,8 +54,8 @@ class Fold:
                         parameters += (*key, to_column(self._values[key]))
                     connection.execute(_INSERTS[size], parameters)
                     position += size
-            connection.execute("UPDATE totals SET readings = readings + ?", (len(keys),))
             if last:
+                connection.execute("UPDATE totals SET readings = readings + ?", (len(self._keys),))
                 connection.execute("DELETE FROM journal WHERE seq <= ?", (self._last_seq,))
             connection.execute("COMMIT")
         except BaseException:

@@ -17,7 +17,7 @@ import msgspec
 from ...model import INT64_MAX, INT64_MIN, Row, Value
 
 APPEND_SQL = "INSERT INTO journal (seq, batch) VALUES (?, ?)"
-SPAN_SQL = "SELECT (SELECT min(seq) FROM journal), (SELECT max(seq) FROM journal)"
+_SPAN_SQL = "SELECT (SELECT min(seq) FROM journal), (SELECT max(seq) FROM journal)"
 # One SELECT with both would scan the table: SQLite's shortcut to either end holds for a lone min or max only.
 
 _encoder = msgspec.msgpack.Encoder()
@@ -66,7 +66,7 @@ class Journal:
         Raises:
             KeyError: one of them was folded just now. The transaction still sees it in the journal: begin another.
         """
-        first, last = connection.execute(SPAN_SQL).fetchone()
+        first, last = connection.execute(_SPAN_SQL).fetchone()
         if first is None:
             return []
         return [self.batches[seq] for seq in range(first, last + 1)]

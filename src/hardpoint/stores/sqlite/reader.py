@@ -21,12 +21,22 @@ MAX_IDLE_CONNECTIONS = 4
 CHUNK_ROWS = 4096
 """Readings fetched at a time. What fits in one chunk holds no snapshot while it is consumed."""
 
-_READINGS_SQL = "SELECT ts, value FROM readings WHERE series = ? AND ts >= ? AND ts < ? ORDER BY ts LIMIT ?"
+# What was deleted is still in the table until the writer comes round to it. The look into `purges`, empty as a rule,
+# is 0.1 µs a row.
+_NOT_PURGED = """NOT EXISTS (
+    SELECT 1 FROM purges WHERE purges.series = r.series AND purges.start_ms <= r.ts AND r.ts < purges.end_ms
+)"""
 
-_LATEST_OF_SERIES_SQL = "SELECT series, ts, value FROM readings WHERE series = ? ORDER BY ts DESC LIMIT 1"
+_READINGS_SQL = f"""
+SELECT ts, value FROM readings AS r WHERE series = ? AND ts >= ? AND ts < ? AND {_NOT_PURGED} ORDER BY ts LIMIT ?
+"""  # noqa: S608 - our own words
+
+_LATEST_OF_SERIES_SQL = f"""
+SELECT series, ts, value FROM readings AS r WHERE series = ? AND {_NOT_PURGED} ORDER BY ts DESC LIMIT 1
+"""  # noqa: S608
 
 # One seek a series and one for its newest row; a plain GROUP BY would read the whole table.
-_LATEST_SQL = """
+_LATEST_SQL = f"""
 WITH RECURSIVE known(series) AS (
     SELECT min(series) FROM readings
     UNION ALL
@@ -34,9 +44,11 @@ WITH RECURSIVE known(series) AS (
 )
 SELECT readings.series, readings.ts, readings.value
 FROM known JOIN readings ON readings.series = known.series
-    AND readings.ts = (SELECT max(ts) FROM readings WHERE series = known.series)
+    AND readings.ts = (
+        SELECT ts FROM readings AS r WHERE series = known.series AND {_NOT_PURGED} ORDER BY ts DESC LIMIT 1
+    )
 WHERE known.series IS NOT NULL
-"""
+"""  # noqa: S608
 
 
 class Readers:

@@ -12,7 +12,7 @@ from typing import Any, Generic, NamedTuple, TypeVar, get_type_hints
 
 import msgspec
 
-from ...model import ApiToken, Attribute, Command, Device, Record, Series, SignIn, User
+from ...model import INT64_MAX, INT64_MIN, ApiToken, Attribute, Command, Device, Record, Series, SignIn, User
 from ..base import Change, Delete, DeleteReadings, Put
 
 R = TypeVar("R", bound=Record)
@@ -82,10 +82,8 @@ TABLES: dict[type[Any], Table[Any]] = {
     )
 }
 
-_DELETE_READINGS = "DELETE FROM readings WHERE series = ?"
-_DELETE_READINGS_RANGE = "DELETE FROM readings WHERE series = ? AND ts >= ? AND ts < ?"
-_DELETE_READINGS_OF_DEVICE = "DELETE FROM readings WHERE series IN (SELECT id FROM series WHERE device_id = ?)"
-_DELETED_FROM_TOTALS = Statement("UPDATE totals SET readings = max(0, readings - changes())", ())
+_PURGE_SQL = "INSERT INTO purges (series, start_ms, end_ms) VALUES (?, ?, ?)"
+_PURGE_DEVICE_SQL = "INSERT INTO purges (series, start_ms, end_ms) SELECT id, ?, ? FROM series WHERE device_id = ?"
 
 
 def removes_readings(change: Change) -> bool:
@@ -106,21 +104,19 @@ def statements(change: Change) -> list[Statement]:
             table = TABLES[type(record)]
             return [Statement(table.put_sql, table.encode(record))]
         case DeleteReadings(series, start_ms, end_ms):
-            return [Statement(_DELETE_READINGS_RANGE, (series, start_ms, end_ms)), _DELETED_FROM_TOTALS]
+            return [Statement(_PURGE_SQL, (series, start_ms, end_ms))]
         case Delete(record):
             return [*_owned(record), Statement(TABLES[type(record)].delete_sql, TABLES[type(record)].key(record))]
 
 
 def _owned(record: Record) -> list[Statement]:
     if isinstance(record, Series):
-        return [Statement(_DELETE_READINGS, (record.id,)), _DELETED_FROM_TOTALS]
+        return [Statement(_PURGE_SQL, (record.id, INT64_MIN, INT64_MAX))]
     if isinstance(record, Device):
-        owner = (record.id,)
         return [
-            Statement(_DELETE_READINGS_OF_DEVICE, owner),
-            _DELETED_FROM_TOTALS,
+            Statement(_PURGE_DEVICE_SQL, (INT64_MIN, INT64_MAX, record.id)),
             *(
-                Statement(f"DELETE FROM {name} WHERE device_id = ?", owner)  # noqa: S608 - our own names
+                Statement(f"DELETE FROM {name} WHERE device_id = ?", (record.id,))  # noqa: S608 - our own names
                 for name in ("series", "attributes", "commands")
             ),
         ]

@@ -19,6 +19,7 @@ from .checkpoint import Checkpointer
 from .connections import connect_checkpointer, connect_writer, storage_error
 from .folder import DataFolder
 from .journal import Journal
+from .purge import Purges
 from .reader import Readers
 from .records import TABLES, removes_readings, statements
 from .schema import migrate, shipped_migrations
@@ -50,6 +51,8 @@ class SqliteStore(Store):
             self._connections.append(connection)
             self._schema = migrate(connection, self._folder, shipped_migrations())
             self._journal.load(connection)
+            purges = Purges()
+            purges.load(connection)
             self._connections.append(connect_checkpointer(self._folder))
         except sqlite3.DatabaseError as error:
             self._release()
@@ -62,7 +65,7 @@ class SqliteStore(Store):
             raise
         self._checkpointer = Checkpointer(self._connections[1])
         self._writer = Writer(
-            connection, self._folder, self._journal, self._checkpointer, fold_idle_s=self._fold_idle_s
+            connection, self._folder, self._journal, purges, self._checkpointer, fold_idle_s=self._fold_idle_s
         )
         self._readers.open()
         self._checkpointer.start()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..base import Done
     from .checkpoint import Checkpointer
     from .folder import DataFolder
+    from .purge import Purges
     from .records import Statement
 
 log = logging.getLogger("hardpoint.store")
@@ -32,8 +33,8 @@ FOLD_IDLE_S = 30.0
 """A pass is also due after this long without a commit. Longer than the 10 s at which sensors are commonly read: on a
 quiet server with a shorter time every round of readings would be folded by itself, and each is 20 pages then.
 """
-FOLD_RETRY_S = 5.0
-"""After a pass failed, on a full disk as a rule."""
+RETRY_S = 5.0
+"""After a slice failed, on a full disk as a rule."""
 MAX_UNFOLDED_READINGS = 262_144
 """Beyond it commits are refused: the journal cannot be folded, and its copy in memory would go on growing (40 MB)."""
 
@@ -57,6 +58,7 @@ class Writer:
         connection: sqlite3.Connection,
         folder: DataFolder,
         journal: Journal,
+        purges: Purges,
         checkpointer: Checkpointer,
         *,
         fold_idle_s: float = FOLD_IDLE_S,
@@ -67,7 +69,8 @@ class Writer:
         self._checkpointer = checkpointer
         self._fold_idle_s = fold_idle_s
         self._fold: Fold | None = None
-        self._fold_failed_s: float | None = None
+        self._purges = purges
+        self._slice_failed_s: float | None = None
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="hardpoint-store", daemon=True)
         self.commits = 0
@@ -91,7 +94,7 @@ class Writer:
             try:
                 job = self._jobs.get(timeout=self._patience_s())
             except Empty:
-                self._fold_slice()
+                self._slice()
                 continue
             if job is None:
                 break
@@ -102,17 +105,19 @@ class Writer:
                 log.exception("the caller's done() failed; the store goes on")
             # Also when the next job is there already: a writer that is never idle must fold as well.
             if self._patience_s() == 0.0:
-                self._fold_slice()
+                self._slice()
             if self._checkpointer.unfinished:
                 self._checkpointer.finish(self._connection)
-        while self._journal.batches and self._fold_slice():
+        # Purging may take long, and goes on at the next start.
+        self._purges.waiting.clear()
+        while self._journal.batches and self._slice():
             pass
 
     def _patience_s(self) -> float | None:
-        """How long to wait for a job before the next slice: 0 when one is due, None when there is nothing to fold."""
-        if self._fold_failed_s is not None:
-            return max(0.0, self._fold_failed_s + FOLD_RETRY_S - time.monotonic())
-        if self._fold is not None or self._journal.readings >= FOLD_AT_READINGS:
+        """How long to wait for a job before the next slice: 0 when one is due, None when there is none to come."""
+        if self._slice_failed_s is not None:
+            return max(0.0, self._slice_failed_s + RETRY_S - time.monotonic())
+        if self._fold is not None or self._journal.readings >= FOLD_AT_READINGS or self._purges.waiting:
             return 0.0
         return self._fold_idle_s if self._journal.batches else None
 
@@ -124,7 +129,7 @@ class Writer:
                 raise StorageFull(f"{self._journal.readings} readings in {self._folder.path} wait for space")
             if job.removes_readings:
                 self._fold_all()
-            if job.statements:
+            if job.statements or self._purges.touched_by(job.rows):
                 self._commit_changes(job)
             elif job.rows:
                 self._append(job.rows)
@@ -153,6 +158,7 @@ class Writer:
     def _commit_changes(self, job: Job) -> None:
         blob = encode_batch(job.rows) if job.rows else None
         seq = self._journal.next_seq
+        purging = job.removes_readings or bool(self._purges.waiting)
         if blob is not None:
             self._journal.add(seq, job.rows)
         try:
@@ -160,6 +166,8 @@ class Writer:
             for sql, parameters in job.statements:
                 self._connection.execute(sql, parameters)
             if blob is not None:
+                if purging:
+                    self._purges.make_way(self._connection, job.rows)
                 self._connection.execute(APPEND_SQL, (seq, blob))
             self._connection.execute("COMMIT")
         except BaseException:
@@ -168,6 +176,8 @@ class Writer:
             if blob is not None:
                 self._journal.take_back(seq)
             raise
+        if purging:
+            self._purges.load(self._connection)
         self._checkpointer.wrote(1 + 2 * len(job.statements))
 
     def _failed(self, error: StorageError) -> StorageError:
@@ -176,36 +186,38 @@ class Writer:
             self._checkpointer.want()  # what is in the file already frees the log's blocks for the next commit
         return error
 
-    # -- folding
+    # -- between commits
 
-    def _fold_slice(self) -> bool:
-        """One slice; False when it failed: the journal still holds everything, and another try is due later."""
+    def _slice(self) -> bool:
+        """A slice of folding or purging; False when it failed: nothing is lost, and another try is due later."""
+        # A slice that a power cut takes back is still in the journal, or in `purges`, so it needs no fsync of its
+        # own. The next commit's covers it: the log is one file, and recovery stops at the first hole.
+        self._connection.execute("PRAGMA synchronous = NORMAL")
         try:
-            self._step()
+            if self._purges.waiting and self._fold is None and self._journal.readings < FOLD_AT_READINGS:
+                self._checkpointer.wrote(self._purges.step(self._connection))
+            else:
+                self._fold_step()
         except sqlite3.Error as error:
-            if self._fold_failed_s is None:
+            if self._slice_failed_s is None:
                 log.warning("readings stay in the journal for now: %s", storage_error(error, self._folder))
-            self._fold_failed_s = time.monotonic()
+            self._slice_failed_s = time.monotonic()
             return False
-        self._fold_failed_s = None
+        finally:
+            self._connection.execute("PRAGMA synchronous = FULL")
+        self._slice_failed_s = None
         return True
 
     def _fold_all(self) -> None:
         while self._journal.batches:
-            self._step()
+            self._fold_step()
 
-    def _step(self) -> None:
+    def _fold_step(self) -> None:
         if self._fold is None:
             self._fold = Fold(self._journal)
         # A quarter of what waits, where that is more: slices then keep up with batches of any size.
         max_rows = max(FOLD_SLICE_ROWS, self._journal.readings // 4)
-        # A slice that a power cut takes back is still in the journal, so it needs no fsync of its own. The next
-        # commit's fsync covers it: the write-ahead log is one file, and recovery stops at the first hole.
-        self._connection.execute("PRAGMA synchronous = NORMAL")
-        try:
-            pages = self._fold.step(self._connection, max_rows)
-        finally:
-            self._connection.execute("PRAGMA synchronous = FULL")
+        pages = self._fold.step(self._connection, max_rows)
         if self._fold.finished:
             self._fold = None
         self._checkpointer.wrote(pages)

@@ -79,6 +79,15 @@ CREATE TABLE readings (
     PRIMARY KEY (series, ts)
 ) WITHOUT ROWID;
 
+-- Ranges of readings that are deleted for every reader, and whose rows are being deleted slice by slice.
+CREATE TABLE purges (
+    id       INTEGER PRIMARY KEY,
+    series   INTEGER NOT NULL,
+    start_ms INTEGER NOT NULL,
+    end_ms   INTEGER NOT NULL
+);
+CREATE INDEX purges_of_series ON purges (series);
+
 -- One row: about how many rows `readings` has. Counting them would read the whole table.
 CREATE TABLE totals (
     readings INTEGER NOT NULL
