@@ -61,7 +61,8 @@ class Listener:
         self._closed = False
         self._exhausted = False
         loop.watch(self._fd, self)
-        self._set_interest(READ)
+        # A turn later, so that nobody is accepted before the caller of create_server has the server.
+        loop.call_soon(self._resume)
 
     def on_readable(self) -> None:
         """Accept what waits."""
