@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("hardpoint.hub")
 
+REPORT_GAP_S = 60.0
+"""A store that goes on failing is logged once a minute; each failure is counted, and told to those who wait."""
+
 HOLD_S = 0.001
 """How long a commit may wait for company. Devices that wait for their ``OK`` split into two halves by themselves: one
 half's readings are committed while the other half's arrive, so each commit, and each fsync, serves only half of them.
@@ -80,6 +83,8 @@ class GroupCommit:
         self._max_pending_rows = max_pending_rows
         self._paused: list[Session] = []
         self._closed = False
+        self._report_due_s = 0.0
+        self._reported = False
 
     @property
     def pending_rows(self) -> int:
@@ -176,6 +181,7 @@ class GroupCommit:
             self.failures += 1
             self.batch.facts = batch.facts | self.batch.facts
             self._on_failed(batch, error)
+        self._report(error)
         if self._scheduled:
             if batch.receipts and not self.batch.futures:
                 self._expected_sessions = len(batch.receipts) + len(self.batch.receipts)
@@ -195,6 +201,20 @@ class GroupCommit:
                     future.set_exception(error)
         if self._paused:
             self._resume()
+
+    def _report(self, error: StorageError | None) -> None:
+        """Say that commits fail, and that they work again, but not of every one: devices go on sending while a disk
+        is full, and a nearly full one takes the small commits and refuses the large.
+        """
+        if error is not None:
+            now_s = self._loop.time()
+            if now_s >= self._report_due_s:
+                self._report_due_s = now_s + REPORT_GAP_S
+                self._reported = True
+                logger.error("commits fail, %d until now: %s", self.failures, error.message)
+        elif self._reported:
+            self._reported = False
+            logger.warning("commits work again")
 
     def _resume(self) -> None:
         if len(self.batch.rows) * 2 > self._max_pending_rows:

@@ -7,7 +7,6 @@ A session **attaches**, **ingests** readings, reports **attributes**, **answers*
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -44,8 +43,6 @@ if TYPE_CHECKING:
     from ..config import Limits
     from ..stores.base import Store
     from .session import Session
-
-logger = logging.getLogger("hardpoint.hub")
 
 T = TypeVar("T")
 
@@ -434,9 +431,6 @@ class Hub:
             self.handlers.feed(rows, self.catalogue.series)
 
     def _on_failed(self, batch: Batch, error: StorageError) -> None:
-        logger.error(
-            "commit of %d readings and %d changes failed: %s", len(batch.rows), len(batch.changes), error.message
-        )
         self.note_refused(error, len(batch.receipts))
 
     def note_refused(self, error: HardpointError, count: int = 1) -> None:
