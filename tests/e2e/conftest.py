@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from serving import ServerProcess
-
-Serve = Callable[..., ServerProcess]
+from serving import Account, Serve, ServerProcess
 
 
-@pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Serve]:
-    """``serve(*arguments)`` starts a server. At the end it is ended, and its log holds what the test expected."""
+def servers(base: Path) -> Iterator[Serve]:
     started: list[ServerProcess] = []
 
-    def start(*arguments: str, folder: Path | None = None, **options: object) -> ServerProcess:
-        server = ServerProcess(folder or tmp_path / f"data{len(started)}", *arguments, **options)  # type: ignore[arg-type]
+    def start(*arguments: str, folder: Path | None = None, **options: Any) -> ServerProcess:
+        server = ServerProcess(folder or base / f"data{len(started)}", *arguments, **options)
         started.append(server)
         return server.start()
 
@@ -31,6 +29,29 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
 
 @pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """``serve(*arguments)`` starts a server. At the end it is ended, and its log holds what the test expected."""
+    yield from servers(tmp_path)
+
+
+@pytest.fixture
 def server(serve: Serve) -> ServerProcess:
-    """A server with the embedded defaults on free ports."""
+    """A server with the embedded defaults on free ports, for this test alone."""
     return serve()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server for all tests of a module: a start costs half a second."""
+    for start in servers(tmp_path_factory.mktemp("shared")):
+        yield start()
+
+
+@pytest.fixture
+def device(shared: ServerProcess) -> Account:
+    """A device of the shared server for this test alone."""
+    name = f"device-{next(_numbers)}"
+    return Account(name, shared.api.add_device(name))
+
+
+_numbers = itertools.count(1)

@@ -15,12 +15,10 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 from urllib.parse import urlencode
 
 from hardpoint.model import MAX_TS_MS
-
-from typing import Self
 
 DEADLINE_S = 20.0
 """Nothing here takes a second on an idle machine; on a busy one nothing may hang for ever."""
@@ -39,6 +37,13 @@ def wait_until(condition: Callable[[], Any], what: str = "", deadline_s: float =
     return result
 
 
+class Account(NamedTuple):
+    """A device that was made for one test."""
+
+    name: str
+    token: str
+
+
 class UnixConnection(http.client.HTTPConnection):
     """HTTP over a Unix socket."""
 
@@ -52,9 +57,7 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-def request_json(
-    connection: http.client.HTTPConnection, method: str, path: str, body: Any = None
-) -> tuple[int, Any]:
+def request_json(connection: http.client.HTTPConnection, method: str, path: str, body: Any = None) -> tuple[int, Any]:
     """``(status, what the body says)``."""
     connection.request(method, path, None if body is None else json.dumps(body))
     with connection.getresponse() as response:
@@ -198,7 +201,13 @@ class ServerProcess:
     def memory_bytes(self) -> int:
         """Resident and private: what it costs the machine."""
         text = Path(f"/proc/{self.pid}/smaps_rollup").read_text()
-        return sum(int(kib) for kib in re.findall(r"^(?:Private_Clean|Private_Dirty|Swap): +(\d+) kB", text, re.M)) * 1024
+        return 1024 * sum(int(kib) for kib in re.findall(r"^(?:Private_\w+|Swap): +(\d+) kB", text, re.MULTILINE))
+
+    def cpu_s(self) -> float:
+        """Processor time it has used so far."""
+        # proc(5): user and system time are the 14th and 15th field, the second one (the name) may hold spaces.
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def descriptors(self) -> int:
         """How many it has open."""
@@ -206,9 +215,11 @@ class ServerProcess:
 
     def unexpected_log(self) -> list[str]:
         """Lines of the log that no expected pattern covers."""
-        return [
-            line for line in self.log.splitlines() if not any(re.search(each, line) for each in self.expected_log)
-        ]
+        return [line for line in self.log.splitlines() if not any(re.search(each, line) for each in self.expected_log)]
+
+
+Serve = Callable[..., ServerProcess]
+"""The fixture ``serve``: what it is called with goes to `ServerProcess`."""
 
 
 def clean_environment() -> dict[str, str]:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import http.client
+import select
 import socket
-from typing import Any
+from typing import Any, Self
 
 from serving import DEADLINE_S, request_json
-from typing import Self
 
 
 class LineDevice:
     """A line connection. With a token it has said HELLO when it is made."""
 
-    def __init__(self, port: int, token: str | None = None, *, source: str = "127.0.0.1", buffer_bytes: int = 0) -> None:
+    def __init__(
+        self, port: int, token: str | None = None, *, source: str = "127.0.0.1", buffer_bytes: int = 0
+    ) -> None:
         self.sock = socket.socket()
         if buffer_bytes:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
@@ -80,3 +82,17 @@ class HttpDevice:
 
     def close(self) -> None:
         self.connection.close()
+
+
+def flood(sock: socket.socket, chunk: bytes, most_bytes: int = 64 * 1024 * 1024, patience_s: float = 0.5) -> int:
+    """Send without reading, until the peer has taken nothing for ``patience_s`` or ``most_bytes`` are gone; how many
+    bytes it took.
+    """
+    sock.setblocking(False)
+    sent = 0
+    try:
+        while sent < most_bytes and select.select([], [sock], [], patience_s)[1]:
+            sent += sock.send(chunk)
+    finally:
+        sock.settimeout(DEADLINE_S)
+    return sent

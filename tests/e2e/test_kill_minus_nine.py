@@ -11,11 +11,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from serving import Api, ServerProcess
 from talking import HttpDevice, LineDevice
 
 if TYPE_CHECKING:
-    from conftest import Serve
+    from serving import Api, Serve, ServerProcess
 
 ROUNDS = 20
 SEED = int(os.environ.get("HARDPOINT_TEST_SEED", "20261123"))
@@ -154,7 +153,9 @@ def check_nothing_is_missing(api: Api, record: Record) -> None:
         found = api.readings(device, key)
         values = [value for _, value in found]
         missing = set(acknowledged).difference(values)
-        assert not missing, f"{device} {key}: {len(missing)} acknowledged readings are gone, the first is {min(missing)}"
+        assert not missing, (
+            f"{device} {key}: {len(missing)} acknowledged readings are gone, the first is {min(missing)}"
+        )
         assert len(values) == len(set(values)), "no reading is stored twice"
         assert set(values) <= record.sent[device, key], "nothing is there that nobody sent"
         assert values == sorted(values), "later readings have later times"
