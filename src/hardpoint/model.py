@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias
 
-from .errors import BadInput
+import msgspec
+
+from .errors import BadInput, TooLarge
 
 Scalar: TypeAlias = float | int | bool | str
 Json: TypeAlias = Any  # what a JSON document decodes to; mypy cannot yet spell the recursive type usefully
@@ -28,6 +31,10 @@ MAX_KEY_LENGTH = 64
 """SPEC §3. ThingsBoard allows 255; nothing in the wild was found above 50."""
 MAX_VALUE_BYTES = 64 * 1024
 """One string or JSON value, encoded. InfluxDB's limit for a string field, and more than any sensor says at once."""
+MAX_JSON_DEPTH = 32
+"""Objects and arrays within one another. Every encoder on a value's way recurses, each at another depth of our own
+stack: what one of them takes, the next must take as well, or one device's value fails a commit of many.
+"""
 MAX_NAME_LENGTH = 128
 """A device's, user's or token's name."""
 MAX_TS_MS = 253_402_300_799_999
@@ -153,6 +160,7 @@ class ApiToken:
 Record: TypeAlias = Device | Series | Attribute | Command | User | SignIn | ApiToken
 RECORD_TYPES: tuple[type[Record], ...] = (Device, Series, Attribute, Command, User, SignIn, ApiToken)
 
+
 @dataclass(slots=True, frozen=True)
 class Put:
     """Insert the record, or replace the one with the same key."""
@@ -205,9 +213,12 @@ def checked_value(value: Value) -> Value:
     because storing it as a float would lose digits.
 
     Raises:
-        BadInput: NaN or infinite, or a string longer than `MAX_VALUE_BYTES`.
+        BadInput: NaN or infinite.
+        TooLarge: longer than `MAX_VALUE_BYTES`, or nested deeper than `MAX_JSON_DEPTH`.
     """
     kind = type(value)
+    if kind is dict or kind is list:
+        return checked_json(value)
     if kind is float:
         if not math.isfinite(value):
             raise BadInput("a number must be finite")
@@ -215,7 +226,42 @@ def checked_value(value: Value) -> Value:
         if not INT64_MIN <= value <= INT64_MAX:
             return str(value)
     elif kind is str and len(value) > MAX_VALUE_BYTES // 4 and len(value.encode()) > MAX_VALUE_BYTES:
-        raise BadInput(f"a string value may have at most {MAX_VALUE_BYTES} bytes")
+        raise TooLarge(f"a string value may have at most {MAX_VALUE_BYTES} bytes")
+    return value
+
+
+def checked_json(value: Json) -> Json:
+    """What a JSON document decoded to, as it will be stored: integers beyond 64 bits in it become decimal strings
+    (in place), for MessagePack has none.
+
+    Raises:
+        TooLarge: longer than `MAX_VALUE_BYTES`, or nested deeper than `MAX_JSON_DEPTH`.
+    """
+    level: list[Json] = [value]
+    depth = 0
+    while level:
+        inner: list[Json] = []
+        for holder in level:
+            if type(holder) is dict:
+                items: Iterable[tuple[Any, Json]] = holder.items()
+            elif type(holder) is list:
+                items = enumerate(holder)
+            else:
+                continue
+            for place, item in items:
+                if type(item) is int:
+                    if not INT64_MIN <= item <= INT64_MAX:
+                        holder[place] = str(item)
+                elif type(item) is dict or type(item) is list:
+                    inner.append(item)
+        depth += 1
+        if inner and depth >= MAX_JSON_DEPTH:
+            raise TooLarge(f"objects and arrays may be nested {MAX_JSON_DEPTH} deep")
+        level = inner
+    if type(value) is int and not INT64_MIN <= value <= INT64_MAX:
+        value = str(value)
+    if len(msgspec.json.encode(value)) > MAX_VALUE_BYTES:
+        raise TooLarge(f"a JSON value may have at most {MAX_VALUE_BYTES} bytes")
     return value
 
 

@@ -310,7 +310,7 @@ class LineSession(asyncio.Protocol, Session):
         if verb == "TIME":
             return wire.encode_text(tag, f"TIME {self._dialect.hub.clock_ms()}")
         if verb == "HELP":
-            return wire.HELP
+            return wire.encode_help(tag)
         self._ending = True
         return wire.encode_text(tag, "BYE")
 

@@ -22,7 +22,6 @@ from ..errors import BadInput, HardpointError, PeerError, TooLarge, UnknownVerb
 from ..model import (
     KEY_PATTERN,
     MAX_KEY_LENGTH,
-    MAX_VALUE_BYTES,
     Command,
     Json,
     Sample,
@@ -62,6 +61,7 @@ _ONE_NUMBER_LINE = re.compile(_ONE_NUMBER.pattern + rb"\n")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _TOKEN = re.compile(r'[ \t]*(?:([^\s="@]+)=("(?:[^"\\]|\\.)*"|[^\s"]*)|@([0-9]{1,20}))(?=[ \t]|$)')
+_SPACE = re.compile(r"[ \t]+")
 _ANSWER = re.compile(r"!([0-9]{1,18})[ \t]+(OK|ERR)(?:[ \t]+(.*))?")
 
 
@@ -134,8 +134,7 @@ class LineDecoder:
             if not text:  # a person pressing Enter
                 return
             if text[0] == "#":
-                tag, _, text = text[1:].partition(" ")
-                text = text.strip(" \t")
+                tag, text = _split(text[1:])
                 if not 0 < len(tag) <= MAX_TAG_LENGTH:
                     tag = ""
                     raise BadInput(f"a tag has 1 to {MAX_TAG_LENGTH} characters and is followed by a space")
@@ -161,10 +160,9 @@ def _parse(text: str, tag: str) -> Event:
         return (READINGS, tag, parse_telemetry(text))
     if first == "!":
         return _parse_answer(text, tag)
-    word, _, rest = text.partition(" ")
+    word, rest = _split(text)
     if "=" in word:
         return (READINGS, tag, parse_readings(text))
-    rest = rest.strip(" \t")
     if word == "HELLO":
         if not rest or len(rest) > MAX_TOKEN_LENGTH:
             raise BadInput("HELLO is followed by the device's token")
@@ -188,9 +186,15 @@ def _parse(text: str, tag: str) -> Event:
     raise UnknownVerb(f"{_shown(word)} is neither a verb nor key=value; HELP lists what is understood")
 
 
+def _split(text: str) -> tuple[str, str]:
+    """The first word and what follows it, without the space between."""
+    word, *rest = _SPACE.split(text, 1)
+    return word, rest[0] if rest else ""
+
+
 def _parse_get(rest: str, tag: str) -> Event:
-    words = rest.split()
-    if not 1 <= len(words) <= 2:
+    words = _SPACE.split(rest)
+    if not rest or not 1 <= len(words) <= 2:
         raise BadInput("GET is followed by a key, or by a device and a key")
     return (GET, tag, words[0] if len(words) == 2 else None, checked_key(words[-1]))
 
@@ -206,7 +210,8 @@ def _parse_answer(text: str, tag: str) -> Event:
 
 
 def parse_readings(text: str, column: int = 1, *, timed: bool = True) -> list[Sample]:
-    """The readings of ``key=value … [@ts]``; ``column`` is where the text begins in its line, for messages.
+    """The readings of ``key=value … [@ts]``, without space at its ends; ``column`` is where it begins in its line, for
+    messages.
 
     Raises:
         BadInput: it is not that, and where.
@@ -248,9 +253,8 @@ def _value(raw: str, key: str, column: int) -> Value:
         return checked_value(value)
     if _NUMBER.fullmatch(raw):
         if _INTEGER.fullmatch(raw):
-            return (
-                checked_value(int(raw)) if len(raw) < 20 else raw
-            )  # an int() of thousands of digits is slow
+            # 20: the least of 64 bits. A longer one is a string anyway, and int() of thousands of digits is slow.
+            return checked_value(int(raw)) if len(raw) <= 20 else checked_value(raw)
         number = float(raw)
         if not math.isfinite(number):
             raise BadInput(f"{key} is beyond what a number can hold (column {column})")
@@ -259,13 +263,13 @@ def _value(raw: str, key: str, column: int) -> Value:
         return True
     if raw == "false":
         return False
-    return raw
+    return checked_value(raw)
 
 
 def _explain(text: str, position: int, column: int) -> BadInput:
-    while position < len(text) and text[position] in " \t":
+    while text[position] in " \t":
         position += 1
-    word = text[position:].split(None, 1)[0]
+    word = _SPACE.split(text[position:], 1)[0]
     where = f"(column {column + position})"
     if word[0] == "@":
         return BadInput(f"a time stamp is @ and milliseconds since 1970-01-01 UTC {where}")
@@ -298,6 +302,11 @@ def encode_text(tag: str, text: str) -> bytes:
     return f"#{tag} {text}\n".encode() if tag else f"{text}\n".encode()
 
 
+def encode_help(tag: str) -> bytes:
+    """`HELP`, each of its lines with the tag: who waits for tagged answers only would see none of them else."""
+    return b"".join(b"#%b %b" % (tag.encode(), line) for line in HELP.splitlines(keepends=True)) if tag else HELP
+
+
 def encode_error(tag: str, error: HardpointError) -> bytes:
     """``ERR <code> <what is wrong, and where>``, on one line whatever the message holds."""
     message = error.message
@@ -308,7 +317,7 @@ def encode_error(tag: str, error: HardpointError) -> bytes:
 
 
 def encode_reading(tag: str, key: str, value: Value, ts: int) -> bytes:
-    """``temp=21.5 @<ms>``, in the form that the dialect itself reads."""
+    """``temp=21.5 @<ms>``: numbers, booleans and strings in the form that the dialect itself reads."""
     return encode_text(tag, f"{key}={encode_value(value)} @{ts}")
 
 
@@ -330,11 +339,4 @@ def encode_attributes(changed: dict[str, Json], deleted: list[str]) -> bytes:
 def one_line(text: str) -> str:
     """The text with everything that could end a line or move a cursor replaced, cut to a sane length."""
     text = text if len(text) <= 512 else text[:511] + "…"
-    return "".join(
-        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
-    )
-
-
-assert MAX_LINE_BYTES < MAX_VALUE_BYTES, (
-    "a string of one line always fits a value, so it is not measured again"
-)
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)

@@ -13,8 +13,8 @@ import re
 
 import msgspec
 
-from ..errors import BadInput
-from ..model import MAX_VALUE_BYTES, Json, Sample, checked_key, checked_ts, checked_value
+from ..errors import BadInput, PeerError
+from ..model import Json, Sample, checked_key, checked_ts, checked_value
 
 MAX_SAMPLES = 10_000
 """In one message. At 1 MiB a body holds more, but one message must not fill a whole commit (50,000 readings)."""
@@ -101,13 +101,9 @@ def _read_object(item: dict[str, Json], place: str, samples: list[Sample]) -> No
 
 def _checked_json(place: str, value: Json) -> Json:
     try:
-        if type(value) is dict or type(value) is list:
-            if len(msgspec.json.encode(value)) > MAX_VALUE_BYTES:
-                raise BadInput(f"a JSON value may have at most {MAX_VALUE_BYTES} bytes")
-            return value
         return checked_value(value)
-    except BadInput as error:
-        raise BadInput(error.message, field=place) from None
+    except PeerError as error:
+        raise type(error)(error.message, field=place) from None
 
 
 def _describe(message: str, body: bytes | str) -> str:
