@@ -110,6 +110,7 @@ GOOD: dict[str, bytes] = {
     "absolute without path": get("HTTP://x", b"Host: X\r\n"),
     "absolute with query only": get("http://x?z"),
     "asterisk": get("*", method="OPTIONS"),
+    "longest method": get(method="M" * 32),
     "any token is a method": get(method="M-SEARCH"),
     "host with port": get(fields=b"Host: example.org:8080\r\n"),
     "host v6": get(fields=b"Host: [::1]:80\r\n"),
@@ -158,15 +159,16 @@ BAD: dict[str, tuple[int, str, bytes]] = {
     "raw utf-8 in the target": (400, "bad-request-line", "GET /ü HTTP/1.1\r\nHost: x\r\n\r\n".encode()),
     "lower case http": (400, "bad-request-line", b"GET / http/1.1\r\nHost: x\r\n\r\n"),
     "version with two digits": (400, "bad-request-line", b"GET / HTTP/1.10\r\nHost: x\r\n\r\n"),
-    "bare lf": (400, "bad-request-line", b"GET / HTTP/1.1\nHost: x\n\n"),
+    "bare lf": (400, "bare-lf", b"GET / HTTP/1.1\nHost: x\n\n"),
     "bare cr": (400, "bad-request-line", b"GET / HTTP/1.1\rHost: x\r\n\r\n"),
     "two blank lines": (400, "bad-request-line", b"\r\n\r\n" + get()),
-    "bare lf first": (400, "bad-request-line", b"\n" + get()),
+    "bare lf first": (400, "bare-lf", b"\n" + get()),
     "http/2": (505, "bad-version", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
     "http/0.9": (505, "bad-version", b"GET / HTTP/0.9\r\nHost: x\r\n\r\n"),
     "long target": (414, "target-too-long", get("/" + "a" * 100)),
     "endless target": (414, "target-too-long", b"GET /" + b"a" * 400),
-    "endless method": (414, "target-too-long", b"G" * 400),
+    "endless method": (501, "unknown-method", b"G" * 400),
+    "long method": (501, "unknown-method", get(method="G" * 33)),
     # The target
     "fragment": (400, "bad-target", get("/#a")),
     "angle": (400, "bad-target", get("/<a>")),
@@ -199,7 +201,7 @@ BAD: dict[str, tuple[int, str, bytes]] = {
     "raw utf-8 name": (400, "bad-header", get(fields=HOST + "Ü: x\r\n".encode())),
     "nul in a value": (400, "bad-header", get(fields=HOST + b"X: a\0b\r\n")),
     "cr in a value": (400, "bad-header", get(fields=HOST + b"X: a\rb\r\n")),
-    "lf line": (400, "bad-header", get(fields=HOST + b"X: a\nY: b\r\n")),
+    "lf line": (400, "bare-lf", get(fields=HOST + b"X: a\nY: b\r\n")),
     "del in a value": (400, "bad-header", get(fields=HOST + b"X: \x7f\r\n")),
     "too many": (431, "too-many-fields", get(fields=HOST + b"".join(b"X%d: 1\r\n" % i for i in range(8)))),
     "too large": (431, "head-too-large", get(fields=HOST + b"X: " + b"a" * 512 + b"\r\n")),
@@ -243,7 +245,7 @@ BAD: dict[str, tuple[int, str, bytes]] = {
     "chunk overhead": (413, "chunk-overhead", post(CHUNKED, (b"1;" + b"a" * 60 + b"\r\nx\r\n") * 3)),
     "framing trailer": (400, "bad-trailer", post(CHUNKED, b"0\r\nContent-Length: 5\r\n\r\n")),
     "bad trailer": (400, "bad-header", post(CHUNKED, b"0\r\nX(: 5\r\n\r\n")),
-    "trailer lf": (400, "bad-header", post(CHUNKED, b"0\r\nX: 5\n\r\n")),
+    "trailer lf": (400, "bare-lf", post(CHUNKED, b"0\r\nX: 5\n\r\n")),
     "too many trailers": (431, "too-many-fields", post(CHUNKED, b"0\r\n" + b"X: 1\r\n" * 9 + b"\r\n")),
     "trailers too large": (431, "trailers-too-large", post(CHUNKED, b"0\r\nX: " + b"a" * 512)),
 }  # fmt: skip
@@ -437,7 +439,7 @@ def test_anything_is_read_or_refused_alike_however_it_is_cut(data: bytes, cuts: 
     pieces, refused_too = drive(RequestParser(SMALL), split(data, cuts))
     assert [m.facts() for m in pieces] == [m.facts() for m in whole]
     assert (refused is None) == (refused_too is None)
-    if refused is not None and refused_too is not None:
+    if refused is not None and refused_too is not None and not {414, 431} & {refused.answer, refused_too.answer}:
         assert refused.answer == refused_too.answer
 
 
@@ -536,7 +538,9 @@ def test_what_we_accept_the_oracles_read_the_same(data: bytes) -> None:
             assert theirs[:shared] == ours[:shared], oracle.__name__
 
 
-@pytest.mark.parametrize("name", [n for n in GOOD if n not in {"any token is a method", "1.2 is read as 1.1"}])
+@pytest.mark.parametrize(
+    "name", [n for n in GOOD if n not in {"longest method", "any token is a method", "1.2 is read as 1.1"}]
+)
 def test_the_oracles_agree_on_the_good_cases(name: str) -> None:
     data = GOOD[name]
     ours = by_us(data)
@@ -547,29 +551,27 @@ def test_the_oracles_agree_on_the_good_cases(name: str) -> None:
 @pytest.mark.parametrize("name", BAD)
 def test_what_an_oracle_accepts_of_the_bad_cases_is_known(name: str) -> None:
     """Where we are the stricter, by name. A change here is a change of what is let through."""
-    data = BAD[name][2] + b"\r\n\r\n"
+    data = BAD[name][2]
     assert bool(by_h11(data)) == (name in H11_ACCEPTS)
     assert bool(by_llhttp(data)) == (name in LLHTTP_ACCEPTS)
 
 
-H11_ACCEPTS = {
-    "http/0.9",
-    "connect",
-    "te in 1.0",  # RFC 9112 §6.1 calls the framing faulty
-    # Its limit is not ours.
-    "endless",
-    "trailers too large",
-}
-LLHTTP_ACCEPTS = {
-    # It reads HTTP/0.9, and leaves the target's grammar, Host, repetitions, expectations and all limits to its caller.
-    "no version", "http/0.9", "long target", "endless target", "fragment", "angle", "quote in the path", "bad escape",
-    "cut escape", "escaped nul", "escaped latin-1", "other scheme", "absolute without host", "absolute with user",
-    "asterisk for get", "connect", "no host", "two hosts", "host with a path", "host with user", "host list",
-    "host with bad port", "host against target", "too many", "too large", "endless", "twice a content type",
-    "other expectation", "gzip", "too many trailers", "trailers too large",
-    # Lenient where RFC 9112 §2.2 and §3 say a server may be.
-    "two spaces", "two blank lines", "bare lf first",
-    "te in 1.0",
+# Neither judges targets, the host's grammar, expectations or sizes: that is their caller's.
+BOTH_ACCEPT = {
+    "http/0.9", "long target", "fragment", "angle", "quote in the path", "bad escape", "cut escape", "escaped nul",
+    "escaped latin-1", "other scheme", "absolute without host", "absolute with user", "asterisk for get", "connect",
+    "host with a path", "host with user", "host list", "host with bad port", "host against target", "too many",
+    "too large", "twice a content type", "other expectation", "te in 1.0", "too many trailers",
+}  # fmt: skip
+H11_ACCEPTS = BOTH_ACCEPT | {
+    "long method", "relative",
+    # It mends what RFC 9112 lets a server mend: bare LF (§2.2), folded lines (§5.2), equal lengths and
+    # Transfer-Encoding over Content-Length (§6.3), white space behind a chunk's size (§7.1.1).
+    "bare lf", "lf line", "trailer lf", "folded", "two lengths", "length list", "cl.te", "chunk size space",
+    "chunk cr in extension", "framing trailer", "del in a value",
+}  # fmt: skip
+LLHTTP_ACCEPTS = BOTH_ACCEPT | {
+    "no version", "two spaces", "two blank lines", "bare lf first", "no host", "two hosts", "gzip",
 }  # fmt: skip
 
 

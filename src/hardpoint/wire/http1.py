@@ -39,6 +39,9 @@ class HttpLimits:
     sender little and the reader much (CVE-2023-39326)."""
 
 
+MAX_METHOD_BYTES = 32
+"""A longer one is 501, as RFC 9112 §3 asks. The longest registered has 17 (UPDATEREDIRECTREF)."""
+_LINE_OVERHEAD_BYTES = MAX_METHOD_BYTES + len("  HTTP/1.1")  # what a request line has beside its target
 MAX_CHUNK_LINE_BYTES = 256
 """Size and extensions of one chunk. Real ones are under 10 bytes, signed S3 uploads 90."""
 MAX_REPEATED_HEAD_BYTES = 2048
@@ -139,10 +142,12 @@ _TCHAR = r"[!#$%&'*+.^_`|~0-9A-Za-z-]"  # RFC 9110 §5.6.2
 _VALUE = r"[^\x00-\x08\x0a-\x1f\x7f]*+"  # RFC 9110 §5.5: VCHAR, obs-text, space and tab; never CR, LF, NUL
 # The quantifiers are possessive: a head that does not match fails in one pass, whatever was sent.
 _FIELD_LINE = rf"{_TCHAR}++:{_VALUE}\r\n"
-_HEAD = re.compile(rf"({_TCHAR}++) ([!-~]++) HTTP/1\.([0-9])\r\n((?:{_FIELD_LINE})*+)\r\n")
-_REQUEST_LINE = re.compile(rf"({_TCHAR}++) ([!-~]++) HTTP/([0-9])\.([0-9])")
+_METHOD = rf"{_TCHAR}{{1,{MAX_METHOD_BYTES}}}+"
+_HEAD = re.compile(rf"({_METHOD}) ([!-~]++) HTTP/1\.([0-9])\r\n((?:{_FIELD_LINE})*+)\r\n")
+_LONG_METHOD = re.compile(rf"{_TCHAR}{{{MAX_METHOD_BYTES + 1}}}")
+_REQUEST_LINE = re.compile(rf"({_METHOD}) ([!-~]++) HTTP/([0-9])\.([0-9])")
 _FIELD_BLOCK = re.compile(rf"(?:{_FIELD_LINE})*+\r\n")
-_PARTIAL_LINE = re.compile(rf"{_TCHAR}++(?: (?:[!-~]++(?: [HTP/0-9.]*+\r?)?)?)?".encode())
+_PARTIAL_LINE = re.compile(rf"{_METHOD}(?: (?:[!-~]++(?: [HTP/0-9.]*+\r?)?)?)?".encode())
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 
 # RFC 3986 §3.3 and §3.4, and what browsers send without escaping it (WHATWG URL): | [ ] ^ in a path, also { } ` \ "
@@ -179,7 +184,9 @@ class RequestParser:
     """One connection's requests, read strictly.
 
     Raises from `receive`: `RequestRefused`, with the status to answer (400, 413, 414, 417, 431, 501, 505); the parser
-    then stays failed and refuses whatever comes. Any other exception is a bug here.
+    then stays failed and refuses whatever comes. Any other exception is a bug here. How the bytes were cut into reads
+    changes neither what is accepted nor what it means; of bytes that are malformed and too many, it may decide which
+    of the two is told.
     """
 
     __slots__ = (
@@ -305,16 +312,16 @@ class RequestParser:
         if line_end < 0:
             start = buffer[pos : pos + 64]
             if _PARTIAL_LINE.fullmatch(start) is None and (start != b"\r" or self._blank_skipped):
-                raise _bad_request_line()
-            if size > limits.max_target_bytes + 64:  # the method, two spaces, the version
-                raise RequestRefused(414, "target-too-long", f"the target is over {limits.max_target_bytes} bytes")
+                raise _bad_request_line(start.decode("latin-1"))
+            if size > limits.max_target_bytes + _LINE_OVERHEAD_BYTES:
+                raise _target_too_long(limits)
             if _BARE_LF.search(buffer, pos + self._scanned):
-                raise _bad_request_line()
+                raise _bare_lf()
             return
         if self._scanned <= line_end - pos:  # the line has just become whole
             _check_request_line(buffer[pos:line_end].decode("latin-1"), limits)
-        if _BARE_LF.search(buffer, pos + self._scanned):
-            raise RequestRefused(400, "bad-header", "a line ends without CR")
+        if _BARE_LF.search(buffer, pos + self._scanned, pos + limits.max_head_bytes):
+            raise _bare_lf()
         if size > limits.max_head_bytes:
             raise _head_too_large(limits)
 
@@ -376,7 +383,7 @@ class RequestParser:
             raise RequestRefused(431, "trailers-too-large", f"the trailers are over {limits.max_head_bytes} bytes")
         if end < 4:
             if _BARE_LF.search(buffer, pos):
-                raise RequestRefused(400, "bad-header", "a line ends without CR")
+                raise _bare_lf()
             return False
         block = buffer[pos:end].decode("latin-1")
         if _FIELD_BLOCK.fullmatch(block) is None:
@@ -539,6 +546,8 @@ def _refusal_of(text: str, limits: HttpLimits) -> RequestRefused:
         _check_request_line(line, limits)
     except RequestRefused as refusal:
         return refusal
+    if re.search(r"(?<!\r)\n", text[: limits.max_head_bytes]):
+        return _bare_lf()
     if len(text) > limits.max_head_bytes:
         return _head_too_large(limits)
     return _bad_fields(block)
@@ -548,14 +557,29 @@ def _check_request_line(line: str, limits: HttpLimits) -> None:
     """Refuse a request line that is none, asks for another major version, or is too long."""
     found = _REQUEST_LINE.fullmatch(line)
     if found is None:
-        raise _bad_request_line()
+        if len(line) > limits.max_target_bytes + _LINE_OVERHEAD_BYTES and _LONG_METHOD.match(line) is None:
+            raise _target_too_long(limits)
+        raise _bad_request_line(line)
     if found[3] != "1":
         raise RequestRefused(505, "bad-version", "only HTTP/1.0 and HTTP/1.1 are spoken")
     if len(found[2]) > limits.max_target_bytes:
-        raise RequestRefused(414, "target-too-long", f"the target is over {limits.max_target_bytes} bytes")
+        raise _target_too_long(limits)
 
 
-def _bad_request_line() -> RequestRefused:
+def _target_too_long(limits: HttpLimits) -> RequestRefused:
+    return RequestRefused(414, "target-too-long", f"the target is over {limits.max_target_bytes} bytes")
+
+
+def _bare_lf() -> RequestRefused:
+    # RFC 9112 §2.2 lets a recipient take it for a line end; not all do, and that is how requests are smuggled.
+    return RequestRefused(400, "bare-lf", "a line ends without CR")
+
+
+def _bad_request_line(line: str) -> RequestRefused:
+    if _LONG_METHOD.match(line):
+        return RequestRefused(501, "unknown-method", f"no method has over {MAX_METHOD_BYTES} characters")
+    if "\n" in line:
+        return _bare_lf()
     return RequestRefused(400, "bad-request-line", "a request line is METHOD TARGET HTTP/1.1")
 
 
