@@ -57,16 +57,17 @@ class Server:
         command = [sys.executable, "-m", "hardpoint", "serve", "--data", str(self.folder / "data")]
         command += ["--listen", f"line://127.0.0.1:{line}", "--listen", f"http://127.0.0.1:{http}"]
         command += ["--ports-file", str(ports_file)]
-        output = (self.folder / "output.txt").open("w+")
-        with output:
-            self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, text=True)
-            deadline = time.monotonic() + START_S
-            while not ports_file.exists() or not ports_file.read_text():
-                assert self.process.poll() is None, (self.folder / "output.txt").read_text()
-                assert time.monotonic() < deadline, "the server did not start in time"
-                time.sleep(0.02)
+        output = self.folder / "output.txt"
+        with output.open("w") as file:
+            self.process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, text=True)
+        deadline = time.monotonic() + START_S
+        # The banner comes last; its last line is the data folder.
+        while "\n  Data " not in output.read_text() or not ports_file.exists():
+            assert self.process.poll() is None, output.read_text()
+            assert time.monotonic() < deadline, f"the server did not start in time: {output.read_text()}"
+            time.sleep(0.02)
         self.ports = json.loads(ports_file.read_text())["ports"]
-        if found := re.search(r"/welcome#(\S+)", (self.folder / "output.txt").read_text()):
+        if found := re.search(r"/welcome#(\S+)", output.read_text()):
             self.link = found[1]
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:

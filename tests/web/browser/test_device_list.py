@@ -65,7 +65,7 @@ def test_the_filter_and_the_words_stay_in_the_address(server: Server, open_page:
 
 @pytest.mark.parametrize(
     "name",
-    ["<img src=x onerror=alert(1)>", "${html`x`}", "a/b?c#d%", "\N{RIGHT-TO-LEFT MARK}end", "设备一号"],
+    ["<img src=x onerror=alert(1)>", "${html`x`}", "a/b?c#d%", "设备一号"],
 )
 def test_hostile_names_and_values_stay_text(server: Server, open_page: Any, line_device: Attach, name: str) -> None:
     device = line_device(server, server.add(name, note="<b>x</b>"))

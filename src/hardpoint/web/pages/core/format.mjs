@@ -63,7 +63,7 @@ export function numberParts(value, unit = "") {
     return [cached(Intl.NumberFormat, "e", { notation: "scientific", maximumFractionDigits: 3 }).format(value), prefix + unit];
   }
   const digits = COARSE.has(unit) || size >= 100 ? (size >= 1000 ? 0 : 1) : size >= 1 ? 2 : 3;
-  return [cached(Intl.NumberFormat, `n${digits}`, { maximumFractionDigits: digits }).format(value), prefix + unit];
+  return [cached(Intl.NumberFormat, `n${digits}`, { maximumFractionDigits: digits, signDisplay: "negative" }).format(value), prefix + unit];
 }
 
 /** Labels of an axis whose marks are `increment` apart: just the digits that tell them apart. */

@@ -105,7 +105,7 @@ export default function DevicePage({ params }) {
   if (!device) {
     const gone = error?.status === 404;
     return html`<${Page} crumb=${params.id}>
-      ${gone ? html`<h1 class="visually-hidden">${t("device.gone")}</h1><${Empty} icon="search" title=${t("device.gone")}><p>${t("device.gone_text")}</p><a class="button primary" href="/devices">${t("missing.action")}</a><//>`
+      ${gone ? html`<${Empty} icon="search" heading="h1" title=${t("device.gone")}><p>${t("device.gone_text")}</p><a class="button primary" href="/devices">${t("missing.action")}</a><//>`
         : error ? html`<${Problem} error=${error} />` : html`<${Loading} />`}
     <//>`;
   }

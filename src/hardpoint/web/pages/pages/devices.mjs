@@ -155,8 +155,7 @@ export default function DevicesPage() {
   const add = mayAdd && html`<button type="button" class="button primary" onClick=${addDevice}><${Icon} name="plus" />${t("devices.add")}</button>`;
 
   if (all.length === 0 && !filter) {
-    return html`<${Page}><h1 class="visually-hidden">${t("nav.devices")}</h1>
-      <div class="card"><${Empty} icon="cpu" title=${t("devices.empty_title")}><p>${t("devices.empty_text")}</p>${add}<//></div><//>`;
+    return html`<${Page}><div class="card"><${Empty} icon="cpu" heading="h1" title=${t("devices.empty_title")}><p>${t("devices.empty_text")}</p>${add}<//></div><//>`;
   }
   return html`<${Page}>
     <div class="page-head"><h1>${t("nav.devices")}</h1>${add}</div>

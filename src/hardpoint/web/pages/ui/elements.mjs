@@ -88,9 +88,9 @@ export function Code({ text, shown = text }) {
   return html`<div class="code"><pre tabindex="0">${shown}</pre><${CopyButton} text=${text} /></div>`;
 }
 
-/** Nothing here, said with what to do about it. */
-export function Empty({ icon, title, children }) {
-  return html`<div class="empty"><span class="empty-mark"><${Icon} name=${icon} /></span><h2>${title}</h2>${children}</div>`;
+/** Nothing here, said with what to do about it. `heading` is "h1" where it is all there is on the page. */
+export function Empty({ icon, title, heading = "h2", children }) {
+  return html`<div class="empty"><span class="empty-mark"><${Icon} name=${icon} /></span><${heading}>${title}<//>${children}</div>`;
 }
 
 /** While a page or its data is on the way. */

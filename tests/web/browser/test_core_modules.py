@@ -1,0 +1,182 @@
+"""The pure parts of the scripts, called one by one in the browser."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from .conftest import Server
+
+
+@pytest.fixture(scope="module")
+def call(server: Server, browser: Any) -> Iterator[Any]:
+    """``call("core/format.mjs", "relative(0, 20000)")``: an expression over a module's exports."""
+    context = browser.new_context(locale="en-GB", timezone_id="Europe/Berlin")
+    page = context.new_page()
+    page.goto(server.url + "/login")
+    page.locator(".gate-card").wait_for()
+    root = page.locator("script[type=module]").get_attribute("src").rpartition("/")[0]
+
+    def call(module: str, expression: str) -> Any:
+        names = "Object.keys(module).filter(name => name !== 'default')"
+        # The page's policy forbids eval; the debugger's own evaluation is not the page's.
+        exports = page.evaluate(f"import('{root}/{module}').then(module => {names})")
+        return page.evaluate(f"import('{root}/{module}').then(({{{', '.join(exports)}}}) => ({expression}))")
+
+    yield call
+    context.close()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "shown"),
+    [
+        ("temp", 21.54, ["21.5", "°C"]),
+        ("temp", -0.04, ["0", "°C"]),
+        ("greenhouse.hum", 60, ["60", "%"]),
+        ("cpu.percent", 7.25, ["7.3", "%"]),
+        ("mem.available_bytes", 24_750_112_768, ["24.8", "GB"]),
+        ("net.eth0.sent_bytes_per_s", 812, ["812", "B/s"]),
+        ("disk.free_bytes", 0, ["0", "B"]),
+        ("errors_per_s", 3, ["3", "/s"]),
+        ("count", 1234567, ["1,234,567", ""]),
+        ("tiny", 0.00001234, ["1.234E-5", ""]),
+        ("ratio", 0.12345, ["0.123", ""]),
+        ("door", True, ["true", ""]),
+        ("note", "<b>", ["<b>", ""]),
+        ("place", {"x": 1}, ['{"x":1}', ""]),
+    ],
+)
+def test_values_are_shown_with_the_unit_their_key_tells(call: Any, key: str, value: Any, shown: list[str]) -> None:
+    assert call("core/format.mjs", f"valueParts({json.dumps(key)}, {json.dumps(value)})") == shown
+
+
+@pytest.mark.parametrize(
+    ("marks", "unit", "increment", "labels"),
+    [
+        ([20, 22.5, 25], "°C", 2.5, ["20.0", "22.5", "25.0"]),
+        ([0, 50, 100], "%", 50, ["0", "50", "100"]),
+        ([22.9, 22.95], "%", 0.05, ["22.90", "22.95"]),
+        ([83_800_000_000, 84_000_000_000], "B", 200_000_000, ["83.8 G", "84.0 G"]),
+        ([0, 500, 1000], "B/s", 500, ["0.0 k", "0.5 k", "1.0 k"]),
+    ],
+)
+def test_axis_labels_tell_the_marks_apart(
+    call: Any, marks: list[float], unit: str, increment: float, labels: list[str]
+) -> None:
+    assert call("core/format.mjs", f"axisLabels({marks}, '{unit}', {increment})") == labels
+
+
+@pytest.mark.parametrize(
+    ("ago_s", "words"),
+    [(0, "just now"), (9, "just now"), (-5, "just now"), (25, "20 sec ago"), (90, "1 min ago"), (7_300, "2 hr ago")],
+)
+def test_relative_times(call: Any, ago_s: int, words: str) -> None:
+    assert call("core/format.mjs", f"relative(1e12, 1e12 + {ago_s * 1000})").replace(".", "") == words
+
+
+@pytest.mark.parametrize(
+    ("presence", "word"),
+    [
+        ({"connected": {"dialect": "line"}, "late": False}, "online"),
+        ({"connected": {"dialect": "line"}, "late": True}, "late"),
+        ({"last_seen": None}, "never"),
+        ({"last_seen": 900_000, "last_reading": 990_000, "expected_every_s": 10}, "online"),
+        ({"last_seen": 900_000, "last_reading": 980_000, "expected_every_s": 10}, "offline"),
+        ({"last_seen": 999_999, "last_reading": None}, "offline"),
+    ],
+)
+def test_presence_in_a_word(call: Any, presence: dict[str, Any], word: str) -> None:
+    whole = {"connected": None, "last_seen": 1, "last_reading": 1, "expected_every_s": None, "late": False} | presence
+    assert call("core/devices.mjs", f"presenceWord({json.dumps(whole)}, 1000000)") == word
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "params"),
+    [
+        ("/", "devices", {}),
+        ("/devices/", "devices", {}),
+        ("/devices/a%2Fb%20c", "device", {"id": "a/b c"}),
+        ("/devices/%E0%A4%A", "missing", {}),
+        ("/devices/a/b", "missing", {}),
+        ("/welcome", "welcome", {}),
+    ],
+)
+def test_routes(call: Any, path: str, name: str, params: dict[str, str]) -> None:
+    found = call("core/router.mjs", f"match('{path}')")
+    assert (found["name"], found["params"]) == (name, params)
+
+
+@pytest.mark.parametrize(
+    ("text", "params"),
+    [
+        ("", None),
+        ("pin=4 on=true", {"pin": 4, "on": True}),
+        ('name="two words" x=a', {"name": "two words", "x": "a"}),
+        ('{"a": [1]}', {"a": [1]}),
+        ("42", 42),
+    ],
+)
+def test_parameters_as_typed(call: Any, text: str, params: Any) -> None:
+    assert call("pages/device/commands.mjs", f"parseParams({json.dumps(text)}) ?? null") == params
+
+
+@pytest.mark.parametrize("text", ["{", "pin=4 and more", "="])
+def test_parameters_that_are_neither_are_refused(call: Any, text: str) -> None:
+    refused = f"(() => {{ try {{ parseParams('{text}') }} catch (error) {{ return error.name }} }})()"
+    assert call("pages/device/commands.mjs", refused) == "SyntaxError"
+
+
+def test_merging_readings_sorts_and_lets_the_later_word_win(call: Any) -> None:
+    module = "pages/device/readings.mjs"
+    assert call(module, "merge([[1, 1], [2, 2]], [[3, 3]])") == [[1, 1], [2, 2], [3, 3]]
+    assert call(module, "merge([[1, 1], [3, 3]], [[2, 2], [3, 9]])") == [[1, 1], [2, 2], [3, 9]]
+    assert call(module, "merge([[1, 1], [2, 2]], [[3, 3]], 2)") == [[2, 2], [3, 3]]
+    assert call(module, "merge([[1, 1]], [], 2)") == []
+
+
+def test_silence_is_drawn_as_a_gap(call: Any) -> None:
+    module = "ui/chart.mjs"
+    assert call(module, "withGaps([[0, 1], [10, 2], [20, 3], [90, 4]])") == [[0, 10, 20, 30, 90], [1, 2, 3, None, 4]]
+    assert call(module, "withGaps([[0, 1], [10, 2], [40, 3]])") == [[0, 10, 40], [1, 2, 3]]
+    assert call(module, "withGaps([])") == [[], []]
+
+
+def test_the_value_axis_keeps_air_and_never_collapses(call: Any) -> None:
+    low, high = call("ui/chart.mjs", "valueRange(20, 30)")
+    assert low < 20 < 30 < high
+    low, high = call("ui/chart.mjs", "valueRange(5, 5)")
+    assert low < 5 < high
+    assert call("ui/chart.mjs", "valueRange(null, null)") == [0, 1]
+
+
+def test_sparklines(call: Any) -> None:
+    assert call("ui/spark.mjs", "sparkPath([[0, 1]])") is None
+    assert call("ui/spark.mjs", "sparkPath([[0, 0], [10, 1]], 10, 10)")["line"] == "M0.0 8.0L10.0 2.0"
+    assert call("ui/spark.mjs", "sparkPath([[0, 5], [10, 5]], 10, 10)")["line"] == "M0.0 5.0L10.0 5.0"
+
+
+def test_snippets_name_the_doors_that_are_open(call: Any) -> None:
+    doors = "{host: '[fe80::1]', line: 9000, origin: 'http://[fe80::1]:8080'}"
+    found = call("ui/connect.mjs", f"snippets({doors}, 'hp_x')")
+    assert found["nc"] == "printf 'HELLO hp_x\\ntemp=21.5\\n' | nc fe80::1 9000"
+    assert found["agent"] == "hardpoint agent --server [fe80::1]:9000 --token hp_x"
+    assert "http://[fe80::1]:8080/api/v1/hp_x/telemetry" in found["curl"]
+    compile(found["python"], "snippet", "exec")
+    assert set(call("ui/connect.mjs", "snippets({host: 'h', line: undefined, origin: 'http://h'}, 'hp_x')")) == {"curl"}
+
+
+def test_the_browsers_languages_decide_until_one_is_chosen(call: Any) -> None:
+    module = "core/i18n.mjs"
+    assert call(module, "preferredLocale('', ['de', 'zh-TW', 'en'])") == "zh-CN"
+    assert call(module, "preferredLocale('', ['de'])") == "en"
+    assert call(module, "preferredLocale('en', ['zh-CN'])") == "en"
+    assert call(module, "preferredLocale('tlh', ['zh'])") == "zh-CN"
+
+
+def test_headline_keys_prefer_numbers_whose_unit_is_known(call: Any) -> None:
+    latest = "{a: {value: 1}, note: {value: 'x'}, temp: {value: 2}, used_bytes: {value: 9}, hum: {value: 3}}"
+    assert call("pages/devices.mjs", f"headlineKeys({latest})") == ["hum", "temp", "a"]

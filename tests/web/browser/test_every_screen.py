@@ -1,0 +1,96 @@
+"""Every screen in both themes and languages, narrow and wide: accessible, within the policy, nothing cut off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import LineDevice, Server
+
+AXE = (Path(__file__).parent / "vendor/axe.min.js").read_text("utf-8")
+WIDTHS = (320, 390, 820, 1280)
+
+SCREENS: dict[str, Callable[[Any, Server], None]] = {
+    "login": lambda page, server: (page.context.clear_cookies(), page.goto(server.url + "/login")),
+    "devices": lambda page, server: page.goto(server.url + "/devices"),
+    "add": lambda page, server: (page.goto(server.url + "/devices"), page.locator(".page-head .button").click()),
+    "device": lambda page, server: page.goto(server.url + "/devices/shown"),
+    "new-device": lambda page, server: page.goto(server.url + "/devices/silent"),
+    "delete": lambda page, server: (
+        page.goto(server.url + "/devices/shown"),
+        page.locator(".device-menu button").click(),
+        page.locator("[role=menuitem].danger").click(),
+    ),
+    "menu": lambda page, server: (page.goto(server.url + "/devices"), page.locator(".top-end button").last.click()),
+    "missing": lambda page, server: page.goto(server.url + "/nowhere"),
+}
+READY = {
+    "login": ".gate-card",
+    "devices": ".spark-line",
+    "add": "dialog[open]",
+    "device": ".u-over",
+    "new-device": ".empty",
+    "delete": "dialog[open]",
+    "menu": "[role=menu]",
+    "missing": ".empty",
+}
+
+
+@pytest.fixture(scope="module")
+def furnished(server: Server) -> Iterator[Server]:
+    """A device with numbers, states, a command and attributes; and one that has said nothing."""
+    device = LineDevice(server, server.add("shown", site="greenhouse", row="north"))
+    device.say('temp=21.5 hum=60 door=true note="half open"')
+    device.say("temp=22.5 hum=61")
+    device.say("ATTR fw=1.2 model=esp32")
+    server.add("silent")
+    server.call("POST", "/devices/silent/commands", {"method": "wake", "ttl_s": 600})
+    server.call("POST", "/devices/shown/commands", {"method": "blink", "params": {"pin": 4}})
+    number = device.read().split(" ")[0]
+    device.lines.write(f"{number} ERR no such pin\n")
+    device.lines.flush()
+    yield server
+    device.close()
+
+
+@pytest.mark.parametrize(("scheme", "locale"), [("light", "en-GB"), ("dark", "zh-CN")])
+@pytest.mark.parametrize("screen", SCREENS)
+def test_screen(furnished: Server, open_page: Any, screen: str, scheme: str, locale: str) -> None:
+    page = open_page(furnished, "/nowhere", locale=locale, color_scheme=scheme, reduced_motion="reduce")
+    SCREENS[screen](page, furnished)
+    page.locator(READY[screen]).first.wait_for(state="attached")
+    page.evaluate("document.fonts.ready")
+    assert page.evaluate("document.documentElement.lang") == {"en-GB": "en"}.get(locale, locale)
+    page.evaluate(AXE)
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    assert [
+        (violation["id"], [node["html"][:160] for node in violation["nodes"]]) for violation in found["violations"]
+    ] == []
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 844})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, f"cut off at {width} px"
+
+
+def test_a_chosen_theme_and_language_stay(furnished: Server, open_page: Any) -> None:
+    page = open_page(furnished, "/devices/shown", color_scheme="light")
+    page.locator(".u-over").first.wait_for()
+    page.get_by_role("button", name="Theme").click()
+    page.get_by_role("menuitemradio", name="Dark").click()
+    assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"
+    page.get_by_role("button", name="Language").click()
+    page.get_by_role("menuitemradio", name="简体中文").click()
+    page.get_by_role("heading", name="指令").wait_for()
+    page.reload()
+    page.get_by_role("heading", name="指令").wait_for()
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+def test_touch_targets_are_large_enough(furnished: Server, open_page: Any) -> None:
+    page = open_page(furnished, "/devices", width=390, height=844, has_touch=True, is_mobile=True)
+    page.locator(".spark-line").first.wait_for(state="attached")
+    for button in page.locator("header button, .page-head .button").all():
+        box = button.bounding_box()
+        assert min(box["width"], box["height"]) >= 44

@@ -1,0 +1,49 @@
+"""The server goes away and comes back: the page says so, and misses and doubles nothing."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+from .conftest import LineDevice, Server
+
+
+def test_a_killed_server_comes_back_without_a_gap(fresh_server: Server, open_page: Any) -> None:
+    server = fresh_server
+    server.set_up()
+    token = server.add("steady")
+    device = LineDevice(server, token)
+    try:
+        for value in (1, 2, 3):
+            assert device.say(f"level={value}") == "OK 1"
+        page = open_page(server, "/devices/steady")
+        page.get_by_role("button", name="Show as table").click()
+        page.locator(".chart-table tbody tr").nth(2).wait_for()
+
+        server.stop(signal.SIGKILL)
+        page.get_by_text("Connection lost. Reconnecting…").wait_for()
+        assert page.locator("main.stale").count() == 1
+        device.close()
+
+        server.start()
+        device = LineDevice(server, token)
+        for value in (4, 5):
+            assert device.say(f"level={value}") == "OK 1"
+        page.get_by_text("Connected again.").wait_for(timeout=20_000)
+        page.locator(".chart-table tbody tr").nth(4).wait_for()
+        assert device.say("level=6") == "OK 1"
+        page.locator(".chart-table tbody tr").nth(5).wait_for()
+        assert page.locator(".chart-table tbody td:last-child").all_inner_texts() == ["6", "5", "4", "3", "2", "1"]
+        assert page.locator("main.stale").count() == 0
+    finally:
+        device.close()
+
+
+def test_a_session_that_ended_leads_to_sign_in(fresh_server: Server, open_page: Any) -> None:
+    fresh_server.set_up()
+    page = open_page(fresh_server, "/devices")
+    page.get_by_role("link", name="host").wait_for()
+    page.context.clear_cookies()
+    page.get_by_role("link", name="host").click()
+    page.get_by_role("heading", name="Sign in").wait_for()
+    assert page.url.endswith("/login?next=%2Fdevices%2Fhost")
