@@ -1,0 +1,255 @@
+"""The commands against the real server, each in a process of its own, as people run them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+DEADLINE_S = 20.0
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """A data folder with a short path: a Unix socket's has at most 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="hp") as made:
+        yield Path(made)
+
+
+@pytest.fixture(scope="module")
+def environ(folder: Path) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("HARDPOINT_")}
+    return {**inherited, "HOME": str(folder), "HARDPOINT_DATA": str(folder / "data"), "PYTHONUNBUFFERED": "1"}
+
+
+@pytest.fixture(scope="module")
+def ports(folder: Path, environ: dict[str, str]) -> Iterator[dict[str, int]]:
+    """A running server's ports by dialect. It listens on every address, as by default."""
+    ports_file = folder / "ports.json"
+    argv = ["serve", "--listen", "line://0.0.0.0:0", "--listen", "http://0.0.0.0:0", "--ports-file", str(ports_file)]
+    with start(environ, *argv) as server:
+        try:
+            wait_until(ports_file.exists, server)
+            yield json.loads(ports_file.read_text())["ports"]
+        finally:
+            server.send_signal(signal.SIGTERM)
+            server.communicate(timeout=DEADLINE_S)
+        assert server.returncode == 0
+
+
+@contextmanager
+def start(environ: dict[str, str], *argv: str) -> Iterator[subprocess.Popen[str]]:
+    """A command in a process of its own, which is killed where the block did not see it end."""
+    command = [sys.executable, "-m", "hardpoint", *argv]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environ, cwd=environ["HOME"])
+    with process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """Wait for what the process will bring about; at most `DEADLINE_S`, and not beyond its end."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def call(environ: dict[str, str], ports: dict[str, int]) -> Callable[..., subprocess.CompletedProcess[str]]:
+    def run(*argv: str, **more: str) -> subprocess.CompletedProcess[str]:
+        with start({**environ, **more}, *argv) as process:
+            out, err = process.communicate(timeout=DEADLINE_S)
+        return subprocess.CompletedProcess(argv, process.returncode, out, err)
+
+    return run
+
+
+def speak(ports: dict[str, int], *lines: str) -> list[str]:
+    """A line client that sends everything, says that it is done, and reads to the end."""
+    with socket.create_connection(("127.0.0.1", ports["line"]), timeout=DEADLINE_S) as connection:
+        connection.sendall("".join(f"{line}\n" for line in lines).encode())
+        connection.shutdown(socket.SHUT_WR)
+        return connection.makefile(encoding="utf-8").read().splitlines()
+
+
+class TestDevices:
+    def test_a_life(self, call, ports: dict[str, int]) -> None:
+        token = call("device", "add", "life", "--label", "a=b").stdout.strip()
+        assert speak(ports, f"HELLO {token}", "temp=21.5 door=true", "temp=22")[1:] == ["OK life", "OK 2", "OK 1"]
+        shown = json.loads(call("device", "show", "life", "--json").stdout)
+        assert {key: reading["value"] for key, reading in shown["latest"].items()} == {"temp": 22, "door": True}
+        assert shown["labels"] == {"a": "b"}
+        listed = json.loads(call("device", "ls", "--label", "a=b", "--json").stdout)["items"]
+        assert [device["name"] for device in listed] == ["life"]
+        read = json.loads(call("readings", "life", "--key", "temp", "--agg", "raw", "--json").stdout)
+        assert [value for _, value in read["series"][0]["points"]] == [21.5, 22]
+
+        renamed = call("device", "token", "life")
+        assert speak(ports, f"HELLO {token}")[1].startswith("ERR unauthorized")
+        assert speak(ports, f"HELLO {renamed.stdout.strip()}")[1] == "OK life"
+        assert call("device", "rename", "life", "second life").returncode == 0
+        assert call("device", "add", "second life").returncode == 1
+        assert call("device", "rm", "second life", "--confirm", "second life").returncode == 0
+        assert call("device", "show", "life").returncode == 1
+
+    def test_every_page_of_a_long_list(self, call, monkeypatch: pytest.MonkeyPatch, environ) -> None:
+        from hardpoint.cli import device
+        from hardpoint.cli.connection import make_client
+
+        client = make_client(None, Path(environ["HARDPOINT_DATA"]), None)
+        for number in range(5):
+            client.call("POST", "/api/devices", body={"name": f"page-{number}"})
+        monkeypatch.setattr(device, "PAGE", 2)
+        found = [each["name"] for each in device.every_device(client, {"search": "page-"})]
+        assert found == [f"page-{number}" for number in range(5)]
+
+
+class TestConnect:
+    @pytest.mark.parametrize("kind", ["nc", "curl", "python"])
+    def test_each_snippet_sends_the_first_reading(self, environ, ports, call, kind: str) -> None:
+        if kind != "python" and shutil.which(kind) is None:
+            pytest.skip(f"{kind} is not installed")
+        with start(environ, "connect", f"by-{kind}") as waiting:
+            assert waiting.stderr is not None
+            assert waiting.stdout is not None
+            assert waiting.stderr.readline().startswith("waiting for its first reading")
+            made = snippets_of(waiting, kind)
+            sender = subprocess.Popen(
+                [sys.executable, "-c", made] if kind == "python" else ["bash", "-c", made],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+            try:
+                _, err = waiting.communicate(timeout=DEADLINE_S)
+                assert err.splitlines()[-1] == "first reading: temp = 21.5"
+                assert waiting.returncode == 0
+                if kind == "python":
+                    answer = call("send", "by-python", "blink", "times=3")
+                    assert (answer.returncode, answer.stdout) == (0, "true\n")
+            finally:
+                # The whole group: some kinds of nc stay until the server closes.
+                os.killpg(sender.pid, signal.SIGKILL)
+                sender.wait(DEADLINE_S)
+
+    def test_ctrl_c_ends_the_waiting_well(self, environ, ports, call) -> None:
+        with start(environ, "connect", "patience") as waiting:
+            assert waiting.stderr is not None
+            waiting.stderr.readline()
+            waiting.send_signal(signal.SIGINT)
+            _, err = waiting.communicate(timeout=DEADLINE_S)
+        assert waiting.returncode == 0
+        assert "hardpoint tail patience" in err
+        assert call("device", "show", "patience").returncode == 0
+
+
+def snippets_of(waiting: subprocess.Popen[str], kind: str) -> str:
+    """The text of one snippet, as it stands on the screen."""
+    assert waiting.stdout is not None
+    lines: list[str] = []
+    titles = {"nc": "In a terminal:", "curl": "Over HTTP:", "python": "In Python"}
+    while not lines or not lines[-1].startswith("                number"):
+        lines.append(waiting.stdout.readline())
+        assert lines[-1], lines
+    lines.append(waiting.stdout.readline())
+    start_at = next(n for n, line in enumerate(lines) if line.startswith(titles[kind])) + 2
+    text = [line[4:].rstrip("\n") for line in lines[start_at:]]
+    ends = [n for n, line in enumerate(lines[start_at:]) if line.endswith(":\n") and not line.startswith("    ")]
+    return "\n".join(text[: ends[0]] if ends else text)
+
+
+class TestCommands:
+    def test_the_host_answers(self, call) -> None:
+        answer = call("send", "host", "ping")
+        assert (answer.returncode, answer.stdout) == (0, "pong\n")
+        unknown = call("send", "host", "fly", "--json")
+        assert unknown.returncode == 1
+        assert json.loads(unknown.stdout)["state"] == "failed"
+
+    def test_a_device_that_is_away(self, call) -> None:
+        call("device", "add", "absent")
+        late = call("send", "absent", "ping", "--wait", "0.1")
+        assert late.returncode == 75
+        assert "it is not attached" in late.stderr
+
+    def test_what_is_not_there(self, call) -> None:
+        assert call("send", "nobody", "ping").returncode == 1
+
+
+class TestLive:
+    def test_tail_shows_what_arrives(self, environ, ports, call) -> None:
+        token = call("device", "add", "live").stdout.strip()
+        with start(environ, "tail", "live", "--key", "temp", "--json", "--count", "2") as tail:
+            # The stream is open once the server counts it; a reading sent before it would not be shown.
+            wait_until(lambda: live_clients(environ) > 0, tail)
+            speak(ports, f"HELLO {token}", "temp=1 hum=5", "temp=2")
+            out, _ = tail.communicate(timeout=DEADLINE_S)
+        assert [(line["device"], line["key"], line["value"]) for line in map(json.loads, out.splitlines())] == [
+            ("live", "temp", 1),
+            ("live", "temp", 2),
+        ]
+
+
+def live_clients(environ: dict[str, str]) -> float:
+    """How many live streams are open, from ``/metrics``."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(DEADLINE_S)
+        connection.connect(f"{environ['HARDPOINT_DATA']}/hardpoint.sock")
+        connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        text = connection.makefile(encoding="utf-8").read()
+    found = [line for line in text.splitlines() if line.startswith("hardpoint_live_clients ")]
+    return float(found[0].split()[-1])
+
+
+class TestState:
+    def test_status_health_and_doctor(self, call, ports: dict[str, int]) -> None:
+        assert call("health").stdout == "ok\n"
+        status = json.loads(call("status", "--json").stdout)
+        assert {listener["port"] for listener in status["listeners"]} >= set(ports.values())
+        doctor = json.loads(call("doctor", "--json").stdout)
+        seen = [check["seen"] for check in doctor["checks"] if check["status"] == "ok"]
+        for dialect in ("line", "http"):
+            assert any(text.startswith(f"{dialect} answers at ") for text in seen)
+
+    def test_over_the_network_without_a_token(self, call, ports: dict[str, int]) -> None:
+        server = ("--server", f"http://127.0.0.1:{ports['http']}")
+        assert call("health", *server).returncode == 0, "health is open"
+        refused = call("device", "ls", *server)
+        assert refused.returncode == 77
+        assert "HARDPOINT_TOKEN" in refused.stderr
+
+    def test_over_the_network_with_one(self, call, ports: dict[str, int], environ) -> None:
+        from hardpoint.cli.connection import make_client
+
+        client = make_client(None, Path(environ["HARDPOINT_DATA"]), None)
+        made = client.call("POST", "/api/tokens", body={"name": "viewer", "role": "viewer"})
+        server = ("--server", f"http://127.0.0.1:{ports['http']}")
+        assert call("device", "ls", *server, HARDPOINT_TOKEN=made["token"]).returncode == 0
+        forbidden = call("device", "add", "x", *server, HARDPOINT_TOKEN=made["token"])
+        assert forbidden.returncode == 77
+
+    def test_a_second_server_on_the_folder_and_on_the_port(self, call, folder: Path, ports: dict[str, int]) -> None:
+        second = call("serve", "--listen", "line://127.0.0.1:0")
+        assert second.returncode == 73
+        elsewhere = str(folder / "other")
+        taken = call("serve", "--data", elsewhere, "--listen", f"line://127.0.0.1:{ports['line']}")
+        assert taken.returncode == 73
+        assert "line://127.0.0.1" in taken.stderr
