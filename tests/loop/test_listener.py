@@ -218,6 +218,26 @@ def test_a_server_closed_by_the_protocol_it_just_made(anyrun):
     anyrun(main())
 
 
+def test_a_server_closed_by_its_factory_drops_that_connection(anyrun):
+    async def main():
+        loop = asyncio.get_running_loop()
+        made = []
+
+        def factory():
+            server.close()
+            made.append(Recorder())
+            return made[-1]
+
+        server = await loop.create_server(factory, "127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        assert await reader.read() == b""
+        writer.close()
+        await server.wait_closed()
+        assert made[0].events == []
+
+    anyrun(main())
+
+
 def test_wait_closed_waits_for_the_last_connection(anyrun):
     async def main():
         loop = asyncio.get_running_loop()

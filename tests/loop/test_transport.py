@@ -10,6 +10,7 @@ import gc
 import logging
 import socket
 import sys
+import weakref
 
 import pytest
 from loop_peers import Recorder, connected, pattern, read_exactly, read_to_end, reset
@@ -631,6 +632,40 @@ def test_an_idle_transport_is_small(anyrun):
             ]
             assert owned == []
             assert sys.getsizeof(transport) <= 300
+
+    anyrun(main())
+
+
+def test_a_closed_connection_is_freed_without_the_garbage_collector(anyrun):
+    """A server that lives for months must not leave a cycle for every connection."""
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        lost = loop.create_future()
+        freed = []
+
+        class Held(asyncio.Protocol):
+            def connection_made(self, transport):
+                self.transport = transport
+                for thing in (self, transport):
+                    weakref.finalize(thing, freed.append, type(thing).__name__)
+
+            def connection_lost(self, exc):
+                lost.set_result(None)
+
+        server = await loop.create_server(Held, "127.0.0.1", 0)
+        gc.disable()
+        try:
+            with socket.create_connection(server.sockets[0].getsockname()):
+                while not loop.counters.accepted:
+                    await asyncio.sleep(0)
+            await lost
+            await asyncio.sleep(0)
+            assert sorted(freed) == ["Held", "SocketTransport"]
+        finally:
+            gc.enable()
+        server.close()
+        await server.wait_closed()
 
     anyrun(main())
 

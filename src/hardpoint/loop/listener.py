@@ -96,7 +96,9 @@ class Listener:
         try:
             connection.setblocking(False)
             protocol = self._factory()
-            if self._tls is None:
+            if self._closed:  # by the factory: the server counts no more connections
+                connection.close()
+            elif self._tls is None:
                 SocketTransport(self._loop, connection, protocol, self._server).start()
             else:
                 self._loop.accept_tls(connection, protocol, self._tls, self._server)
