@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import socket
 import struct
 import threading
+from typing import Any
 
 import pytest
 from http_client import Client, get, post, serving, until
@@ -48,6 +50,14 @@ def application() -> Router:
     @router.get("/split")
     def split(request: Request) -> Response:
         return Response(200, headers=[("X", "a\r\nSet-Cookie: b")])
+
+    @router.get("/two-lengths")
+    def two_lengths(request: Request) -> Response:
+        return Response(200, b"a", headers=[("content-LENGTH", "0")])
+
+    @router.get("/str")
+    def no_bytes(request: Request) -> Response:
+        return Response(200, "text")  # type: ignore[arg-type]
 
     @router.get("/nothing")
     def nothing(request: Request) -> Response:
@@ -155,7 +165,7 @@ def test_failures_are_answered_without_a_word_of_what_is_inside(run, caplog) -> 
     async def check() -> None:
         async with serving(application()) as served:
             client = await served.client()
-            for target in ("/boom", "/split", "/nothing"):
+            for target in ("/boom", "/split", "/two-lengths", "/str", "/nothing"):
                 reply = await client.ask(get(target))
                 assert reply.status == 500
                 assert b"internal" in reply.body
@@ -165,7 +175,7 @@ def test_failures_are_answered_without_a_word_of_what_is_inside(run, caplog) -> 
 
     run(check())
     failures = [record.exc_info[0] for record in caplog.records if record.exc_info]
-    assert failures == [ZeroDivisionError, ValueError, TypeError]
+    assert failures == [ZeroDivisionError, ValueError, ValueError, TypeError, TypeError]
 
 
 def test_a_refused_client_reads_why_although_it_goes_on_sending(run, caplog) -> None:
@@ -425,6 +435,16 @@ def test_a_stream_that_cannot_start_ends(anyrun, caplog) -> None:
     assert "could not start" in caplog.text
 
 
+def test_a_stream_with_a_field_that_cannot_be_sent_is_a_failure(anyrun, caplog) -> None:
+    async def check() -> None:
+        async with serving(lambda request: EventStream(lambda outlet: None, [("X", "a\n")])) as served:
+            client = await served.client()
+            assert (await client.ask(get())).status == 500
+            assert (await client.ask(get())).status == 500  # the connection goes on
+
+    anyrun(check())
+
+
 def test_a_stream_tells_its_backlog(run) -> None:
     async def check() -> None:
         outlets: list[Outlet] = []
@@ -576,6 +596,49 @@ def test_a_client_that_does_not_read_is_asked_nothing_more_and_cut(run) -> None:
                 await until(lambda: not served.server.connections)
 
     run(check())
+
+
+class Sink(asyncio.Transport):
+    """A transport that takes everything and tells what was asked of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.calls: list[str] = []
+
+    def write(self, data: bytes) -> None:  # type: ignore[override]
+        self.written += data
+
+    def get_write_buffer_size(self) -> int:
+        return len(self.written)
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def is_closing(self) -> bool:
+        return "close" in self.calls
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in ("close", "abort", "write_eof", "pause_reading", "resume_reading"):
+            return lambda: self.calls.append(name)
+        return super().__getattribute__(name)
+
+
+@pytest.mark.parametrize("request_bytes", [get("/", "Connection: close"), b"nonsense\r\n\r\n"])
+def test_catching_up_does_not_give_an_ending_connection_for_ever(anyrun, request_bytes: bytes) -> None:
+    async def check() -> None:
+        server, sink = HttpServer(application()), Sink()
+        connection = server()
+        connection.connection_made(sink)
+        connection.data_received(request_bytes)
+        connection.pause_writing()
+        connection.resume_writing()
+        assert connection.deadline < math.inf
+        clock = Clock(server)
+        clock.at(61)
+        assert sink.calls[-1] == "abort"
+
+    anyrun(check())
 
 
 def test_a_slow_reader_gets_everything_in_order(run) -> None:

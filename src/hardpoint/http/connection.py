@@ -55,6 +55,21 @@ LINGER_S = 2.0
 client might lose the answer that says why (RFC 9112 §9.6); nginx lingers 5 s between reads."""
 
 
+_SERVERS_OWN = frozenset({"connection", "content-length", "date", "server", "transfer-encoding"})
+
+
+def _encode_own(headers: list[tuple[str, str]]) -> bytes:
+    """A handler's header fields.
+
+    Raises:
+        ValueError: one of them is not a field, or is the server's to say: two lengths are how responses are split.
+    """
+    for name, _ in headers:
+        if name.lower() in _SERVERS_OWN:
+            raise ValueError(f"{name} is set by the server")
+    return encode_fields(headers)
+
+
 class HttpConnection(asyncio.Protocol):
     """The server's end of one connection. Made by `HttpServer`, one for each client."""
 
@@ -256,7 +271,7 @@ class HttpConnection(asyncio.Protocol):
         self._keep_alive = head.keep_alive and not server.draining and not (self._eof and not self._has_more())
         try:
             self._write_response(response, head)
-        except ValueError as error:  # a header that cannot be sent
+        except (TypeError, ValueError) as error:  # no bytes, or a header that cannot be sent
             self._write_response(error_response(error), head)
         if self._keep_alive:
             self._phase = READING
@@ -271,7 +286,7 @@ class HttpConnection(asyncio.Protocol):
         status, body = response.status, response.body
         server = self.server
         prefix = server.prefixes.get(status) or server.prefix(status)
-        fields = encode_fields(response.headers) if response.headers else b""
+        fields = _encode_own(response.headers) if response.headers else b""
         if not self._keep_alive:
             fields += b"Connection: close\r\n"
         elif head is not None and not head.minor:
@@ -292,8 +307,12 @@ class HttpConnection(asyncio.Protocol):
     def _stream(self, stream: EventStream) -> None:
         request = self._request
         assert request is not None
+        try:
+            fields = _encode_own(stream.headers)
+        except (TypeError, ValueError) as error:
+            self._respond(error_response(error))
+            return
         self._request = None
-        fields = encode_fields(stream.headers)
         server = self.server
         server.responses[2] += 1
         # RFC 9112 §6.3 item 8: without a length, the stream ends with the connection.
@@ -379,9 +398,10 @@ class HttpConnection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         """The client has caught up."""
-        self.deadline = self.server.idle_deadline if self._phase == READING else inf
         self._resume(_BY_WRITING)
-        self._go_on()
+        if self._phase <= STREAMING:  # further on, the deadline is the end's
+            self.deadline = self.server.idle_deadline if self._phase == READING else inf
+            self._go_on()
 
     def _pause(self, reason: int) -> None:
         if not self._paused:

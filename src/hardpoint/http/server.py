@@ -138,8 +138,8 @@ class HttpServer:
         self._timer = loop.call_later(SWEEP_S, self._sweep, loop)
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Once a second: end what has passed its deadline. Looking at a connection takes 40 ns, so 20,000 take less
-        than a millisecond; a timer each would cost every request more than that.
+        """Once a second: end what has passed its deadline. Looking at a connection takes less than 0.1 µs, so 20,000
+        take 2 ms; a timer for each would cost every request about a microsecond to move.
         """
         self._timer = None
         if not self.connections:
