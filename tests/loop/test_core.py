@@ -102,6 +102,24 @@ def test_ten_thousand_cancelled_timers_leave_the_heap(loop):
     assert loop._timer_cancelled_count == 0
 
 
+def test_cancelled_timers_leave_the_heap_of_a_loop_that_never_sleeps(loop):
+    turns = 1000
+    greatest = 0
+
+    def busy(left):
+        nonlocal greatest
+        greatest = max(greatest, len(loop._scheduled))
+        loop.call_later(3600, print).cancel()
+        if left:
+            loop.call_soon(busy, left - 1)
+        else:
+            loop.stop()
+
+    loop.call_soon(busy, turns)
+    loop.run_forever()
+    assert greatest <= MIN_TIMERS_TO_SWEEP + 1
+
+
 def test_a_heap_of_nothing_but_cancelled_timers_does_not_end_the_sleep(loop):
     """The loop sleeps until something else wakes it, here a thread."""
     loop.call_later(0.001, print).cancel()

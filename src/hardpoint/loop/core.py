@@ -308,8 +308,6 @@ class Turn(asyncio.BaseEventLoop):
     def _until_next_timer_s(self) -> float | None:
         """Seconds to sleep until the next timer that is not cancelled; None when there is none."""
         scheduled: Any = self._scheduled
-        if len(scheduled) > MIN_TIMERS_TO_SWEEP and self._timer_cancelled_count * 2 > len(scheduled):
-            self._sweep_cancelled_timers()
         while scheduled and scheduled[0]._cancelled:
             self._timer_cancelled_count -= 1
             heapq.heappop(scheduled)._scheduled = False
@@ -334,6 +332,8 @@ class Turn(asyncio.BaseEventLoop):
         """Timers due by now, within the clock's resolution, go to the ready queue in the order of their times."""
         scheduled: Any = self._scheduled
         ready = self._ready
+        if len(scheduled) > MIN_TIMERS_TO_SWEEP and self._timer_cancelled_count * 2 > len(scheduled):
+            self._sweep_cancelled_timers()  # here, in every turn: a busy loop may not come to sleep for hours
         end = self.time() + self._clock_resolution
         while scheduled and scheduled[0]._when < end:
             timer = heapq.heappop(scheduled)
