@@ -50,7 +50,16 @@ def main() -> None:
                     ):
                         before = cpu_s(pid)
                         output = subprocess.run(
-                            ["taskset", "-c", str(LOAD_CORE), load, str(port), str(given.connections), str(given.seconds), *extra],
+                            [
+                                "taskset",
+                                "-c",
+                                str(LOAD_CORE),
+                                load,
+                                str(port),
+                                str(given.connections),
+                                str(given.seconds),
+                                *extra,
+                            ],
                             check=True,
                             stdout=subprocess.PIPE,
                         ).stdout

@@ -1,0 +1,49 @@
+"""Every benchmark, one after another, for ``make bench``. Some ten minutes; each also runs alone, and explains itself.
+
+python benchmarks/run.py [NAME …] [--quick]
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+# Name → script and arguments, and the arguments of a quick look.
+BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
+    "loop": (["loop/echo.py"], ["--rounds", "3"]),
+    "loop-memory": (["loop/echo.py", "--memory"], ["--idle", "3000"]),
+    "http": (["http/hello.py"], ["--rounds", "2"]),
+    "store": (["store/commits.py"], ["--seconds", "1"]),
+    "lines": (["server/lines.py"], ["--rounds", "4"]),
+    "telemetry": (["server/telemetry.py"], ["--rounds", "2"]),
+    "footprint": (["server/footprint.py"], ["--devices", "2000"]),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which ones: {', '.join(BENCHMARKS)}")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds: a look, not a figure")
+    given = parser.parse_args()
+    unknown = set(given.names) - BENCHMARKS.keys()
+    if unknown:
+        parser.error(f"no benchmark is called {', '.join(sorted(unknown))}")
+    print(f"Python {platform.python_version()}, {platform.system()} {platform.release()}, {platform.machine()}")
+    failed = []
+    for name, (command, quick) in BENCHMARKS.items():
+        if given.names and name not in given.names:
+            continue
+        print(f"\n== {name}: {' '.join(command)}", flush=True)
+        arguments = [sys.executable, HERE / command[0], *command[1:], *(quick if given.quick else [])]
+        if subprocess.run(arguments, check=False).returncode:
+            failed.append(name)
+    if failed:
+        raise SystemExit(f"failed: {', '.join(failed)}")
+
+
+if __name__ == "__main__":
+    main()
