@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import errno
 import logging
 import os
 import signal
@@ -30,6 +31,7 @@ from .wire.http1 import HttpLimits
 
 if TYPE_CHECKING:
     from .dialects.host import HostSession
+    from .http import Handler
     from .hub.handlers import Callback
     from .stores.base import Store
 
@@ -143,7 +145,10 @@ class Server:
                 hub.handlers.add(callback, device, key)
             web = WebApp(hub, __version__, health=self._health, metrics=self._metrics)
             HttpDialect(hub).register(web.router)
-            self._parts = _Parts(hub, LineDialect(hub, __version__), web, _http_server(web, config))
+            lines = LineDialect(hub, __version__)
+            self._parts = _Parts(
+                hub, lines, web, _http_server(web.handle, config), _http_server(web.handle_local, config)
+            )
             for url in (*config.listeners, ListenUrl("unix", path=str(config.socket_path))):
                 self._listeners.append(await self._listen(url))
         except BaseException:
@@ -172,7 +177,7 @@ class Server:
         for device in parts.hub.catalogue:
             for session in device.sessions:
                 session.end("the server is stopping")
-        await asyncio.gather(parts.lines.drain(DRAIN_S), parts.http.drain(DRAIN_S))
+        await asyncio.gather(parts.lines.drain(DRAIN_S), parts.http.drain(DRAIN_S), parts.local_http.drain(DRAIN_S))
         await parts.hub.close()
         for listener in self._listeners:
             await listener.wait_closed()
@@ -198,6 +203,7 @@ class Server:
 
         for signum in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(signum, stop, signum)
+        loop.set_exception_handler(_report_loop_error)
         async with self:
             self._write_ports_file()
             sign_ins = self._running.web.sign_ins
@@ -221,8 +227,10 @@ class Server:
         factory: LineDialect | HttpServer
         if url.scheme == "line":
             factory = self._running.lines
-        elif url.scheme in ("http", "unix"):
+        elif url.scheme == "http":
             factory = self._running.http
+        elif url.scheme == "unix":
+            factory = self._running.local_http
         else:
             raise ConfigError(f"{url}: this version does not speak {url.scheme} yet")
         try:
@@ -318,6 +326,8 @@ class _Parts:
     lines: LineDialect
     web: WebApp
     http: HttpServer
+    local_http: HttpServer
+    """The same application for the Unix socket, where nobody has to sign in."""
 
 
 class _Listener:
@@ -361,10 +371,10 @@ async def _listen_unix(
         os.umask(before)
 
 
-def _http_server(web: WebApp, config: Config) -> HttpServer:
+def _http_server(app: Handler, config: Config) -> HttpServer:
     limits = config.limits
     return HttpServer(
-        web.handle,
+        app,
         limits=HttpLimits(max_head_bytes=limits.max_head_bytes, max_body_bytes=limits.max_body_bytes),
         max_connections=limits.max_connections,
         head_timeout_s=limits.head_timeout_s,
@@ -385,6 +395,17 @@ def _loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
     from .loop import Loop
 
     return Loop
+
+
+def _report_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what the loop reports. Running out of descriptors is the machine's limit and no fault of ours: one line that
+    says what to do instead of a traceback.
+    """
+    error = context.get("exception")
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        logger.error("no descriptor is left, new connections wait until some close; raise `ulimit -n` or LimitNOFILE")
+    else:
+        loop.default_exception_handler(context)
 
 
 def _raise_descriptor_limit() -> None:

@@ -23,7 +23,7 @@ ExtraMetrics = Callable[[], "Iterator[tuple[str, str, str, dict[str, float]]]"]
 
 
 class WebApp:
-    """Every route of ours on one `Router`; `handle` is what an `HttpServer` calls."""
+    """Every route of ours on one `Router`; `handle` and `handle_local` are what an `HttpServer` calls."""
 
     def __init__(self, hub: Hub, version: str, *, health: Callable[[], dict[str, Any]], metrics: ExtraMetrics) -> None:
         self.router = Router()
@@ -41,13 +41,15 @@ class WebApp:
             part.register(self.router)
 
     def handle(self, request: Request) -> Answer | Awaitable[Answer]:
-        """Answer a request. Whoever came in by the Unix socket is the administrator of this machine."""
-        connection = request.connection
-        if connection is not None and connection.is_unix:
-            request.user = LOCAL_ADMIN
+        """Answer a request that came over the network."""
         try:
             return self.router.handle(request)
         except NotFound:
             if request.method in ("GET", "HEAD") and "text/html" in request.headers.get("accept", ""):
                 return self.site.missing(request)
             raise
+
+    def handle_local(self, request: Request) -> Answer | Awaitable[Answer]:
+        """Answer a request that came by the Unix socket: whoever may open it is this machine's administrator."""
+        request.user = LOCAL_ADMIN
+        return self.handle(request)
