@@ -90,7 +90,7 @@ def test_a_chosen_theme_and_language_stay(furnished: Server, open_page: Any) -> 
 
 def test_touch_targets_are_large_enough(furnished: Server, open_page: Any) -> None:
     page = open_page(furnished, "/devices", width=390, height=844, has_touch=True, is_mobile=True)
-    page.locator(".spark-line").first.wait_for(state="attached")
+    page.locator(".metric").first.wait_for(state="attached")
     for button in page.locator("header button, .page-head .button").all():
         box = button.bounding_box()
         assert min(box["width"], box["height"]) >= 44

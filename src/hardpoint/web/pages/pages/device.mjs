@@ -67,7 +67,7 @@ function States({ device }) {
         const text = valueParts(key, value)[0];
         return html`<div key=${key}><dt title=${key}>${key}</dt>
           <dd class=${typeof value === "boolean" ? `flag ${value}` : ""} title=${text}>${typeof value === "boolean" ? t(`states.${value}`) : text}</dd>
-          <span class="faint pair-at"><${Ago} ts=${ts} /></span></div>`;
+          <dd class="faint pair-at"><${Ago} ts=${ts} /></dd></div>`;
       })}
     </dl>
   </section>`;

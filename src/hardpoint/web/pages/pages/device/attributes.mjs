@@ -70,12 +70,12 @@ export function Attributes({ id }) {
       ${error && html`<${Problem} error=${error} />`}
       ${editing === "" && editor("", "")}
       <dl class="pairs">
-        ${rows.map(([key, value]) => editing === key ? editor(key, value) : html`<div key=${key}>
+        ${rows.map(([key, value]) => editing === key ? html`<div key=${key}><dt class="visually-hidden">${key}</dt><dd>${editor(key, value)}</dd></div>` : html`<div key=${key}>
           <dt title=${key}>${key}</dt><dd title=${shown(value)}>${shown(value)}</dd>
-          ${mayEdit && html`<span class="pair-actions">
+          ${mayEdit && html`<dd class="pair-actions">
             <${IconButton} icon="pencil" small label=${t("attribute.edit", { key })} onClick=${() => setEditing(key)} />
             <${IconButton} icon="trash-2" small label=${t("attribute.remove", { key })} onClick=${() => save({ [key]: null })} />
-          </span>`}
+          </dd>`}
         </div>`)}
       </dl>
       ${values && !rows.length && editing === null && html`<p class="hint">${t(`attribute.${scope}_none`)}</p>`}

@@ -88,7 +88,7 @@ function ChartCard({ id, name, latest, index, spanMs, zoom, onZoom, onReset }) {
   const said = sums && t("chart.summary", { key: name, low: words(sums.low), high: words(sums.high), now: words(latest.value) });
   return html`<section class="card chart series-${index % SERIES}" ref=${ref} aria-label=${name}>
     <header class="chart-head">
-      <h3><i class="swatch"></i><span title=${name}>${name}</span></h3>
+      <h2><i class="swatch"></i><span title=${name}>${name}</span></h2>
       <${IconButton} icon=${table ? "activity" : "table-2"} small label=${t(table ? "chart.as_chart" : "chart.as_table")} aria-pressed=${table} onClick=${() => setTable(!table)} />
       <div class="chart-value number">${value}<small>${unit}</small>
         ${typeof under === "number" && html`<span class="chart-at">${clock(data[0][hover], true)}</span>`}</div>
@@ -116,9 +116,9 @@ export function Charts({ device }) {
   }
   return html`<section aria-label=${t("charts.label")}>
     <div class="toolbar">
-      <div class="segments" role="group" aria-label=${t("charts.range")}>
+      <div class="chips-scroll"><div class="segments" role="group" aria-label=${t("charts.range")}>
         ${Object.keys(SPANS).map((each) => html`<button type="button" key=${each} aria-pressed=${!zoom && each === range} onClick=${() => (live(), setQuery({ range: each === usual ? null : each }))}>${t(`range.${each}`)}</button>`)}
-      </div>
+      </div></div>
       ${zoom
         ? html`<button type="button" class="button small" onClick=${live}><${Icon} name="play" />${t("charts.resume")}</button>`
         : html`<span class="live-mark"><i></i>${t("charts.live")}</span>`}
