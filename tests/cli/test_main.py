@@ -131,10 +131,11 @@ class TestFinding:
         assert result.code == 2
         assert "hint: hardpoint device ls --help" in result.err
 
-    def test_alone_it_prints_help(self, hardpoint) -> None:
-        result = hardpoint()
-        assert result.code == 2
-        assert "Usage: hardpoint" in result.err + result.out
+    @pytest.mark.parametrize("argv", [[], ["device"], ["config"]])
+    def test_alone_it_prints_help(self, hardpoint, argv: list[str]) -> None:
+        result = hardpoint(*argv)
+        assert (result.code, result.err) == (0, "")
+        assert result.out == hardpoint(*argv, "--help").out
 
     @pytest.mark.parametrize("flag", ["-h", "--help"])
     def test_help_names_every_command_and_exit_code(self, hardpoint, flag: str) -> None:

@@ -64,9 +64,16 @@ class Command(_Laid):
 
 
 class Group(_Laid, click.Group):
-    """A noun with verbs under it."""
+    """A noun with verbs under it. Alone it prints its help, which is no error."""
 
     command_class = Command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does it, but for no arguments at all."""
+        if not args and not ctx.resilient_parsing:
+            click.echo(ctx.get_help())
+            ctx.exit()
+        return super().parse_args(ctx, args)
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON that names its schema.")
