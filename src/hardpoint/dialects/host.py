@@ -69,6 +69,12 @@ class HostSession(Session):
         self._spawn(self._answer(command.id, command.method, command.params))
         return True
 
+    def end(self, reason: str) -> None:
+        """The device ``host`` was removed: stop reading. The next start of the server makes it anew."""
+        logger.warning("this machine's sensors are read no longer: %s", reason)
+        for task in self._tasks:
+            task.cancel()
+
     def _set_interval(self, interval_s: float) -> None:
         self._interval_s = interval_s
         self._wake.set()

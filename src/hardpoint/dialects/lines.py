@@ -27,6 +27,9 @@ MAX_WRONG_TOKENS = 3
 SWEEP_S = 30.0
 """How often connections that never said HELLO are looked at: one timer for all, none for each."""
 
+ENDING_S = 60.0
+"""How long a peer that takes no bytes may hold a connection that is to be closed."""
+
 _OK_ONE = b"OK 1\n"
 
 
@@ -40,6 +43,8 @@ class LineDialect:
         self.connections: set[LineSession] = set()
         self.waiting: dict[LineSession, int] = {}
         """Connections that have not attached yet, and since when (ms)."""
+        self.ending: dict[LineSession, int] = {}
+        """Connections that are to be closed, and since when (ms)."""
         self._sweep_s = sweep_s
         self._timer: asyncio.TimerHandle | None = None
         self._drained: asyncio.Event | None = None
@@ -54,9 +59,15 @@ class LineDialect:
         if len(self.connections) > self.hub.limits.max_connections or self._drained is not None:
             return False
         self.waiting[session] = self.hub.clock_ms()
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self._sweep_s, self.sweep)
+        self._arm()
         return True
+
+    def finishing(self, session: LineSession) -> None:
+        """A connection will be closed once its answers are out."""
+        self.waiting.pop(session, None)
+        if session not in self.ending:
+            self.ending[session] = self.hub.clock_ms()
+            self._arm()
 
     def disconnected(self, session: LineSession) -> None:
         """A connection is gone."""
@@ -64,14 +75,24 @@ class LineDialect:
         if not self.connections and self._drained is not None:
             self._drained.set()
         self.waiting.pop(session, None)
+        self.ending.pop(session, None)
 
     def sweep(self) -> None:
-        """Close the connections that said nothing useful for ``unattached_idle_s``."""
+        """Close the connections that have not attached within ``unattached_idle_s``, and cut those that were to be
+        closed `ENDING_S` ago and are still there: their peers do not read.
+        """
         self._timer = None
-        oldest_ms = self.hub.clock_ms() - int(self.hub.limits.unattached_idle_s * 1000)
-        for session in [session for session, since_ms in self.waiting.items() if since_ms <= oldest_ms]:
+        now = self.hub.clock_ms()
+        for session in [session for session, since_ms in self.ending.items() if now - since_ms >= ENDING_S * 1000]:
+            session.abort()
+        unattached_ms = self.hub.limits.unattached_idle_s * 1000
+        for session in [session for session, since_ms in self.waiting.items() if now - since_ms >= unattached_ms]:
             session.end("no HELLO was received")
-        if self.waiting:
+        if self.waiting or self.ending:
+            self._arm()
+
+    def _arm(self) -> None:
+        if self._timer is None and self._drained is None:
             self._timer = asyncio.get_running_loop().call_later(self._sweep_s, self.sweep)
 
     async def drain(self, timeout_s: float) -> None:
@@ -95,7 +116,7 @@ class LineDialect:
 class LineSession(asyncio.Protocol, Session):
     """One connection. Slots only: 15,000 of these idle in a small machine's memory."""
 
-    __slots__ = ("_answers_due", "_decoder", "_dialect", "_ending", "_transport", "_wrong_tokens")
+    __slots__ = ("_answers_due", "_decoder", "_dialect", "_ending", "_transport", "_writing_paused", "_wrong_tokens")
 
     dialect = "line"
 
@@ -106,6 +127,7 @@ class LineSession(asyncio.Protocol, Session):
         self._transport: asyncio.Transport | None = None
         self._answers_due = 0  # receipts that the hub has not given back
         self._ending = False
+        self._writing_paused = False
         self._wrong_tokens = 0
 
     # -- asyncio.Protocol
@@ -137,21 +159,27 @@ class LineSession(asyncio.Protocol, Session):
 
     def pause_writing(self) -> None:
         """The device does not read its answers: take no more lines from it."""
+        self._writing_paused = True
         if self._transport is not None:
             self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         """The device reads again."""
-        if self._transport is not None and not self.paused_by_hub and not self._ending:
-            self._transport.resume_reading()
+        self._writing_paused = False
+        if not self.paused_by_hub:
+            self.resume_reading()
 
     # -- Session
 
     @property
     def peer(self) -> str:
-        """``ip:port``, or ``unix``."""
-        name = self._transport.get_extra_info("peername") if self._transport is not None else None
-        return f"{name[0]}:{name[1]}" if isinstance(name, tuple) else "unix"
+        """``ip:port``, ``[ip6]:port``, ``unix``, or empty once the connection is gone."""
+        if self._transport is None:
+            return ""
+        name = self._transport.get_extra_info("peername")
+        if not isinstance(name, tuple):
+            return "unix"
+        return f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
 
     def acknowledge(self, receipts: Sequence[object], error: StorageError | None) -> None:
         """Answer what these receipts stand for: readings (their number, with their tag), or an answer made before."""
@@ -184,7 +212,7 @@ class LineSession(asyncio.Protocol, Session):
 
     def resume_reading(self) -> None:
         """The store has caught up."""
-        if self._transport is not None and not self._ending:
+        if self._transport is not None and not self._ending and not self._writing_paused:
             self._transport.resume_reading()
 
     def end(self, reason: str) -> None:
@@ -196,8 +224,10 @@ class LineSession(asyncio.Protocol, Session):
     def finish(self) -> None:
         """Take no more lines, and close once every answer is out."""
         self._ending = True
-        if self._transport is not None and not self._answers_due:
-            self._transport.close()
+        if self._transport is not None:
+            self._dialect.finishing(self)
+            if not self._answers_due:
+                self._transport.close()
 
     def abort(self) -> None:
         """Cut the connection."""

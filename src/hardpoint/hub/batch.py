@@ -23,6 +23,11 @@ logger = logging.getLogger("hardpoint.hub")
 REPORT_GAP_S = 60.0
 """A store that goes on failing is logged once a minute; each failure is counted, and told to those who wait."""
 
+MAX_RECEIPTS = 10_000
+"""Answers one session may wait for in one commit: also lines without a reading (``PING``) cost memory while a disk
+stands still.
+"""
+
 HOLD_S = 0.001
 """How long a commit may wait for company. Devices that wait for their ``OK`` split into two halves by themselves: one
 half's readings are committed while the other half's arrive, so each commit, and each fsync, serves only half of them.
@@ -39,15 +44,21 @@ class Batch:
     def __init__(self) -> None:
         self.rows: list[Row] = []
         self.changes: list[Change] = []
-        """What somebody asked for and waits for: undone by whoever asked if the commit fails."""
+        """In the order in which they were made. What somebody asked for and waits for is undone by whoever asked if
+        the commit fails."""
         self.facts: dict[tuple[object, ...], Put | Delete] = {}
-        """What has already happened (a new series, a command's step): if the commit fails it is tried again with the
-        next one. By kind and key, so that a disk that stays full costs one entry a record."""
+        """Those of the changes that have already happened (a new series, a command's step): if the commit fails they
+        are tried again with the next one. By kind and key, so that a disk that stays full costs one entry a record."""
         self.receipts: dict[Session, list[object]] = {}
         self.futures: list[asyncio.Future[None]] = []
 
     def __bool__(self) -> bool:
-        return bool(self.rows or self.changes or self.facts or self.receipts or self.futures)
+        return bool(self.rows or self.changes or self.receipts or self.futures)
+
+    def take_over(self, failed: Batch) -> None:
+        """Try the facts of a batch that failed again, before everything that has happened since."""
+        self.changes[:0] = failed.facts.values()
+        self.facts = failed.facts | self.facts
 
 
 class GroupCommit:
@@ -94,8 +105,8 @@ class GroupCommit:
     def wait(self, session: Session, receipt: object) -> None:
         """Give the receipt back to the session once the batch being collected is durable.
 
-        A session whose readings fill the batch to its limit is paused until the store has caught up: TCP then
-        carries the pressure back to the device.
+        A session whose readings fill the batch to its limit, or that waits for `MAX_RECEIPTS` answers, is paused until
+        the store has caught up: TCP then carries the pressure back to the device.
         """
         batch = self.batch
         receipts = batch.receipts.get(session)
@@ -107,7 +118,8 @@ class GroupCommit:
             self.schedule()
         elif self._hold is not None and len(batch.receipts) >= self._expected_sessions:
             self._release()
-        if len(batch.rows) >= self._max_pending_rows and not session.paused_by_hub:
+        full = len(batch.rows) >= self._max_pending_rows or (receipts is not None and len(receipts) > MAX_RECEIPTS)
+        if full and not session.paused_by_hub:
             session.paused_by_hub = True
             self._paused.append(session)
             self.pauses += 1
@@ -117,6 +129,7 @@ class GroupCommit:
         """Store a fact with the next commit; nobody waits for it, and it is tried again if that commit fails."""
         record = change.record
         key = (type(record), *(getattr(record, name) for name in record.KEY))
+        self.batch.changes.append(change)
         self.batch.facts[key] = change
         self.schedule()
 
@@ -158,10 +171,11 @@ class GroupCommit:
         batch = self._in_flight = self.batch
         self.batch = Batch()
         self._scheduled = False
-        changes = batch.changes
-        if batch.facts:
-            changes = [*batch.facts.values(), *changes]
-        self._store.commit(batch.rows, changes, self._done)
+        try:
+            self._store.commit(batch.rows, batch.changes, self._done)
+        except Exception as error:  # a record it cannot take: without an end of this batch there is no next one
+            logger.exception("a batch could not be handed to the store")
+            self._loop.call_soon(self._finish, StorageError(f"not stored: {type(error).__name__}"))
 
     def _done(self, error: StorageError | None) -> None:
         # On the store's thread.
@@ -179,12 +193,14 @@ class GroupCommit:
                 logger.exception("a durable batch could not be handed on")
         else:
             self.failures += 1
-            self.batch.facts = batch.facts | self.batch.facts
+            self.batch.take_over(batch)
             self._on_failed(batch, error)
         self._report(error)
         if self._scheduled:
-            if batch.receipts and not self.batch.futures:
-                self._expected_sessions = len(batch.receipts) + len(self.batch.receipts)
+            here = self.batch.receipts
+            missing = sum(session not in here for session in batch.receipts)
+            if missing and not self.batch.futures:
+                self._expected_sessions = len(here) + missing
                 self._hold = self._loop.call_later(HOLD_S, self._commit)
             else:
                 self._commit()

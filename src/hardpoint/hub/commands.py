@@ -20,10 +20,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from ..errors import BadInput, Conflict, NotFound, StorageError, TooLarge
-from ..model import COMMAND_FINAL_STATES, MAX_VALUE_BYTES, Command, Json, Put
+from ..model import COMMAND_FINAL_STATES, Command, Delete, Json, Put, checked_json
 
 if TYPE_CHECKING:
     from .batch import GroupCommit
@@ -34,6 +32,8 @@ DEFAULT_TTL_S = 60.0
 MAX_TTL_S = 30 * 24 * 3600.0
 MAX_WAIT_S = 300.0
 """As long as ThingsBoard holds a long poll; proxies cut a silent request off sooner still."""
+MIN_EXPIRIES = 1_000
+"""Entries below which looking through the heap of expiries is not worth it."""
 
 _METHOD = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,63}")
 
@@ -67,6 +67,7 @@ class Ledger:
         self._waiting: dict[int, list[asyncio.Future[None]]] = {}
         self._expiries: list[tuple[int, int]] = []  # (expires_ms, id), a heap
         self._timer: asyncio.TimerHandle | None = None
+        self._storing: set[int] = set()  # not durable yet, so not to be sent
         self._next_id = 1
         self.finished = dict.fromkeys(sorted(COMMAND_FINAL_STATES), 0)
         """How many reached each final state, for the metrics."""
@@ -100,29 +101,37 @@ class Ledger:
         """Store a command and deliver it if the device is there. Returns once it is durable.
 
         Raises:
-            BadInput: the method, the parameters or the time to live cannot be used.
-            TooLarge: the device has too many open commands already.
+            BadInput: the method or the time to live cannot be used.
+            TooLarge: the parameters are too long, or the device has too many open commands already.
             StorageError: it could not be stored, and was not sent.
         """
         if _METHOD.fullmatch(method) is None:
             raise BadInput("a method is one word of letters, digits, _ . : - (at most 64)", field="method")
         if not 0 < ttl_s <= MAX_TTL_S:
             raise BadInput(f"ttl_s is between 0 and {MAX_TTL_S:.0f} seconds", field="ttl_s")
-        if len(msgspec.json.encode(params)) > MAX_VALUE_BYTES:
-            raise BadInput(f"params may have at most {MAX_VALUE_BYTES} bytes", field="params")
         if len(device.open_commands or ()) >= self._max_open:
             raise TooLarge(f"limits.max_open_commands_per_device ({self._max_open}) is reached for {device.id}")
+        params = checked_json(params)
         now = self._clock_ms()
         command = Command(self._next_id, device.id, method, params, now, now + int(ttl_s * 1000))
         command.steps.append(["queued", now, None])
         self._next_id += 1
         self._add(device, command)
-        self._commits.batch.changes.append(Put(_copy(command)))
+        # A fact, so that steps taken before it is durable replace it in its batch and are not replaced by it.
+        self._commits.note(Put(_copy(command)))
+        self._storing.add(command.id)
         try:
             await self._commits.durable()
         except StorageError:
             self._forget(command)
+            self._commits.note(Delete(command))
             raise
+        except asyncio.CancelledError:
+            if command.state == "queued":
+                self.advance(command, "cancelled", "its caller went away before it was stored")
+            raise
+        finally:
+            self._storing.discard(command.id)
         self._publish(command)
         self._arm()
         if command.state == "queued":  # it may have been cancelled meanwhile
@@ -194,6 +203,8 @@ class Ledger:
             self.advance(command, "cancelled", "the device was removed")
 
     def _deliver(self, device: DeviceState, command: Command) -> None:
+        if command.id in self._storing:  # the device may do nothing that its caller is then told was not stored
+            return
         for session in reversed(device.sessions):  # the newest attachment is the likeliest to be alive
             if session.deliver(command):
                 if command.state == "queued":
@@ -205,6 +216,10 @@ class Ledger:
         if device.open_commands is None:
             device.open_commands = {}
         device.open_commands[command.id] = command
+        if len(self._expiries) > 2 * len(self._open) + MIN_EXPIRIES:
+            # Finished commands stay in it until their time: with long times to live they would pile up.
+            self._expiries = [entry for entry in self._expiries if entry[1] in self._open]
+            heapq.heapify(self._expiries)
         heapq.heappush(self._expiries, (command.expires_ms, command.id))
 
     def _forget(self, command: Command) -> None:

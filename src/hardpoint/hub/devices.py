@@ -169,20 +169,22 @@ class Catalogue:
                 raise Conflict(f"there is already a device {name!r}", field="name")
 
     def add(self, device: DeviceState) -> None:
-        """Make a device findable."""
+        """Make a device and its series findable."""
         self.by_id[device.record.id] = device
         self.by_name[device.record.name] = device
         if device.record.token_hash:
             self.by_token_hash[device.record.token_hash] = device
+        for series in (device.series or {}).values():
+            self.series[series.id] = series
 
-    def remove(self, device: DeviceState) -> None:
-        """Forget a device and its series."""
+    def remove(self, device: DeviceState, series: dict[str, SeriesState] | None = None) -> None:
+        """Forget a device and these series of it."""
         record = device.record
         del self.by_id[record.id]
         self.by_name.pop(record.name, None)
         self.by_token_hash.pop(record.token_hash, None)
-        for series in (device.series or {}).values():
-            self.series.pop(series.id, None)
+        for entry in (series or {}).values():
+            self.series.pop(entry.id, None)
 
     def replace(self, device: DeviceState, record: Device) -> None:
         """Give a device a changed record (same id)."""

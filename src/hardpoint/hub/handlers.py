@@ -67,7 +67,9 @@ class Handler:
                 if self._is_async:
                     await self.callback(reading)  # type: ignore[misc]
                 else:  # a plain function may block, so it gets a thread
-                    await loop.run_in_executor(None, self.callback, reading)
+                    made = await loop.run_in_executor(None, self.callback, reading)
+                    if inspect.isawaitable(made):  # a callable that returns a coroutine
+                        await made
             except Exception:
                 logger.exception("handler %s failed on %s", self, reading)
 
@@ -94,7 +96,7 @@ class Handlers:
         self._of_series.clear()
 
     def renamed(self) -> None:
-        """A device has another name: patterns are matched anew."""
+        """A device has another name, or none any more: patterns are matched anew."""
         self._of_series.clear()
 
     def feed(self, rows: Sequence[Row], series: dict[int, SeriesState]) -> None:
@@ -103,11 +105,10 @@ class Handlers:
             concerned = self._of_series.get(series_id)
             if concerned is None:
                 state = series.get(series_id)
-                if state is None:
+                if state is None:  # removed meanwhile
                     continue
                 concerned = self._of_series[series_id] = self._matching(state)
-            if concerned:
-                state = series[series_id]
+            if concerned and (state := series.get(series_id)) is not None:
                 reading = Reading(state.device.record.id, state.key, ts, value)
                 for handler in concerned:
                     handler.put(reading)

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from ..errors import BadInput, HardpointError, NotFound, RateLimited, StorageError, TooLarge, Unauthorized
+from ..errors import BadInput, HardpointError, NotFound, PeerError, RateLimited, StorageError, TooLarge, Unauthorized
 from ..model import (
     ATTRIBUTE_SCOPES,
     MAX_TS_MS,
@@ -27,6 +27,7 @@ from ..model import (
     Sample,
     Series,
     Value,
+    checked_json,
     checked_key,
 )
 from .batch import Batch, GroupCommit
@@ -98,6 +99,7 @@ class Hub:
         self.attached_total = 0
         self.refused_total: dict[str, int] = {}
         """What peers were refused, by error code, for the metrics."""
+        self._changing = asyncio.Lock()  # one change of a device's record at a time
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="hardpoint-read")
 
     def fill(self) -> None:
@@ -113,8 +115,8 @@ class Hub:
     async def close(self) -> None:
         """Commit what was taken and stop. The store stays open: it is its opener's."""
         self.ledger.close()
-        await self.handlers.close()
         await self.commits.drain()
+        await self.handlers.close()
         self._readers.shutdown(wait=True, cancel_futures=True)
 
     # -- the five verbs
@@ -131,6 +133,8 @@ class Hub:
                 device = self.catalogue.by_id.get(token) or self.catalogue.by_name.get(token)
                 if device is None:
                     device, _ = self._make_device(token, {})
+                    self.commits.note(Put(device.record))  # nobody waits, but readings will refer to it
+                    self._publish_device("added", device)
             except HardpointError as error:
                 raise Unauthorized(f"no device can be named that: {error.message}") from None
         if device is None:
@@ -162,6 +166,7 @@ class Hub:
         Raises:
             TooLarge: the device has too many keys. Nothing was taken.
             RateLimited: the device sends too fast. Nothing was taken.
+            NotFound: the device was removed. Nothing was taken.
         """
         now = self.clock_ms()
         batch = self.commits.batch
@@ -173,7 +178,7 @@ class Hub:
             if series is None:
                 try:
                     series = self._new_series(device, key)
-                except TooLarge:
+                except PeerError:
                     del rows[begin:]
                     raise
                 known = device.series
@@ -189,7 +194,7 @@ class Hub:
             except RateLimited:
                 del rows[begin:]
                 raise
-        if now - device.report_ms >= REPORT_GAP_MS:
+        if not 0 <= now - device.report_ms < REPORT_GAP_MS:  # below 0 the clock was set back
             note_report(device, now)
         device.last_seen_ms = device.last_reading_ms = now
         self.commits.wait(session, receipt)
@@ -200,14 +205,17 @@ class Hub:
         Raises:
             BadInput: no such scope, or a key that cannot be used.
             TooLarge: the device has too many.
+            NotFound: the device was removed.
         """
+        self._check_present(device)
         if scope not in ATTRIBUTE_SCOPES:
             raise BadInput(f"scope is one of {', '.join(ATTRIBUTE_SCOPES)}", field="scope")
         for key in changes:
             checked_key(key)
         held = _scope(device, scope)
-        if len(held.keys() | changes.keys()) > self.limits.max_attributes_per_device:
-            limit = self.limits.max_attributes_per_device
+        limit = self.limits.max_attributes_per_device
+        added = sum(value is not None and key not in held for key, value in changes.items())
+        if added and added + sum(map(len, (device.attributes or {}).values())) > limit:
             raise TooLarge(f"limits.max_attributes_per_device ({limit}) is reached for {device.id}")
         now = self.clock_ms()
         device.last_seen_ms = now if scope == "client" else device.last_seen_ms
@@ -240,7 +248,9 @@ class Hub:
 
         Raises:
             NotFound: it is no open command of this device.
+            TooLarge: the payload is too long, or nested too deep. The command stays open.
         """
+        payload = checked_json(payload)
         device.last_seen_ms = self.clock_ms()
         self.ledger.answer(device, command_id, ok, payload)
 
@@ -254,11 +264,13 @@ class Hub:
             StorageError: it could not be stored, and does not exist.
         """
         device, token = self._make_device(name, checked_labels(labels or {}))
+        self.commits.batch.changes.append(Put(device.record))
         try:
             await self.commits.durable()
         except StorageError:
             self.catalogue.remove(device)
             raise
+        self._publish_device("added", device)
         return device, token
 
     async def change_device(self, device: DeviceState, changes: Mapping[str, Json]) -> None:
@@ -266,43 +278,57 @@ class Hub:
 
         Raises:
             BadInput, Conflict: a value cannot be used, or the name is taken.
+            NotFound: the device was removed.
             StorageError: it could not be stored, and nothing changed.
         """
-        record = replace(device.record, **changes)
-        self.catalogue.check_name(record.name, device)
-        checked_labels(record.labels)
-        if record.expected_every_s is not None and not 0 < record.expected_every_s <= MAX_EXPECTED_S:
-            raise BadInput(f"expected_every_s is between 0 and {MAX_EXPECTED_S:.0f}", field="expected_every_s")
-        await self._change_record(device, record)
+        async with self._changing:
+            record = replace(device.record, **changes)
+            self.catalogue.check_name(record.name, device)
+            checked_labels(record.labels)
+            if record.expected_every_s is not None and not 0 < record.expected_every_s <= MAX_EXPECTED_S:
+                raise BadInput(f"expected_every_s is between 0 and {MAX_EXPECTED_S:.0f}", field="expected_every_s")
+            await self._change_record(device, record)
         self.handlers.renamed()
 
     async def new_device_token(self, device: DeviceState) -> str:
-        """Give the device a new token. The old one stops at once, and sessions that used it end."""
+        """Give the device a new token. The old one stops at once, and sessions that used it end.
+
+        Raises:
+            NotFound: the device was removed.
+            StorageError: it could not be stored, and the old one goes on.
+        """
         token = new_token()
-        await self._change_record(device, replace(device.record, token_hash=hash_token(token)))
+        async with self._changing:
+            await self._change_record(device, replace(device.record, token_hash=hash_token(token)))
         for session in device.sessions:
             session.end("the device's token was changed")
         return token
 
     async def remove_device(self, device: DeviceState) -> None:
-        """Remove a device with its readings, attributes and commands."""
-        self.ledger.drop_device(device)
-        numbers = {series.id for series in (device.series or {}).values()}
-        batch = self.commits.batch
-        batch.rows[:] = [row for row in batch.rows if row[0] not in numbers]
-        batch.facts = {
-            key: record for key, record in batch.facts.items() if getattr(record, "device_id", "") != device.id
-        }
-        batch.changes.append(Delete(device.record))
-        self.catalogue.remove(device)
-        try:
-            await self.commits.durable()
-        except StorageError:
-            self.catalogue.add(device)
-            for series in (device.series or {}).values():
-                self.catalogue.series[series.id] = series
-            raise
-        for session in device.sessions:
+        """Remove a device with its readings, attributes and commands. From here on it takes nothing more.
+
+        Raises:
+            NotFound: it was removed already.
+            StorageError: it could not be done, and the device goes on; its open commands are cancelled.
+        """
+        async with self._changing:
+            self._check_present(device)
+            self.ledger.drop_device(device)
+            known, device.series = device.series, None  # so that `ingest` has to look, and is refused
+            numbers = {series.id for series in (known or {}).values()}
+            batch = self.commits.batch
+            batch.rows[:] = [row for row in batch.rows if row[0] not in numbers]  # rows are stored behind the changes
+            batch.changes.append(Delete(device.record))
+            self.catalogue.remove(device, known)
+            try:
+                await self.commits.durable()
+            except StorageError:
+                device.series = known
+                self.catalogue.add(device)
+                raise
+        self.handlers.renamed()
+        sessions, device.sessions = device.sessions, ()
+        for session in sessions:
             session.end("the device was removed")
         self.live.publish("device", device.id, {"action": "removed", "device": {"id": device.id}})
 
@@ -334,15 +360,21 @@ class Hub:
             BadInput, TooLarge: the range or the aggregation cannot be used.
         """
         series = device.series_of(key)
-        if not 0 <= start_ms < end_ms <= MAX_TS_MS + 1:
-            raise BadInput("from must be before to, both in milliseconds since 1970-01-01 UTC", field="from")
+        _check_range(start_ms, end_ms)
         return await self._read(
             lambda: reduce_points(self.store.readings(series.id, start_ms, end_ms), agg, points, start_ms, end_ms)
         )
 
     async def delete_readings(self, device: DeviceState, key: str, start_ms: int, end_ms: int) -> None:
-        """Remove the readings of a key with ``start_ms <= ts < end_ms``."""
+        """Remove the readings of a key with ``start_ms <= ts < end_ms``.
+
+        Raises:
+            NotFound: the device never sent that key.
+            BadInput: the range cannot be used.
+            StorageError: it could not be stored, and nothing is removed.
+        """
         series = device.series_of(key)
+        _check_range(start_ms, end_ms)
         self.commits.batch.changes.append(DeleteReadings(series.id, start_ms, end_ms))
         await self.commits.durable()
         if start_ms <= series.ts < end_ms:
@@ -380,12 +412,18 @@ class Hub:
         record = Device(self.catalogue.new_id(name), name, self.clock_ms(), labels, None, hash_token(token))
         device = DeviceState(record)
         self.catalogue.add(device)
-        self.commits.batch.changes.append(Put(record))
-        self.commits.schedule()
-        self.live.publish("device", device.id, {"action": "added", "device": self.describe(device)})
         return device, token
 
+    def _check_present(self, device: DeviceState) -> None:
+        if self.catalogue.by_id.get(device.id) is not device:
+            raise NotFound(f"the device {device.id} was removed", field="device")
+
+    def _publish_device(self, action: str, device: DeviceState) -> None:
+        self.live.publish("device", device.id, {"action": action, "device": self.describe(device)})
+
     async def _change_record(self, device: DeviceState, record: Device) -> None:
+        """With `_changing` held: of two under way, the second would be undone to the first, which failed."""
+        self._check_present(device)
         before = device.record
         self.catalogue.replace(device, record)
         self.commits.batch.changes.append(Put(record))
@@ -394,9 +432,10 @@ class Hub:
         except StorageError:
             self.catalogue.replace(device, before)
             raise
-        self.live.publish("device", device.id, {"action": "changed", "device": self.describe(device)})
+        self._publish_device("changed", device)
 
     def _new_series(self, device: DeviceState, key: str) -> SeriesState:
+        self._check_present(device)
         if len(device.series or ()) >= self.limits.max_keys_per_device:
             raise TooLarge(f"limits.max_keys_per_device ({self.limits.max_keys_per_device}) is reached for {device.id}")
         catalogue = self.catalogue
@@ -406,13 +445,16 @@ class Hub:
         return series
 
     def _spend(self, device: DeviceState, count: int, now_ms: int) -> None:
-        """A token bucket a device: ``readings_per_s``, with a burst of one second's worth."""
+        """A token bucket a device: ``readings_per_s``, with a burst of one second's worth. A message of more than that
+        is taken when the bucket is full, and paid for afterwards: it could never be taken otherwise.
+        """
         rate = self.limits.readings_per_s
         refilled = min(float(rate), device.allowance + (now_ms - device.allowance_ms) * rate / 1000)
         device.allowance_ms = now_ms
-        if count > refilled:
+        if refilled < min(count, rate):
             device.allowance = refilled
-            raise RateLimited(f"limits.readings_per_s ({rate}) is passed; try again in a second")
+            wait_s = (min(count, rate) - refilled) / rate
+            raise RateLimited(f"limits.readings_per_s ({rate:g}) is passed; try again in {wait_s:.1f} s")
         device.allowance = refilled - count
 
     def _on_durable(self, batch: Batch) -> None:
@@ -442,3 +484,8 @@ def _scope(device: DeviceState, scope: str) -> dict[str, Json]:
     if device.attributes is None:
         device.attributes = {}
     return device.attributes.setdefault(scope, {})
+
+
+def _check_range(start_ms: int, end_ms: int) -> None:
+    if not 0 <= start_ms < end_ms <= MAX_TS_MS + 1:
+        raise BadInput("from must be before to, both in milliseconds since 1970-01-01 UTC", field="from")

@@ -33,6 +33,16 @@ class Throttle:
         if count >= self._max_failures and left_ms > 0:
             raise RateLimited(f"too many failed sign-ins from {address}; try again in {left_ms // 1000 + 1} s")
 
+    def succeeded(self, address: str) -> None:
+        """What was counted as `failed` in advance was right: a try that takes long is counted before it is known, or
+        a thousand at once would all be the first.
+        """
+        begin, count = self._failures.get(address, (0, 0))
+        if count > 1:
+            self._failures[address] = (begin, count - 1)
+        else:
+            self._failures.pop(address, None)
+
     def failed(self, address: str) -> None:
         """This address was wrong."""
         now = self._clock_ms()

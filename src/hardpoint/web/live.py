@@ -11,6 +11,7 @@ resumes before it: the page may see a point twice (it knows by the time stamp), 
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ TICK_S = 0.1
 KEEP_ALIVE_S = 15.0
 """Proxies cut silent streams after 30 s at the earliest."""
 
+_NUMBER = re.compile(r"[0-9]{1,18}")
 _encode_json = msgspec.json.Encoder().encode
 
 
@@ -114,7 +116,8 @@ class LiveStreams:
         reset = False
         if last_id:
             boot, _, number = last_id.partition("-")
-            kept = self._hub.live.since(int(number)) if boot == self._boot and number.isdecimal() else None
+            ours = boot == self._boot and _NUMBER.fullmatch(number) is not None
+            kept = self._hub.live.since(int(number)) if ours else None
             if kept is None:
                 reset = True
             else:
@@ -163,7 +166,7 @@ class LiveStreams:
                     self._send(client, selected)
 
     def _parts(self, entries: Iterable[Entry]) -> list[tuple[str, str, bytes, list[Any]]]:
-        """``(kind, device, event, readings)`` in order; readings of one device that follow one another are one event."""
+        """``(kind, device, event, readings)`` in order; adjoining readings of one device are one event."""
         parts: list[tuple[str, str, bytes, list[Any]]] = []
         rows: list[Any] = []
         for entry in entries:

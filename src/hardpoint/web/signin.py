@@ -83,18 +83,19 @@ class SignIns:
     # -- the guard
 
     def guard(self, request: Request, route: Route) -> None:
-        """Let the request through, or say why not. Sets ``request.user`` where somebody is signed in.
+        """Let the request through, or say why not. Sets ``request.user`` on routes that have a role; on the others,
+        what the request carries is of no interest, also when it opens nothing.
 
         Raises:
             Unauthorized: nobody is signed in.
             Forbidden: the role is not enough, or a foreign page is behind the request.
         """
         needed = route.meta["role"]
+        if needed is None:
+            return
         if request.user is None:
             request.user = self._principal(request)
         user: Principal | None = request.user
-        if needed is None:
-            return
         if user is None:
             raise Unauthorized("sign in, or send Authorization: Bearer <api token>")
         if user.via == "cookie" and request.method not in _SAFE_METHODS:
@@ -173,13 +174,14 @@ class SignIns:
         given = request.json(shapes.Credentials)
         address = request.peer.rpartition(":")[0]
         self._hub.throttle.check(address)
+        self._hub.throttle.failed(address)  # until it is known better: checking takes long enough for a thousand more
         if given.link:
             name = LINK_USER if self._take_link(given.link) else None
         else:
             name = await self._check_password(given.name, given.password)
         if name is None:
-            self._hub.throttle.failed(address)
             raise Unauthorized("this link was used, or is not the newest" if given.link else "wrong name or password")
+        self._hub.throttle.succeeded(address)
         return await self._open_session(request, name)
 
     async def logout(self, request: Request) -> Response:
