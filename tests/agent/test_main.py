@@ -54,7 +54,10 @@ async def start(port, token, data, loop):
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("loop_name", "number"),
+    [*((name, signal.SIGTERM) for name in ("hardpoint", "asyncio", "uvloop")), ("hardpoint", signal.SIGINT)],
+)
 def test_a_signal_ends_it_cleanly(tmp_path, loop_name, number):
     rows = []
 

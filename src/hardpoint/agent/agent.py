@@ -37,8 +37,10 @@ MAX_UNWRITTEN_REMOVALS = 1024
 MAX_RUNNING_COMMANDS = 8
 MAX_CLOCK_SKEW_S = 60
 
-REFUSED_FOR_GOOD = frozenset({"bad-line", "too-long", "unknown-verb", "not-found"})
-"""Error codes of SPEC §3 that the same line would get again. After any other one it is sent again later."""
+REFUSED_FOR_GOOD = frozenset({"bad-line", "too-long", "unknown-verb"})
+"""Error codes of SPEC §3 that the same line would get again. After any other one it is sent again later: "not-found"
+is a device that was removed, and its readings are kept for whoever attaches this folder again.
+"""
 
 
 class Agent:
