@@ -404,6 +404,8 @@ class HttpConnection(asyncio.Protocol):
             self._go_on()
 
     def _pause(self, reason: int) -> None:
+        if self.transport.is_closing():
+            return
         if not self._paused:
             self.transport.pause_reading()
         self._paused |= reason
