@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -29,19 +30,24 @@ class Disk(NamedTuple):
 
 
 @pytest.fixture
-def tmpfs(tmp_path: Path) -> Iterator[Disk]:
-    """A real file system of 1 MiB, half of it taken by a file that can be removed."""
-    point = tmp_path / "disk"
-    point.mkdir()
+def tmpfs() -> Iterator[Disk]:
+    """A real file system of 1 MiB, half of it taken by a file that can be removed.
+
+    Not under pytest's own folder: were this process killed, the mount left behind would fail every later clean-up.
+    """
+    point = Path(tempfile.mkdtemp(prefix="hardpoint-full-disk-"))
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(point)]
     if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode != 0:
+        point.rmdir()
         pytest.skip("mounting a small tmpfs needs root; the limited database stands in for it")
-    ballast = point / "ballast"
-    ballast.write_bytes(bytes(600 * 1024))
     try:
+        ballast = point / "ballast"
+        ballast.write_bytes(bytes(600 * 1024))
         yield Disk(point / "data", ballast.unlink)
     finally:
-        subprocess.run(["umount", str(point)], check=True)
+        # Lazily: a test that failed has its store open still.
+        subprocess.run(["umount", "--lazy", str(point)], check=True)
+        point.rmdir()
 
 
 @pytest.fixture
