@@ -1,4 +1,4 @@
-"""A server on a free port and a client that sees every byte."""
+"""A server on a free port, the applications it runs, and a client that sees every byte."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from hardpoint.http import HttpServer
+from hardpoint.errors import Conflict
+from hardpoint.http import Deferred, HttpServer, Request, Response, Router
 
 
 @dataclass
@@ -104,3 +105,73 @@ def get(target: str = "/", *fields: str, method: str = "GET", version: str = "HT
 
 def post(target: str, body: bytes, *fields: str) -> bytes:
     return get(target, *fields, f"Content-Length: {len(body)}", method="POST") + body
+
+
+def application() -> Router:
+    router = Router()
+
+    @router.get("/")
+    def hello(request: Request) -> Response:
+        return Response.text("hello")
+
+    @router.post("/echo")
+    def echo(request: Request) -> Response:
+        return Response(200, request.body, request.headers.get("content-type"))
+
+    @router.get("/async")
+    async def later(request: Request) -> Response:
+        await asyncio.sleep(0)
+        return Response.text("async")
+
+    @router.get("/boom")
+    def boom(request: Request) -> Response:
+        raise ZeroDivisionError("secret")
+
+    @router.get("/async-boom")
+    async def async_boom(request: Request) -> Response:
+        raise Conflict("taken")
+
+    @router.get("/empty")
+    def empty(request: Request) -> Response:
+        return Response.empty()
+
+    @router.get("/split")
+    def split(request: Request) -> Response:
+        return Response(200, headers=[("X", "a\r\nSet-Cookie: b")])
+
+    @router.get("/two-lengths")
+    def two_lengths(request: Request) -> Response:
+        return Response(200, b"a", headers=[("content-LENGTH", "0")])
+
+    @router.get("/str")
+    def no_bytes(request: Request) -> Response:
+        return Response(200, "text")  # type: ignore[arg-type]
+
+    @router.get("/nothing")
+    def nothing(request: Request) -> Response:
+        return None  # type: ignore[return-value]
+
+    @router.get("/peer")
+    def peer(request: Request) -> Response:
+        return Response.text(request.peer)
+
+    return router
+
+
+class Waiting:
+    """An application that defers every request and keeps the promises."""
+
+    def __init__(self, abortable: bool = False) -> None:
+        self.deferred: list[Deferred] = []
+        self.aborted = 0
+        self.abortable = abortable
+
+    def __call__(self, request: Request) -> Deferred:
+        deferred = request.defer()
+        if self.abortable:
+            deferred.on_abort = self.note
+        self.deferred.append(deferred)
+        return deferred
+
+    def note(self) -> None:
+        self.aborted += 1
