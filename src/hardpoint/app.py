@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -41,6 +42,7 @@ BACKLOG = 1024
 """Connections the kernel completes for us while the loop is busy. Linux cuts it to net.core.somaxconn."""
 DRAIN_S = 5.0
 """How long answers in hand may take to leave at the end; SPEC §8 allows 10 s in all."""
+DESCRIPTORS_SAID_EVERY_S = 60.0
 FIRST_DEVICE = "first-device"
 """Made at the first start, so that the line which is printed to try things with really works."""
 
@@ -203,7 +205,7 @@ class Server:
 
         for signum in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(signum, stop, signum)
-        loop.set_exception_handler(_report_loop_error)
+        loop.set_exception_handler(_LoopErrors())
         async with self:
             self._write_ports_file()
             sign_ins = self._running.web.sign_ins
@@ -397,15 +399,21 @@ def _loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
     return Loop
 
 
-def _report_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Log what the loop reports. Running out of descriptors is the machine's limit and no fault of ours: one line that
-    says what to do instead of a traceback.
+class _LoopErrors:
+    """The loop's exception handler. Running out of descriptors is the machine's limit and no fault of ours: a line a
+    minute that says what to do, instead of a traceback at every try.
     """
-    error = context.get("exception")
-    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
-        logger.error("no descriptor is left, new connections wait until some close; raise `ulimit -n` or LimitNOFILE")
-    else:
-        loop.default_exception_handler(context)
+
+    def __init__(self) -> None:
+        self._said_s = -inf
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if not isinstance(error, OSError) or error.errno not in (errno.EMFILE, errno.ENFILE):
+            loop.default_exception_handler(context)
+        elif loop.time() - self._said_s >= DESCRIPTORS_SAID_EVERY_S:
+            self._said_s = loop.time()
+            logger.error("no descriptor is left, new connections wait until some close: raise 'ulimit -n'")
 
 
 def _raise_descriptor_limit() -> None:
