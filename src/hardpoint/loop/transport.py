@@ -38,8 +38,8 @@ logger = logging.getLogger("asyncio")
 """asyncio's own logger: who has configured it for transports gets ours as well."""
 
 MAX_READ_BYTES = 64 * 1024
-"""One read. asyncio's 256 KiB are above malloc's mmap threshold: each read then costs two page faults and an munmap,
-36 µs a message instead of 7."""
+"""One read. asyncio asks for 256 KiB, which is above malloc's mmap threshold: every read then maps and unmaps memory,
+and a 64-byte round trip on a socket pair takes 27 µs instead of 6."""
 HIGH_WATER_BYTES = 64 * 1024
 LOW_WATER_BYTES = HIGH_WATER_BYTES // 4
 """asyncio's defaults. Constants, because ``high // 4`` would make an int object for every connection."""
