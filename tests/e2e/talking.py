@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import select
 import socket
 from typing import Any, Self
@@ -82,6 +83,47 @@ class HttpDevice:
 
     def close(self) -> None:
         self.connection.close()
+
+
+class LiveStream:
+    """One ``GET /api/live``: events by name, as a page gets them."""
+
+    def __init__(self, connection: http.client.HTTPConnection, query: str = "", last_id: str | None = None) -> None:
+        self.last_id: str | None = last_id
+        """Of the latest event that had one: what a page sends when it comes back."""
+        self._connection = connection
+        connection.request("GET", f"/api/live?{query}", headers={} if last_id is None else {"Last-Event-ID": last_id})
+        self._response = connection.getresponse()
+        assert self._response.status == 200
+        assert (self._response.getheader("content-type") or "").startswith("text/event-stream")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._response.close()
+        self._connection.close()
+
+    def next(self, name: str) -> Any:
+        """The data of the next event of that name; others are passed over.
+
+        Raises:
+            EOFError: the stream has ended.
+        """
+        while True:
+            fields: dict[str, str] = {}
+            while line := self._read_line():
+                field, _, value = line.partition(":")
+                fields[field] = value.removeprefix(" ")
+            self.last_id = fields.get("id", self.last_id)
+            if fields.get("event") == name:
+                return json.loads(fields["data"])
+
+    def _read_line(self) -> str:
+        line = self._response.readline().decode()
+        if not line.endswith("\n"):
+            raise EOFError(line)
+        return line[:-1]
 
 
 def flood(sock: socket.socket, chunk: bytes, most_bytes: int = 64 * 1024 * 1024, patience_s: float = 0.5) -> int:
