@@ -42,14 +42,7 @@ def hello(request):
 def echo(request):
     return Response.json(request.json())
 
-name = sys.argv[2]
-if name == "hardpoint":
-    from hardpoint.loop import Loop as factory
-elif name == "uvloop":
-    from uvloop import new_event_loop as factory
-else:
-    from asyncio import SelectorEventLoop as factory
-run(router, port=int(sys.argv[1]), loop_factory=factory)
+run(router, port=int(sys.argv[1]), loop=sys.argv[2])
 """
 
 UVICORN = """

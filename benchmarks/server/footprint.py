@@ -2,11 +2,11 @@
 
     python benchmarks/server/footprint.py [--devices 15000] [--starts 5]
 
-Readiness is from the start of the process to the ports file, written once it accepts; the best and the median of
-several starts on a data folder that exists. Idle memory is the resident size of the process with its default listeners and the
-host's sensors mounted, after the pages were served once. A device's memory is what resident size grows by when devices
-attach, divided by their number: first of the connections and sessions alone (the devices exist), and then of all that a
-device costs, its record included.
+Readiness is from the start of the process to the ports file, written once it accepts: the best and the median of
+several starts on a data folder that exists. Idle memory is the resident size of the process with its default listeners
+and the host's sensors mounted, after the pages were served once. A device's memory is what resident size grows by when
+devices attach, divided by their number: first of the connections and sessions alone (the devices exist), and then of
+all that a device costs, its record included.
 """
 
 from __future__ import annotations

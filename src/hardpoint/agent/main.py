@@ -7,13 +7,12 @@ import logging
 import signal
 from typing import TYPE_CHECKING
 
+from .. import registry
 from ..hardware.mount import mount_host
 from .agent import Agent
 from .spool import Spool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from .settings import AgentSettings
 
 logger = logging.getLogger("hardpoint.agent")
@@ -27,7 +26,7 @@ def run_agent(settings: AgentSettings) -> None:
         FolderTaken: another agent uses the folder.
         StorageError: the folder cannot be used.
     """
-    with asyncio.Runner(loop_factory=_loop_factory(settings.loop)) as runner:
+    with asyncio.Runner(loop_factory=registry.loop_factory(settings.loop)) as runner:
         runner.run(_serve(settings))
 
 
@@ -40,15 +39,3 @@ async def _serve(settings: AgentSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, agent.stop)
     await agent.run()
-
-
-def _loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
-    if name == "uvloop":
-        import uvloop
-
-        return uvloop.new_event_loop
-    if name == "asyncio":
-        return asyncio.SelectorEventLoop
-    from ..loop import Loop
-
-    return Loop

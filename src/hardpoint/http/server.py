@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from .. import registry
 from ..wire.http1 import STATUS_LINES, HttpLimits, encode_fields
 from .connection import HttpConnection
 from .router import Router
@@ -169,20 +169,14 @@ class HttpServer:
             self._timer = None
 
 
-def run(
-    app: Router | Handler,
-    host: str = "127.0.0.1",
-    port: int = 8000,
-    *,
-    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
-) -> None:
-    """Serve until SIGINT or SIGTERM, then drain. ``loop_factory`` is the loop to serve on (``hardpoint.loop.Loop``);
-    None is asyncio's own.
+def run(app: Router | Handler, host: str = "127.0.0.1", port: int = 8000, *, loop: str = "hardpoint") -> None:
+    """Serve on the loop of that name (``hardpoint``, ``asyncio``, ``uvloop``) until SIGINT or SIGTERM, then drain.
 
     Raises:
         OSError: the address cannot be bound.
+        ConfigError: the loop is not installed.
     """
-    with asyncio.Runner(loop_factory=loop_factory) as runner:
+    with asyncio.Runner(loop_factory=registry.loop_factory(loop)) as runner:
         runner.run(_serve(HttpServer(app), host, port))
 
 
