@@ -139,6 +139,26 @@ def test_the_log_is_checkpointed_and_begun_again(tmp_path: Path, monkeypatch: py
     assert size < 400 * 4096, "600 commits of a page each, but the log was begun again in between"
 
 
+@pytest.mark.parametrize("meanwhile", [0, 1])
+def test_what_was_written_during_a_checkpoint_is_left_to_the_writer(tmp_path: Path, meanwhile: int) -> None:
+    database = sqlite3.connect(tmp_path / "some.db", check_same_thread=False)
+    checkpointer = checkpoint.Checkpointer(database)
+    checkpointer.want()
+    checkpointer.wrote(meanwhile)
+    checkpointer.start()
+    checkpointer.stop()
+    database.close()
+    assert checkpointer.unfinished is bool(meanwhile)
+
+
+def test_the_writer_finishes_a_checkpoint(sqlite_store: SqliteStore) -> None:
+    checkpointer = sqlite_store._checkpointer
+    assert checkpointer is not None
+    checkpointer.unfinished = True
+    assert commit_and_wait(sqlite_store, [(1, 1, 1)]) is None
+    wait_until(lambda: not checkpointer.unfinished)
+
+
 def test_a_checkpoint_that_fails_is_tried_later(tmp_path: Path) -> None:
     database = sqlite3.connect(":memory:", check_same_thread=False)
     checkpointer = checkpoint.Checkpointer(database)
