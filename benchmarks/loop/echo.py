@@ -5,7 +5,7 @@
 
 Server and load generator run on a core each. The figure is the server's user and system time divided by the round
 trips; servers take turns, one short round each, many times. Ratios are to C: of the minima, and the median of the
-ratios round by round. A busy machine moves even the ratios (caches, batch sizes): run it alone, or with ``nice -n -19``.
+ratios round by round. A busy machine moves even the ratios (caches, batch sizes): run it alone.
 Not measured here: latency, TLS, and anything above the loop.
 """
 
