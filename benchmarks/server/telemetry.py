@@ -1,17 +1,16 @@
-"""Durable telemetry over HTTP beside uvicorn's ``Hello, world!``: requests a second and CPU a request, under wrk.
+"""Durable telemetry over HTTP beside uvicorn's ``Hello, world!``: requests a second and CPU a request.
 
     python benchmarks/server/telemetry.py [--rounds 6] [--seconds 3]
 
-``POST`` of ``{"temp":21.5}`` over 64 keep-alive connections, each answered 200 when it is on disk, against ``GET`` of
-13 bytes from memory on uvicorn with uvloop and httptools, without access log. One core for the server, one for wrk; the
-servers take turns. wrk runs the same Lua hook for both, so that its own cost is the same.
+``POST`` of ``{"temp":21.5}`` by 64 devices, each over a keep-alive connection of its own and answered 200 when it is on
+disk, against ``GET`` of 13 bytes from memory on uvicorn with uvloop and httptools, without access log. One core for the
+server, one for the load, which is the same C program for both; the servers take turns.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import re
 import socket
 import statistics
 import subprocess
@@ -20,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from running import LOAD_CORE, SERVER_CORE, cpu_s, hardpoint
+from running import LOAD_CORE, SERVER_CORE, compile_c, cpu_s, hardpoint
 
 HERE = Path(__file__).parent
 UVICORN = """
@@ -34,11 +33,12 @@ async def app(scope, receive, send):
 quiet = {"access_log": False, "log_level": "error", "lifespan": "off"}
 uvicorn.run(app, port=int(sys.argv[1]), loop="uvloop", http="httptools", **quiet)
 """
-HELLO_LUA = """
-local path = "/"
-function request() return wrk.format(nil, path) end
-function response(status) if status ~= 200 then wrk.thread:stop() end end
-"""
+HELLO = "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+TELEMETRY = (
+    "POST /api/v1/{token}/telemetry HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+    'Content-Length: 13\r\n\r\n{{"temp":21.5}}'
+)
+CONNECTIONS = 64
 
 
 def free_port() -> int:
@@ -52,33 +52,6 @@ def answers(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def wrk(port: int, script: Path, seconds: int, tokens: Path) -> int:
-    """Requests answered."""
-    output = subprocess.run(
-        [
-            "taskset",
-            "-c",
-            str(LOAD_CORE),
-            "wrk",
-            "-t1",
-            "-c64",
-            f"-d{seconds}s",
-            "-s",
-            script,
-            f"http://127.0.0.1:{port}",
-        ],
-        env=os.environ | {"TOKENS": str(tokens)},
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    if "Non-2xx" in output or "Socket errors" in output:
-        raise SystemExit(output)
-    found = re.search(r"(\d+) requests in", output)
-    assert found is not None, output
-    return int(found[1])
-
-
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     arguments.add_argument("--rounds", type=int, default=6)
@@ -86,9 +59,9 @@ def main() -> None:
     given = arguments.parse_args()
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        hello = folder / "hello.lua"
-        hello.write_text(HELLO_LUA)
-        tokens = folder / "tokens"
+        load = compile_c(HERE / "http_load.c", folder)
+        hello, telemetry = folder / "hello", folder / "telemetry"
+        hello.write_text(f"{HELLO}\0" * CONNECTIONS)
         port = free_port()
         uvicorn = subprocess.Popen([sys.executable, "-c", UVICORN, str(port)])
         os.sched_setaffinity(uvicorn.pid, {SERVER_CORE})
@@ -98,14 +71,16 @@ def main() -> None:
             while not answers(port):
                 time.sleep(0.01)
             with hardpoint(folder) as server:
-                tokens.write_text("\n".join(server.make_devices(64)) + "\n")
+                tokens = server.make_devices(CONNECTIONS)
+                telemetry.write_text("".join(TELEMETRY.format(token=token) + "\0" for token in tokens))
                 for _ in range(given.rounds):
-                    for name, pid, at, script in (
+                    for name, pid, at, requests in (
                         ("uvicorn hello", uvicorn.pid, port, hello),
-                        ("hardpoint telemetry", server.pid, server.ports["http"], HERE / "telemetry.lua"),
+                        ("hardpoint telemetry", server.pid, server.ports["http"], telemetry),
                     ):
                         before = cpu_s(pid)
-                        count = wrk(at, script, given.seconds, tokens)
+                        command = ["taskset", "-c", str(LOAD_CORE), load, str(at), str(given.seconds), requests]
+                        count = int(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
                         rates[name].append(count / given.seconds)
                         costs[name].append((cpu_s(pid) - before) / count * 1e6)
         finally:

@@ -177,3 +177,22 @@ def test_any_text_comes_through_a_pattern_as_it_was(texts: list[str]) -> None:
     router = declared("/" + "/".join(f"{{s{n}}}" for n in range(len(texts))))
     target = "/" + "/".join(quote(text, safe="") for text in texts)
     assert ask(router, target)[1] == {f"s{n}": text for n, text in enumerate(texts)}
+
+
+def test_a_route_declared_later_wins_over_a_remembered_path() -> None:
+    router = Router()
+    router.route("GET", "/items/{name}", lambda request: Response.text("plain"))
+    assert ask(router, "/items/7").body == b"plain"
+    router.route("GET", "/items/{number:int}", lambda request: Response.text("number"))
+    assert ask(router, "/items/7").body == b"number"
+
+
+def test_remembered_paths_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hardpoint.http.router.MAX_RECENT_PATHS", 4)
+    router = Router()
+    router.route("GET", "/items/{name}", lambda request: Response.text(request.params["name"]))
+    for number in range(20):
+        assert ask(router, f"/items/{number}").body == str(number).encode()
+    assert len(router._recent) <= 4
+    ask(router, "/items/" + "x" * 1000)
+    assert all(len(path) < 1000 for path in router._recent)

@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 H = TypeVar("H", bound="Handler")
 
 KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
+MAX_RECENT_PATHS = 4096
+"""Paths whose captures are kept: a look-up takes a tenth of a walk through the tree. When there are more they are all
+forgotten, which is cheaper than to know which one was used least.
+"""
+MAX_RECENT_PATH_LENGTH = 256
+"""With the number above, 1 MB at most."""
 _SEGMENT = re.compile(r"\{([a-z_][a-z0-9_]*)(?::(int|path))?\}")
 _INT = re.compile(r"-?[0-9]{1,18}")
 
@@ -68,6 +74,7 @@ class Router:
         """Called before each handler; it refuses by raising a `HardpointError`."""
         self._exact: dict[str, _Leaf] = {}  # paths without captures: one look-up
         self._root = _Node()
+        self._recent: dict[str, tuple[_Leaf, tuple[Any, ...]]] = {}
         self._routes: list[Route] = []
 
     @property
@@ -109,6 +116,7 @@ class Router:
             ValueError: the path is no pattern, or is taken for that method.
         """
         names, leaf = self._leaf_for(path)
+        self._recent.clear()  # a more specific route may have been declared
         if method in leaf.methods:
             raise ValueError(f"{method} {path} has a handler: {leaf.methods[method].path}")
         made = Route(method, path, handler, meta)
@@ -153,11 +161,15 @@ class Router:
             HardpointError: from the guard or the handler; `NotFound` when no route has the path. Anything else a
                 handler raises comes through as it is.
         """
-        leaf = self._exact.get(request.head.raw_path)
+        path = request.head.raw_path
+        leaf = self._exact.get(path)
         if leaf is None:
-            found = self._find(request.head.raw_path)
+            found = self._recent.get(path)  # a device posts to one path again and again
             if found is None:
-                return self._unrouted(request)
+                found = self._find(path)
+                if found is None:
+                    return self._unrouted(request)
+                self._remember(path, found)
             leaf, values = found
         else:
             values = ()
@@ -175,6 +187,12 @@ class Router:
         if self.guard is not None:
             self.guard(request, route)
         return route.handler(request)
+
+    def _remember(self, path: str, found: tuple[_Leaf, tuple[Any, ...]]) -> None:
+        if len(path) <= MAX_RECENT_PATH_LENGTH:
+            if len(self._recent) >= MAX_RECENT_PATHS:
+                self._recent.clear()
+            self._recent[path] = found
 
     def _unrouted(self, request: Request) -> Response:
         if request.path == "*":
