@@ -156,6 +156,11 @@ class ServerProcess:
             return command
         return ["sh", "-c", f'ulimit -n {self._descriptors}; exec "$@"', "sh", *command]
 
+    def keep_ports(self) -> None:
+        """Started again, it listens where it did before, as a server that devices know does."""
+        for scheme, port in self.ports.items():
+            self._command[self._command.index(f"{scheme}://127.0.0.1:0")] = f"{scheme}://127.0.0.1:{port}"
+
     @property
     def pid(self) -> int:
         assert self.process is not None
