@@ -1,0 +1,179 @@
+"""Handlers in Python are kept apart from ingest and from one another."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import threading
+
+import pytest
+from hubs import attached, open_hub, until
+
+from hardpoint.hub import handlers as handlers_module
+from hardpoint.model import Reading
+
+
+def test_each_handler_sees_what_fits_its_patterns_in_order(anyrun):
+    async def scene():
+        seen: dict[str, list[Reading]] = {"all": [], "temp": [], "by name": [], "none": []}
+
+        async def note(name, reading):
+            seen[name].append(reading)
+
+        async with open_hub() as hub:
+            hub.handlers.add(functools.partial(note, "all"))
+            hub.handlers.add(functools.partial(note, "temp"), "green*", "temp")
+            hub.handlers.add(functools.partial(note, "by name"), "Green House")
+            hub.handlers.add(functools.partial(note, "none"), "greenhouse")
+            device, session = await attached(hub, "Green House")
+            other, other_session = await attached(hub, "pump")
+            for n in range(3):
+                hub.ingest(session, device, [(n, "temp", n), (n, "hum", n)], n)
+                hub.ingest(other_session, other, [(n, "temp", n)], n)
+            await hub.commits.durable()
+            await until(lambda: len(seen["all"]) == 9)
+            assert [reading.value for reading in seen["temp"]] == [0, 1, 2]
+            assert seen["temp"][0] == Reading("green-house", "temp", 0, 0)
+            assert {reading.device for reading in seen["by name"]} == {"green-house"}
+            # Another name, other patterns.
+            await hub.change_device(device, {"name": "Shed"})
+            hub.ingest(session, device, [(9, "temp", 9)], 9)
+            await hub.commits.durable()
+            await until(lambda: len(seen["all"]) == 10)
+            assert len(seen["by name"]) == 6
+            assert seen["none"] == []
+
+    anyrun(scene())
+
+
+def test_a_plain_handler_may_block_it_runs_on_a_thread(anyrun):
+    async def scene():
+        threads = []
+        let_go = threading.Event()
+
+        def slow(reading):
+            threads.append(threading.current_thread())
+            let_go.wait(5)
+
+        async with open_hub() as hub:
+            hub.handlers.add(slow)
+            device, session = await attached(hub)
+            for n in range(2):
+                hub.ingest(session, device, [(n, "a", n)], n)
+                await hub.commits.durable()  # the hub goes on while it blocks
+            await until(lambda: threads)
+            let_go.set()
+            await until(lambda: len(threads) == 2)
+            assert threading.main_thread() not in threads
+
+    anyrun(scene())
+
+
+def test_a_callable_that_returns_a_coroutine_is_awaited(anyrun):
+    async def scene():
+        seen = []
+
+        class Callable:
+            async def __call__(self, reading):
+                seen.append(reading.value)
+
+        async with open_hub() as hub:
+            hub.handlers.add(Callable())
+            device, session = await attached(hub)
+            hub.ingest(session, device, [(1, "a", 7)], 1)
+            await until(lambda: seen == [7])
+
+    anyrun(scene())
+
+
+@pytest.mark.parametrize("kind", ["plain", "async"])
+def test_what_a_handler_raises_is_logged_and_the_next_reading_comes(anyrun, caplog, kind):
+    async def scene():
+        seen = []
+
+        def broken(reading):
+            seen.append(reading.value)
+            raise ValueError("mine")
+
+        async def broken_async(reading):
+            broken(reading)
+
+        async with open_hub() as hub:
+            hub.handlers.add(broken if kind == "plain" else broken_async)
+            device, session = await attached(hub)
+            for n in range(2):
+                hub.ingest(session, device, [(n, "a", n)], n)
+            await until(lambda: seen == [0, 1])
+            await hub.commits.durable()
+
+    anyrun(scene())
+    assert caplog.text.count("ValueError: mine") == 2
+    assert "handler test_what_a_handler_raises" in caplog.text
+
+
+def test_one_that_falls_behind_loses_its_oldest_and_nobody_elses(anyrun, caplog, monkeypatch):
+    async def scene():
+        monkeypatch.setattr(handlers_module, "MAX_QUEUED", 3)
+        let_go = asyncio.Event()
+        slow_saw, quick_saw = [], []
+
+        async def slow(reading):
+            await let_go.wait()
+            slow_saw.append(reading.value)
+
+        async def quick(reading):
+            quick_saw.append(reading.value)
+
+        async with open_hub() as hub:
+            hub.handlers.add(slow)
+            hub.handlers.add(quick)
+            device, session = await attached(hub)
+            for n in range(7):
+                hub.ingest(session, device, [(n, "a", n)], n)
+                await hub.commits.durable()
+                await until(lambda: len(quick_saw) == n + 1)  # noqa: B023 - waited for in this round
+            let_go.set()
+            await until(lambda: len(slow_saw) == 4)
+            assert slow_saw == [0, 4, 5, 6]
+            assert hub.handlers._handlers[0].dropped == 3
+
+    anyrun(scene())
+    assert caplog.text.count("cannot keep up: readings are dropped for it") == 1
+
+
+def test_a_device_removed_meanwhile_is_no_matter(anyrun, caplog):
+    async def scene():
+        async with open_hub() as hub:
+            seen = []
+            hub.handlers.add(lambda reading: seen.append(reading.value))
+            device, session = await attached(hub)
+            hub.ingest(session, device, [(1, "a", 1)], 1)
+            await until(lambda: seen == [1])
+            hub.handlers.feed([(1, 2, 2), (99, 2, 2)], {})
+            assert seen == [1]
+
+    anyrun(scene())
+    assert caplog.records == []
+
+
+def test_closing_stops_a_handler_in_its_call(anyrun):
+    async def scene():
+        began, ended = asyncio.Event(), []
+
+        async def endless(reading):
+            began.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.append(True)
+
+        async with open_hub() as hub:
+            hub.handlers.add(endless)
+            device, session = await attached(hub)
+            hub.ingest(session, device, [(1, "a", 1)], 1)
+            await began.wait()
+            hub.ingest(session, device, [(2, "a", 1)], 1)  # commits while closing, and begins nothing anew
+        assert ended == [True]
+        assert len(asyncio.all_tasks()) == 1
+
+    anyrun(scene())
