@@ -6,11 +6,12 @@ import asyncio
 import logging
 
 import pytest
-from hubs import FULL, HeldStore, attached, open_hub, turn, until
 
 from hardpoint.errors import StorageError
 from hardpoint.hub import batch as batch_module
 from hardpoint.model import Attribute, Delete, Device, Put, Series
+
+from .hubs import FULL, HeldStore, attached, open_hub, turn, until
 
 
 def test_one_turn_is_one_commit(anyrun):

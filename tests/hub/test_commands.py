@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from hubs import FULL, HeldStore, NotingSession, attached, open_hub, turn
 
 from hardpoint.errors import BadInput, Conflict, NotFound, StorageFull, TooLarge
 from hardpoint.hub import commands as commands_module
 from hardpoint.hub.commands import TRANSITIONS, describe
 from hardpoint.model import COMMAND_FINAL_STATES, COMMAND_STATES, MAX_VALUE_BYTES
+
+from .hubs import FULL, HeldStore, NotingSession, attached, open_hub, turn
 
 
 def states(command):

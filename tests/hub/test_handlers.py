@@ -7,10 +7,11 @@ import functools
 import threading
 
 import pytest
-from hubs import attached, open_hub, until
 
 from hardpoint.hub import handlers as handlers_module
 from hardpoint.model import Reading
+
+from .hubs import attached, open_hub, until
 
 
 def test_each_handler_sees_what_fits_its_patterns_in_order(anyrun):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from hubs import FULL, HeldStore, NotingSession, attached, open_hub, turn, until
 
 from hardpoint.errors import BadInput, Conflict, NotFound, RateLimited, StorageFull, TooLarge, Unauthorized
 from hardpoint.hub import hub as hub_module
 from hardpoint.model import Attribute, Device, Series
+
+from .hubs import FULL, HeldStore, NotingSession, attached, open_hub, turn, until
 
 
 def test_what_is_stored_is_there_after_a_restart(anyrun, make_store, clock):
@@ -82,6 +83,45 @@ class TestIngest:
                 await hub.commits.durable()
                 _, points = await hub.readings(device, "a", 0, 2 * now)
                 assert points == [(clock(), 5), *((now + n, n) for n in range(5))]
+
+        anyrun(scene())
+
+    def test_a_key_that_is_far_too_fast_is_told_to_slow_down_and_loses_nothing(self, anyrun, clock):
+        async def scene():
+            async with open_hub(clock=clock) as hub:
+                device, session = await attached(hub)
+                now = clock()
+                fast = [(None, "a", n) for n in range(hub_module.MAX_LEAD_MS + 1)]
+                hub.ingest(session, device, fast, 1)
+                with pytest.raises(RateLimited, match="a has had more than 1,000 readings a second"):
+                    hub.ingest(session, device, [(None, "b", 0), (None, "a", 0)], 2)
+                hub.ingest(session, device, [(now, "c", 0)], 3)
+                clock.advance(ms=2)
+                hub.ingest(session, device, [(None, "a", "later")], 4)
+                await hub.commits.durable()
+                assert session.acknowledged == [([1, 3, 4], None)]
+                agg, points = await hub.readings(device, "a", 0, 2 * now, agg="count", points=1)
+                assert points[0][1] == hub_module.MAX_LEAD_MS + 2
+                assert "b" not in device.latest()
+
+        anyrun(scene())
+
+    def test_stamps_that_ran_ahead_stay_ahead_over_a_restart(self, anyrun, clock):
+        async def scene():
+            store = MemoryStore()
+            async with open_hub(store, clock=clock) as hub:
+                device, session = await attached(hub)
+                hub.ingest(session, device, [(None, "a", n) for n in range(500)], 1)
+                await hub.commits.durable()
+                token = device.record.token_hash
+            async with open_hub(store, clock=clock) as hub:
+                device = hub.catalogue.by_token_hash[token]
+                session = Recorder()
+                hub.attach(session, device)
+                hub.ingest(session, device, [(None, "a", "after")], 1)
+                await hub.commits.durable()
+                _, points = await hub.readings(device, "a", 0, 2 * clock(), agg="raw")
+                assert len(points) == 501
 
         anyrun(scene())
 

@@ -310,7 +310,8 @@ def encode_help(tag: str) -> bytes:
 def encode_error(tag: str, error: HardpointError) -> bytes:
     """``ERR <code> <what is wrong, and where>``, on one line whatever the message holds."""
     message = error.message
-    field = getattr(error, "field", None)
+    # A place in what was sent; what was not found has a field of the HTTP API only.
+    field = error.field if isinstance(error, BadInput | TooLarge) else None
     if field and field not in message:
         message = f"{field}: {message}"
     return encode_text(tag, f"ERR {error.line_code} {one_line(message)}")
