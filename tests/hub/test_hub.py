@@ -27,7 +27,7 @@ def test_what_is_stored_is_there_after_a_restart(anyrun, make_store, clock):
         async with open_hub(make_store(), clock) as hub:
             device = hub.authenticate(token)
             assert (device.id, device.record.name, device.record.labels) == (
-                "gew-chshaus-1",
+                "gewachshaus-1",
                 "Gewächshaus 1",
                 {"room": "north"},
             )
@@ -106,17 +106,16 @@ class TestIngest:
 
         anyrun(scene())
 
-    def test_stamps_that_ran_ahead_stay_ahead_over_a_restart(self, anyrun, clock):
+    def test_stamps_that_ran_ahead_stay_ahead_over_a_restart(self, anyrun, make_store, clock):
         async def scene():
-            store = MemoryStore()
-            async with open_hub(store, clock=clock) as hub:
+            async with open_hub(make_store(), clock=clock) as hub:
                 device, session = await attached(hub)
                 hub.ingest(session, device, [(None, "a", n) for n in range(500)], 1)
                 await hub.commits.durable()
                 token = device.record.token_hash
-            async with open_hub(store, clock=clock) as hub:
+            async with open_hub(make_store(), clock=clock) as hub:
                 device = hub.catalogue.by_token_hash[token]
-                session = Recorder()
+                session = NotingSession()
                 hub.attach(session, device)
                 hub.ingest(session, device, [(None, "a", "after")], 1)
                 await hub.commits.durable()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -147,7 +148,8 @@ class Catalogue:
         self.check_name(name)
         if len(self.by_id) >= self._max_devices:
             raise TooLarge(f"limits.max_devices ({self._max_devices}) is reached")
-        stem = _NOT_IN_ID.sub("-", name.lower()).strip("-")[:48] or "device"
+        ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()  # ä → a
+        stem = _NOT_IN_ID.sub("-", ascii_name).strip("-")[:48] or "device"
         device_id, number = stem, 2
         while device_id in self.by_id or (device_id in self.by_name and device_id != name):
             device_id, number = f"{stem}-{number}", number + 1

@@ -51,7 +51,8 @@ HOST_DEVICE_ID = "host"
 """The device whose sensors are mounted on the machine the server runs on."""
 MAX_LEAD_MS = 60_000
 """How far the server's stamps of one series may run ahead of its clock. Two readings of a series in the same
-millisecond get stamps one apart, or the second would replace the first; a clock set back by more than this is obeyed.
+millisecond get stamps one apart, or the second would replace the first. So one key takes a thousand readings a second
+for as long as it likes, ten thousand for some seconds, and is then told to slow down or to send its own time.
 """
 MAX_EXPECTED_S = 366 * 24 * 3600.0
 """The longest habit a device may be given."""
@@ -100,12 +101,18 @@ class Hub:
         self.refused_total: dict[str, int] = {}
         """What peers were refused, by error code, for the metrics."""
         self._changing = asyncio.Lock()  # one change of a device's record at a time
+        self._latest_ms = 0  # of the clock
+        self._set_back_from_ms = -MAX_LEAD_MS
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="hardpoint-read")
 
     def fill(self) -> None:
         """Take over what the store holds. Before the first session attaches."""
         store = self.store
         self.catalogue.fill(store.load(Device), store.load(Series), store.latest())
+        ahead_ms = self.clock_ms() + MAX_LEAD_MS
+        for series in self.catalogue.series.values():
+            if series.ts < ahead_ms:  # the stamps may have run ahead of the clock before the restart
+                series.stamped_ms = series.ts
         for attribute in store.load(Attribute):
             device = self.catalogue.by_id.get(attribute.device_id)
             if device is not None:
@@ -183,9 +190,14 @@ class Hub:
                     raise
                 known = device.series
             if ts is None:
-                ts = now
-                if 0 <= series.stamped_ms - now < MAX_LEAD_MS:
-                    ts = series.stamped_ms + 1
+                if series.stamped_ms < now:
+                    ts = now
+                else:
+                    try:
+                        ts = self._next_stamp(series, now)
+                    except RateLimited:
+                        del rows[begin:]
+                        raise
                 series.stamped_ms = ts
             rows.append((series.id, ts, value))
         if self.limits.readings_per_s:
@@ -196,6 +208,7 @@ class Hub:
                 raise
         if not 0 <= now - device.report_ms < REPORT_GAP_MS:  # below 0 the clock was set back
             note_report(device, now)
+            self._latest_ms = max(self._latest_ms, now)
         device.last_seen_ms = device.last_reading_ms = now
         self.commits.wait(session, receipt)
 
@@ -443,6 +456,22 @@ class Hub:
         catalogue.next_series_id += 1
         self.commits.note(Put(Series(series.id, device.id, key)))
         return series
+
+    def _next_stamp(self, series: SeriesState, now_ms: int) -> int:
+        """A time for a reading that comes within the millisecond of the one before it, or after the clock was set back.
+
+        Raises:
+            RateLimited: the stamps have run too far ahead of the clock.
+        """
+        if series.stamped_ms - now_ms < MAX_LEAD_MS:
+            return series.stamped_ms + 1
+        if now_ms < self._latest_ms - REPORT_GAP_MS:
+            self._set_back_from_ms, self._latest_ms = self._latest_ms, now_ms
+        if series.stamped_ms < self._set_back_from_ms + MAX_LEAD_MS:
+            return now_ms  # it was stamped before the clock was set back, and the clock is obeyed
+        raise RateLimited(
+            f"{series.key} has had more than 1,000 readings a second for a minute: send fewer, or with times of their own"
+        )
 
     def _spend(self, device: DeviceState, count: int, now_ms: int) -> None:
         """A token bucket a device: ``readings_per_s``, with a burst of one second's worth. A message of more than that
