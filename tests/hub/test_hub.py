@@ -100,7 +100,7 @@ class TestIngest:
                 hub.ingest(session, device, [(None, "a", "later")], 4)
                 await hub.commits.durable()
                 assert session.acknowledged == [([1, 3, 4], None)]
-                agg, points = await hub.readings(device, "a", 0, 2 * now, agg="count", points=1)
+                _, points = await hub.readings(device, "a", 0, 2 * now, agg="count", points=1)
                 assert points[0][1] == hub_module.MAX_LEAD_MS + 2
                 assert "b" not in device.latest()
 

@@ -470,7 +470,7 @@ class Hub:
         if series.stamped_ms < self._set_back_from_ms + MAX_LEAD_MS:
             return now_ms  # it was stamped before the clock was set back, and the clock is obeyed
         raise RateLimited(
-            f"{series.key} has had more than 1,000 readings a second for a minute: send fewer, or with times of their own"
+            f"{series.key} has had more than 1,000 readings a second for a minute: send fewer, or with their own times"
         )
 
     def _spend(self, device: DeviceState, count: int, now_ms: int) -> None:
