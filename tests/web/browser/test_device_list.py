@@ -108,6 +108,7 @@ def test_without_a_mouse(server: Server, open_page: Any) -> None:
     page.get_by_role("heading", name="keyed").wait_for()
     page.get_by_role("button", name="Actions for this device").focus()
     page.keyboard.press("Enter")
+    page.get_by_role("menu").wait_for()
     page.keyboard.press("ArrowDown")
     assert page.evaluate("document.activeElement.textContent") == "New token…"
     page.keyboard.press("Escape")

@@ -60,7 +60,8 @@ function App() {
   }, [name, id]);
 
   const Overlay = overlay.value;
-  return html`${failure.value ? html`<main><${Problem} error=${failure.value} /></main>`
+  return html`${failure.value ? html`<main class="stack"><${Problem} error=${failure.value} />
+      <div><button type="button" class="button" onClick=${() => location.reload()}>${t("live.reload")}</button></div></main>`
     : page && page.name === name && page.id === id ? html`<${page.Component} key=${id} params=${route.value.params} />`
     : html`<main><${Loading} /></main>`}
     ${Overlay && html`<${Overlay} />`}<${Toasts} />`;

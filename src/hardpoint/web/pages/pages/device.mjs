@@ -9,7 +9,7 @@ import { deviceHref, navigate } from "../core/router.mjs";
 import { loadStyle } from "../core/styles.mjs";
 import { Ago, Empty, Icon, Loading, Presence, Problem } from "../ui/elements.mjs";
 import { Menu } from "../ui/menu.mjs";
-import { overlay, Page } from "../ui/shell.mjs";
+import { Page, showDialog } from "../ui/shell.mjs";
 import { Attributes } from "./device/attributes.mjs";
 import { Charts } from "./device/charts.mjs";
 import { Commands } from "./device/commands.mjs";
@@ -37,8 +37,7 @@ function Facts({ presence }) {
 }
 
 function Head({ device }) {
-  const close = () => (overlay.value = null);
-  const show = (Kind) => () => (overlay.value = () => html`<${Kind} device=${deviceSignal(device.id).peek() ?? device} onClose=${close} />`);
+  const show = (Kind) => () => showDialog(() => Kind, { device });
   const items = [
     { label: t("device.edit"), icon: "pencil", run: show(EditDialog) },
     { label: t("device.token"), icon: "key-round", run: show(TokenDialog) },
@@ -75,7 +74,7 @@ function States({ device }) {
 
 /** A new device: nothing has come yet, and what to do about it. */
 function NotYet({ device }) {
-  const open = () => (overlay.value = () => html`<${TokenDialog} device=${device} onClose=${() => (overlay.value = null)} />`);
+  const open = () => showDialog(() => TokenDialog, { device });
   return html`<div class="card"><${Empty} icon="radio" title=${t("charts.empty_title")}>
     <p>${t("charts.empty_text")}</p>
     ${mayAs("operator") && html`<button type="button" class="button primary" onClick=${open}><${Icon} name="key-round" />${t("device.connect")}</button>`}

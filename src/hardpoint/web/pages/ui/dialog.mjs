@@ -1,5 +1,5 @@
 // A modal: the browser's own <dialog>, which keeps the focus inside, gives it back, and closes on Esc.
-import { html, useEffect, useId, useRef } from "../vendor/preact.mjs";
+import { html, useId, useLayoutEffect, useRef } from "../vendor/preact.mjs";
 import { t } from "../core/i18n.mjs";
 import { IconButton } from "./elements.mjs";
 
@@ -7,7 +7,7 @@ import { IconButton } from "./elements.mjs";
 export function Dialog({ title, onClose, wide = false, children }) {
   const ref = useRef(null);
   const titleId = useId();
-  useEffect(() => {
+  useLayoutEffect(() => {
     const dialog = ref.current;
     const before = document.activeElement;
     dialog.showModal();

@@ -1,5 +1,5 @@
 // A button with a menu, by the ARIA menu-button pattern: arrows move, Esc and a click elsewhere close.
-import { html, useEffect, useRef, useState } from "../vendor/preact.mjs";
+import { html, useLayoutEffect, useRef, useState } from "../vendor/preact.mjs";
 import { Icon } from "./elements.mjs";
 
 /**
@@ -11,7 +11,7 @@ export function Menu({ icon, label, items }) {
   const anchor = useRef(null);
   const entries = () => [...anchor.current.querySelectorAll("[role^='menuitem']")];
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!open) return undefined;
     (entries().find((entry) => entry.getAttribute("aria-checked") === "true") ?? entries()[0])?.focus();
     const outside = (event) => anchor.current?.contains(event.target) || setOpen(false);

@@ -15,6 +15,18 @@ const CHORD_MS = 1_000;
 /** The dialog that is shown over the page, as a component, or `null`. */
 export const overlay = signal(null);
 
+/** Show a dialog over the page: `load` gives its component or a promise of it; it gets `props` and `onClose`. */
+export async function showDialog(load, props = {}) {
+  try {
+    const Dialog = await load();
+    overlay.value = () => html`<${Dialog} ...${props} onClose=${() => (overlay.value = null)} />`;
+  } catch (error) {
+    toastError(error); // its module could not be fetched: the server is away, or was updated
+  }
+}
+
+const showShortcuts = () => showDialog(async () => (await import("./shortcuts.mjs")).ShortcutsDialog);
+
 /** Theme and language, also offered before sign-in. */
 export function Preferences() {
   const themes = [["system", "monitor"], ["light", "sun"], ["dark", "moon"]];
@@ -49,11 +61,6 @@ export function TopBar({ crumb }) {
       <${Menu} icon="user" label=${t("menu.account")} items=${items} />
     </div>
   </div></header>`;
-}
-
-async function showShortcuts() {
-  const { ShortcutsDialog } = await import("./shortcuts.mjs");
-  overlay.value = () => html`<${ShortcutsDialog} onClose=${() => (overlay.value = null)} />`;
 }
 
 /** `/` the filter, `?` the list of keys, `g d` the devices. Not while typing, and not with a dialog open. */
