@@ -45,7 +45,8 @@ class WebApp:
         try:
             return self.router.handle(request)
         except NotFound:
-            if request.method in ("GET", "HEAD") and "text/html" in request.headers.get("accept", ""):
+            asked_by_a_person = request.method in ("GET", "HEAD") and "text/html" in request.headers.get("accept", "")
+            if asked_by_a_person and not request.path.startswith("/api/"):
                 return self.site.missing(request)
             raise
 
