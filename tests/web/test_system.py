@@ -1,0 +1,188 @@
+"""Health, metrics, the API's description and the pages, of a whole server."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+
+import msgspec
+import pytest
+
+from hardpoint import Server
+from hardpoint.errors import StorageFull
+from hardpoint.stores.memory import MemoryStore
+from hardpoint.testing import HttpDevice, LineDevice
+from hardpoint.web import shapes
+from hardpoint.web.openapi import describe_api
+from hardpoint.web.site import CLIENT_ROUTES, static_imports
+
+from .webs import open_web
+
+
+@contextlib.asynccontextmanager
+async def serving(tmp_path, store=None):
+    server = Server(
+        data=tmp_path, listen=["line://127.0.0.1:0", "http://127.0.0.1:0"], host={"enabled": False}, store=store
+    )
+    async with server, HttpDevice("127.0.0.1", server.ports["http"]) as client:
+        yield server, client
+
+
+def test_health_says_what_listens_where(run, tmp_path):
+    async def scene():
+        async with serving(tmp_path) as (server, client):
+            answer = await client.request("GET", "/api/health")
+            health = msgspec.convert(answer.json(), shapes.Health, strict=True)
+            assert (answer.status, health.status) == (200, "ok")
+            listeners = {listener.url.split(":")[0]: listener for listener in health.listeners}
+            assert listeners["line"].port == server.ports["line"]
+            assert (listeners["http"].port, listeners["http"].connections) == (server.ports["http"], 1)
+            assert health.store["kind"] == "sqlite"
+
+    run(scene())
+
+
+def test_health_is_503_while_the_store_fails(anyrun, tmp_path, caplog):
+    class Full(MemoryStore):
+        full = False
+
+        def commit(self, rows, changes, done):
+            if self.full:
+                done(StorageFull("no space left"))
+            else:
+                super().commit(rows, changes, done)
+
+    async def scene():
+        store = Full()
+        async with serving(tmp_path, store) as (server, client):
+            for full, status in ((True, 503), (False, 200)):
+                store.full = full
+                with contextlib.suppress(StorageFull):
+                    await server.hub.commits.durable()
+                answer = await client.request("GET", "/api/health")
+                assert (answer.status, answer.json()["store"]["failing"]) == (status, full)
+
+    anyrun(scene())
+
+
+def test_metrics_count_what_happened(anyrun, tmp_path):
+    from prometheus_client.parser import text_string_to_metric_families
+
+    async def scene():
+        async with serving(tmp_path) as (server, client):
+            _, token = await server.hub.create_device("dev")
+            async with LineDevice("127.0.0.1", server.ports["line"], token) as device:
+                await device.send(a=1, b=2)
+                await device.write(b"nonsense\n")
+                await device.get("a")
+                answer = await client.request("GET", "/metrics")
+            assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+            text = answer.body.decode()
+            assert token not in text
+            samples = {
+                (sample.name, *sample.labels.values()): sample.value
+                for family in text_string_to_metric_families(text)
+                for sample in family.samples
+            }
+            assert samples["hardpoint_readings_total",] == 2
+            assert samples["hardpoint_devices",] == 1
+            assert samples["hardpoint_devices_connected",] == 1
+            assert samples["hardpoint_series",] == 2
+            assert samples["hardpoint_sessions_attached_total",] == 1
+            assert samples["hardpoint_refused_total", "unknown_verb"] == 1
+            assert samples["hardpoint_commands_finished_total", "expired"] == 0
+            assert samples["hardpoint_commits_total",] >= 2
+
+    anyrun(scene())
+
+
+def test_every_described_path_is_routed_and_every_reference_leads_somewhere(anyrun, tmp_path):
+    async def scene():
+        async with serving(tmp_path) as (server, client):
+            document = (await client.request("GET", "/api/openapi.json")).json()
+            assert document["openapi"] == "3.1.0"
+            described = {(method.upper(), path) for path, methods in document["paths"].items() for method in methods}
+            routed = {
+                (route.method, re.sub(r":(int|path)\}", "}", route.path)) for route in server._running.web.router.routes
+            }
+            assert described <= routed
+            api = {one for one in routed if one[1].startswith("/api")}
+            assert api <= described
+            names = set(document["components"]["schemas"])
+            references = set(re.findall(r'"#/components/schemas/([^"]+)"', msgspec.json.encode(document).decode()))
+            assert references == names
+            operations = [one for methods in document["paths"].values() for one in methods.values()]
+            identifiers = [operation["operationId"] for operation in operations]
+            assert len(set(identifiers)) == len(identifiers)
+            for path, methods in document["paths"].items():
+                for operation in methods.values():
+                    named = {entry["name"] for entry in operation["parameters"] if entry["in"] == "path"}
+                    assert named == set(re.findall(r"\{([a-z]+)\}", path))
+                    assert operation["summary"]
+
+    anyrun(scene())
+
+
+def test_what_is_not_summed_up_is_not_described():
+    assert describe_api([], "1")["paths"] == {}
+
+
+class TestPages:
+    @pytest.mark.parametrize("path", [path.replace("{id}", "some%20device") for path in CLIENT_ROUTES])
+    def test_every_client_route_is_the_shell(self, anyrun, path):
+        async def scene():
+            async with open_web() as web, web.anyone() as browser:
+                answer = await browser.request("GET", path)
+                assert answer.status == 200
+                assert answer.headers["content-type"] == "text/html; charset=utf-8"
+                assert answer.headers["cache-control"] == "no-store"
+                policy = answer.headers["content-security-policy"]
+                assert "default-src 'none'" in policy
+                assert "unsafe" not in policy
+                assert b"%UI%" not in answer.body
+                assert b"%PRELOAD%" not in answer.body
+
+        anyrun(scene())
+
+    def test_every_asset_it_names_is_there_and_immutable(self, anyrun):
+        async def scene():
+            async with open_web() as web, web.anyone() as browser:
+                shell = (await browser.request("GET", "/")).body.decode()
+                assets = set(re.findall(r'(?:src|href)="(/ui/[^"#]+)', shell))
+                assert len(assets) > 5
+                for asset in assets:
+                    answer = await browser.request("GET", asset)
+                    assert answer.status == 200, asset
+                    assert "immutable" in answer.headers["cache-control"]
+                root = min(assets).split("/")[2]
+                answer = await browser.request("GET", f"/ui/{root}/never.mjs")
+                assert answer.status == 404
+                answer = await browser.request("GET", f"/ui/{'0' * len(root)}/app.mjs")
+                assert (answer.status, "reload" in answer.json()["error"]["message"]) == (404, True)
+
+        anyrun(scene())
+
+    def test_what_is_nothing_is_a_page_for_people_and_json_for_programs(self, anyrun):
+        async def scene():
+            async with open_web() as web, web.anyone() as client:
+                people = {"Accept": "text/html,*/*;q=0.8"}
+                answer = await client.request("GET", "/nothing", headers=people)
+                assert (answer.status, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
+                for path, headers in (("/nothing", {}), ("/api/nothing", people)):
+                    answer = await client.request("GET", path, headers=headers)
+                    assert (answer.status, answer.json()["error"]["code"]) == (404, "not_found")
+                answer = await client.request("POST", "/nothing", headers=people)
+                assert answer.status == 404
+                assert answer.json()
+
+        anyrun(scene())
+
+    def test_static_imports_are_followed_once(self, tmp_path):
+        (tmp_path / "ui").mkdir()
+        (tmp_path / "app.mjs").write_text(
+            'import { a } from "./ui/a.mjs";\nimport "./b.mjs";\nconst c = import("./late.mjs");\n'
+        )
+        (tmp_path / "ui" / "a.mjs").write_text("export { b } from '../b.mjs';\nimport {\n  x,\n} from \"./x.mjs\";\n")
+        (tmp_path / "ui" / "x.mjs").write_text('import "../app.mjs";\n')
+        (tmp_path / "b.mjs").write_text("// import './comment.mjs' is none\nexport const b = 1;\n")
+        assert static_imports(tmp_path) == ["ui/a.mjs", "b.mjs", "ui/x.mjs"]
