@@ -126,7 +126,7 @@ def test_icons_in_use_are_in_the_sprite_and_no_others() -> None:
 def test_first_view_stays_within_its_budget() -> None:
     modules = {"app.mjs", *static_imports(PAGES), "pages/devices.mjs", *static_imports(PAGES, "pages/devices.mjs")}
     assert len(modules) <= FIRST_VIEW_MODULES
-    files = [*modules, "css/base.css", "css/components.css", "first-paint.js"]
+    files = [*modules, "css/base.css", "css/components.css", "css/devices.css", "first-paint.js"]
     assert sum(len(gzip.compress((PAGES / name).read_bytes(), 9)) for name in files) <= FIRST_VIEW_BYTES
 
 

@@ -41,9 +41,11 @@ def test_a_killed_server_comes_back_without_a_gap(fresh_server: Server, open_pag
 
 def test_a_session_that_ended_leads_to_sign_in(fresh_server: Server, open_page: Any) -> None:
     fresh_server.set_up()
-    page = open_page(fresh_server, "/devices")
-    page.get_by_role("link", name="host").wait_for()
+    fresh_server.add("quiet")
+    page = open_page(fresh_server, "/devices/quiet")
+    attributes = page.get_by_role("region", name="Attributes")
+    attributes.get_by_text("The device has not said anything").wait_for()
     page.context.clear_cookies()
-    page.get_by_role("link", name="host").click()
+    attributes.get_by_role("button", name="Notes").click()
     page.get_by_role("heading", name="Sign in").wait_for()
-    assert page.url.endswith("/login?next=%2Fdevices%2Fhost")
+    assert page.url.endswith("/login?next=%2Fdevices%2Fquiet")

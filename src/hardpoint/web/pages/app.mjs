@@ -40,7 +40,9 @@ function redirect() {
     navigate(/^\/(?![/\\])/.test(next) ? next : "/devices", { replace: true });
   } else if (!who && !OPEN_TO_ALL.has(name)) {
     const here = location.pathname + location.search;
-    navigate(here === "/" || here === "/devices" ? "/login" : `/login?next=${encodeURIComponent(here)}`, { replace: true });
+    navigate(here === "/" || here === "/devices" ? "/login" : `/login?next=${encodeURIComponent(here)}`, {
+      replace: true,
+    });
   }
 }
 
@@ -60,10 +62,15 @@ function App() {
   }, [name, id]);
 
   const Overlay = overlay.value;
-  return html`${failure.value ? html`<main class="stack"><${Problem} error=${failure.value} />
-      <div><button type="button" class="button" onClick=${() => location.reload()}>${t("live.reload")}</button></div></main>`
-    : page && page.name === name && page.id === id ? html`<${page.Component} key=${id} params=${route.value.params} />`
-    : html`<main><${Loading} /></main>`}
+  return html`${
+    failure.value
+      ? html`<main class="stack"><${Problem} error=${failure.value} />
+      <div><button type="button" class="button" onClick=${() => location.reload()}>${t("live.reload")}</button></div>
+      </main>`
+      : page && page.name === name && page.id === id
+        ? html`<${page.Component} key=${id} params=${route.value.params} />`
+        : html`<main><${Loading} /></main>`
+  }
     ${Overlay && html`<${Overlay} />`}<${Toasts} />`;
 }
 
@@ -92,7 +99,11 @@ async function catchUp() {
     return; // lost again: the next reset comes with the next connection
   }
   if (session.peek() && session.peek().version !== version) {
-    toast(t("live.new_version"), { icon: "refresh-cw", sticky: true, action: { label: t("live.reload"), run: () => location.reload() } });
+    toast(t("live.new_version"), {
+      icon: "refresh-cw",
+      sticky: true,
+      action: { label: t("live.reload"), run: () => location.reload() },
+    });
   }
 }
 

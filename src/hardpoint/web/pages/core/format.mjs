@@ -51,7 +51,8 @@ function byteStep(value, unit) {
   return Math.min(BYTE_STEPS.length - 1, Math.max(0, Math.floor(Math.log10(Math.abs(value) || 1) / 3)));
 }
 
-const fixed = (digits) => cached(Intl.NumberFormat, `f${digits}`, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+const fixed = (digits) =>
+  cached(Intl.NumberFormat, `f${digits}`, { minimumFractionDigits: digits, maximumFractionDigits: digits });
 
 /** A number and its unit, apart, so that the unit can be set smaller: `["21.5", "°C"]`. Bytes get a prefix. */
 export function numberParts(value, unit = "") {
@@ -60,10 +61,16 @@ export function numberParts(value, unit = "") {
   value /= 1000 ** step;
   const size = Math.abs(value);
   if (size !== 0 && (size < 1e-3 || size >= 1e9)) {
-    return [cached(Intl.NumberFormat, "e", { notation: "scientific", maximumFractionDigits: 3 }).format(value), prefix + unit];
+    return [
+      cached(Intl.NumberFormat, "e", { notation: "scientific", maximumFractionDigits: 3 }).format(value),
+      prefix + unit,
+    ];
   }
   const digits = COARSE.has(unit) || size >= 100 ? (size >= 1000 ? 0 : 1) : size >= 1 ? 2 : 3;
-  return [cached(Intl.NumberFormat, `n${digits}`, { maximumFractionDigits: digits, signDisplay: "negative" }).format(value), prefix + unit];
+  return [
+    cached(Intl.NumberFormat, `n${digits}`, { maximumFractionDigits: digits, signDisplay: "negative" }).format(value),
+    prefix + unit,
+  ];
 }
 
 /** Labels of an axis whose marks are `increment` apart: just the digits that tell them apart. */
@@ -72,7 +79,8 @@ export function axisLabels(marks, unit, increment) {
   const scale = 1000 ** step;
   const digits = Math.min(9, Math.max(0, -Math.floor(Math.log10(increment / scale) + 1e-9)));
   // 2.5 apart needs one digit more than its power of ten says.
-  const needed = [digits, digits + 1].find((n) => Number.isInteger(Number(((increment / scale) * 10 ** n).toFixed(6)))) ?? digits;
+  const needed =
+    [digits, digits + 1].find((n) => Number.isInteger(Number(((increment / scale) * 10 ** n).toFixed(6)))) ?? digits;
   return marks.map((mark) => fixed(needed).format(mark / scale) + (BYTE_STEPS[step] && ` ${BYTE_STEPS[step]}`));
 }
 
@@ -94,7 +102,8 @@ export function relative(ts, at = now.value) {
 }
 
 /** Date and time to the second, in the browser's zone: tooltips and lists. */
-export const absolute = (ts) => cached(Intl.DateTimeFormat, "a", { dateStyle: "medium", timeStyle: "medium" }).format(ts);
+export const absolute = (ts) =>
+  cached(Intl.DateTimeFormat, "a", { dateStyle: "medium", timeStyle: "medium" }).format(ts);
 
 /** Time of day; to the second with `seconds`. */
 export const clock = (ts, seconds = false) =>
@@ -111,11 +120,15 @@ export const day = (ts) => cached(Intl.DateTimeFormat, "d", { day: "numeric", mo
 /** A length of time in its largest fitting unit: `42 ms`, `1.5 s`, `10 s`, `2.5 min`. */
 export function duration(seconds) {
   const [value, unit] =
-    seconds < 1 ? [seconds * 1000, "millisecond"]
-    : seconds < 120 ? [seconds, "second"]
-    : seconds < 7_200 ? [seconds / 60, "minute"]
-    : seconds < 172_800 ? [seconds / 3_600, "hour"]
-    : [seconds / 86_400, "day"];
+    seconds < 1
+      ? [seconds * 1000, "millisecond"]
+      : seconds < 120
+        ? [seconds, "second"]
+        : seconds < 7_200
+          ? [seconds / 60, "minute"]
+          : seconds < 172_800
+            ? [seconds / 3_600, "hour"]
+            : [seconds / 86_400, "day"];
   return cached(Intl.NumberFormat, unit, {
     style: "unit",
     unit,

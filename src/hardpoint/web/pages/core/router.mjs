@@ -52,7 +52,8 @@ export function setQuery(changes) {
 export function interceptLinks() {
   addEventListener("popstate", () => (route.value = match(location.href)));
   document.addEventListener("click", (event) => {
-    if (event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+    if (event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey)
+      return;
     const link = event.target.closest?.("a[href^='/']");
     if (!link || link.target || link.hasAttribute("download")) return;
     event.preventDefault();

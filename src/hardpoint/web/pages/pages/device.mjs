@@ -26,13 +26,20 @@ function Facts({ presence }) {
   const { connected, last_seen: seen, last_reading: read, expected_every_s: every, expected_set: set } = presence;
   return html`<dl class="facts">
     <${Fact} term=${t("fact.connection")}>
-      ${!connected ? t("fact.not_connected") : connected.from === "local" ? t("fact.local")
-        : html`<span title=${absolute(connected.since)}>${t("fact.connected", { dialect: connected.dialect, from: connected.from || "–" })}</span>`}
+      ${
+        !connected
+          ? t("fact.not_connected")
+          : connected.from === "local"
+            ? t("fact.local")
+            : html`<span title=${absolute(connected.since)}>
+              ${t("fact.connected", { dialect: connected.dialect, from: connected.from || "–" })}</span>`
+      }
     <//>
     ${connected && html`<${Fact} term=${t("fact.since")}><${Ago} ts=${connected.since} /><//>`}
     <${Fact} term=${t("fact.last_seen")}>${seen === null ? t("devices.never") : html`<${Ago} ts=${seen} />`}<//>
     <${Fact} term=${t("fact.last_reading")}>${read === null ? t("devices.never") : html`<${Ago} ts=${read} />`}<//>
-    <${Fact} term=${t("fact.expected")}>${every ? t(set ? "fact.every_set" : "fact.every_learnt", { every: duration(every) }) : "–"}<//>
+    <${Fact} term=${t("fact.expected")}>
+      ${every ? t(set ? "fact.every_set" : "fact.every_learnt", { every: duration(every) }) : "–"}<//>
   </dl>`;
 }
 
@@ -42,13 +49,16 @@ function Head({ device }) {
     { label: t("device.edit"), icon: "pencil", run: show(EditDialog) },
     { label: t("device.token"), icon: "key-round", run: show(TokenDialog) },
   ];
-  if (mayAs("admin")) items.push("-", { label: t("device.delete"), icon: "trash-2", danger: true, run: show(DeleteDialog) });
+  if (mayAs("admin"))
+    items.push("-", { label: t("device.delete"), icon: "trash-2", danger: true, run: show(DeleteDialog) });
   return html`<header class="device-head">
     <div class="device-title">
       <h1>${device.name}</h1>
       <${Presence} word=${presenceWord(device.presence, now.value)} badge />
-      <span class="labels">${Object.entries(device.labels).map(([key, value]) => html`<span class="chip">${key}: ${value}</span>`)}</span>
-      ${mayAs("operator") && html`<span class="device-menu"><${Menu} icon="ellipsis" label=${t("device.actions")} items=${items} /></span>`}
+      <span class="labels">${Object.entries(device.labels).map(([key, value]) => html`<span class="chip">
+        ${key}: ${value}</span>`)}</span>
+      ${mayAs("operator") && html`<span class="device-menu">
+        <${Menu} icon="ellipsis" label=${t("device.actions")} items=${items} /></span>`}
     </div>
     <${Facts} presence=${device.presence} />
   </header>`;
@@ -56,7 +66,9 @@ function Head({ device }) {
 
 /** Values that no chart can show: booleans, texts, JSON. */
 function States({ device }) {
-  const keys = Object.keys(device.latest).filter((key) => typeof device.latest[key].value !== "number").sort();
+  const keys = Object.keys(device.latest)
+    .filter((key) => typeof device.latest[key].value !== "number")
+    .sort();
   if (!keys.length) return null;
   return html`<section class="card" aria-labelledby="states-title">
     <header class="card-head"><h2 id="states-title">${t("states.title")}</h2></header>
@@ -65,7 +77,8 @@ function States({ device }) {
         const { value, ts } = device.latest[key];
         const text = valueParts(key, value)[0];
         return html`<div key=${key}><dt title=${key}>${key}</dt>
-          <dd class=${typeof value === "boolean" ? `flag ${value}` : ""} title=${text}>${typeof value === "boolean" ? t(`states.${value}`) : text}</dd>
+          <dd class=${typeof value === "boolean" ? `flag ${value}` : ""} title=${text}>
+            ${typeof value === "boolean" ? t(`states.${value}`) : text}</dd>
           <dd class="faint pair-at"><${Ago} ts=${ts} /></dd></div>`;
       })}
     </dl>
@@ -77,7 +90,8 @@ function NotYet({ device }) {
   const open = () => showDialog(() => TokenDialog, { device });
   return html`<div class="card"><${Empty} icon="radio" title=${t("charts.empty_title")}>
     <p>${t("charts.empty_text")}</p>
-    ${mayAs("operator") && html`<button type="button" class="button primary" onClick=${open}><${Icon} name="key-round" />${t("device.connect")}</button>`}
+    ${mayAs("operator") && html`<button type="button" class="button primary" onClick=${open}>
+      <${Icon} name="key-round" />${t("device.connect")}</button>`}
   <//></div>`;
 }
 
@@ -88,13 +102,17 @@ export default function DevicePage({ params }) {
 
   useEffect(() => {
     let current = true;
-    const load = () => loadDevice(id).then((found) => {
-      if (!current) return;
-      setError(null);
-      setId(found.id);
-      // The address may hold the name; the id outlives it.
-      if (found.id !== params.id) navigate(deviceHref(found.id) + location.search, { replace: true });
-    }, (problem) => current && setError(problem));
+    const load = () =>
+      loadDevice(id).then(
+        (found) => {
+          if (!current) return;
+          setError(null);
+          setId(found.id);
+          // The address may hold the name; the id outlives it.
+          if (found.id !== params.id) navigate(deviceHref(found.id) + location.search, { replace: true });
+        },
+        (problem) => current && setError(problem),
+      );
     load();
     const undo = onLive("reset", load);
     return () => ((current = false), undo());
@@ -104,8 +122,14 @@ export default function DevicePage({ params }) {
   if (!device) {
     const gone = error?.status === 404;
     return html`<${Page} crumb=${params.id}>
-      ${gone ? html`<${Empty} icon="search" heading="h1" title=${t("device.gone")}><p>${t("device.gone_text")}</p><a class="button primary" href="/devices">${t("missing.action")}</a><//>`
-        : error ? html`<${Problem} error=${error} />` : html`<${Loading} />`}
+      ${
+        gone
+          ? html`<${Empty} icon="search" heading="h1" title=${t("device.gone")}><p>${t("device.gone_text")}</p>
+            <a class="button primary" href="/devices">${t("missing.action")}</a><//>`
+          : error
+            ? html`<${Problem} error=${error} />`
+            : html`<${Loading} />`
+      }
     <//>`;
   }
   const said = Object.keys(device.latest).length > 0;
@@ -113,7 +137,8 @@ export default function DevicePage({ params }) {
     <${Head} device=${device} />
     <div class="device-grid">
       <div>${said ? html`<${Charts} device=${device} />` : html`<${NotYet} device=${device} />`}</div>
-      <aside class="rail"><${States} device=${device} /><${Commands} id=${device.id} /><${Attributes} id=${device.id} /></aside>
+      <aside class="rail"><${States} device=${device} /><${Commands} id=${device.id} /><${Attributes} id=${device.id} />
+      </aside>
     </div>
   <//>`;
 }

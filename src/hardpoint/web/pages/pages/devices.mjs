@@ -18,14 +18,22 @@ const addDevice = () => showDialog(async () => (await import("../ui/add_device.m
 
 /** The keys worth a place in the row: numbers whose unit the name tells, other numbers, then the rest. */
 export function headlineKeys(latest) {
-  const rank = (key) => (typeof latest[key].value !== "number" ? 2 : unitOf(key) && !unitOf(key).startsWith("B") ? 0 : 1);
-  return Object.keys(latest).sort((a, b) => rank(a) - rank(b) || a.localeCompare(b)).slice(0, METRICS);
+  const rank = (key) =>
+    typeof latest[key].value !== "number" ? 2 : unitOf(key) && !unitOf(key).startsWith("B") ? 0 : 1;
+  return Object.keys(latest)
+    .sort((a, b) => rank(a) - rank(b) || a.localeCompare(b))
+    .slice(0, METRICS);
 }
 
 /** Whether a device's name, id or labels hold every word of the filter. */
 export function matches(device, filter) {
-  const text = [device.name, device.id, ...Object.entries(device.labels).map(([k, v]) => `${k}:${v}`)].join(" ").toLowerCase();
-  return filter.toLowerCase().split(/\s+/).every((word) => text.includes(word));
+  const text = [device.name, device.id, ...Object.entries(device.labels).map(([k, v]) => `${k}:${v}`)]
+    .join(" ")
+    .toLowerCase();
+  return filter
+    .toLowerCase()
+    .split(/\s+/)
+    .every((word) => text.includes(word));
 }
 
 function Metric({ id, name, latest, index }) {
@@ -42,9 +50,12 @@ function Metric({ id, name, latest, index }) {
 // Rows out of sight stay as they were and follow nothing: 500 rows scrolled through, at 200 readings a second, took
 // 90 % of a core in layout and paint, and take 26 % so. One observer for all, with some rows of margin.
 const onSight = new WeakMap();
-const sight = new IntersectionObserver((entries) => entries.forEach((entry) => onSight.get(entry.target)?.(entry.isIntersecting)), {
-  rootMargin: "300px",
-});
+const sight = new IntersectionObserver(
+  (entries) => entries.forEach((entry) => onSight.get(entry.target)?.(entry.isIntersecting)),
+  {
+    rootMargin: "300px",
+  },
+);
 
 function Row({ id }) {
   const ref = useRef(null);
@@ -64,17 +75,27 @@ function Row({ id }) {
   return html`<tr ref=${ref} role="row" class=${word}>
     <td role="cell" class="col-name">
       <a class="device-name" href=${deviceHref(id)}>${device.name}</a>
-      ${Object.keys(device.labels).length > 0 && html`<div class="labels">
-        ${Object.entries(device.labels).map(([key, value]) => html`<span class="chip" title="${key}: ${value}">${key}: ${value}</span>`)}
-      </div>`}
+      ${
+        Object.keys(device.labels).length > 0 &&
+        html`<div class="labels">
+        ${Object.entries(device.labels).map(([key, value]) => html`<span class="chip" title="${key}: ${value}">
+          ${key}: ${value}</span>`)}
+      </div>`
+      }
     </td>
     <td role="cell" class="col-presence"><${Presence} word=${word} /></td>
     <td role="cell" class="col-metrics">
-      <div class="metrics">${headlineKeys(device.latest).map((key, i) => html`<${Metric} key=${key} id=${id} name=${key} latest=${device.latest[key]} index=${i} />`)}</div>
+      <div class="metrics">${headlineKeys(device.latest).map((key, i) => html`<${Metric} key=${key} id=${id} name=${key}
+        latest=${device.latest[key]} index=${i} />`)}</div>
     </td>
     <td role="cell" class="col-seen soft">${last === null ? t("devices.never") : html`<${Ago} ts=${last} />`}</td>
-    <td role="cell" class="col-from faint">${connected?.from === "local" ? t("fact.local")
-      : connected && html`<span class="number">${connected.from?.replace(/:\d+$/, "")}</span> <span class="chip">${connected.dialect}</span>`}</td>
+    <td role="cell" class="col-from faint">${
+      connected?.from === "local"
+        ? t("fact.local")
+        : connected &&
+          html`<span class="number">${connected.from?.replace(/:\d+$/, "")}</span> <span class="chip">
+            ${connected.dialect}</span>`
+    }</td>
   </tr>`;
 }
 
@@ -85,7 +106,9 @@ function useGrowing(length, reset) {
   useEffect(() => setLimit(ROWS_AT_FIRST), [reset]);
   useEffect(() => {
     if (!end.current) return undefined;
-    const seen = new IntersectionObserver(([entry]) => entry.isIntersecting && setLimit((n) => n + ROWS_AT_FIRST), { rootMargin: "600px" });
+    const seen = new IntersectionObserver(([entry]) => entry.isIntersecting && setLimit((n) => n + ROWS_AT_FIRST), {
+      rootMargin: "600px",
+    });
     seen.observe(end.current);
     return () => seen.disconnect();
   }, [limit < length, limit]);
@@ -105,17 +128,26 @@ function Table({ ids, filter }) {
       </tr></thead>
       <tbody role="rowgroup">${ids.slice(0, limit).map((id) => html`<${Row} key=${id} id=${id} />`)}</tbody>
     </table>
-    ${limit < ids.length && html`<div class="list-foot" ref=${end}>${t("devices.more", { n: ids.length - limit })}</div>`}
+    ${limit < ids.length && html`<div class="list-foot" ref=${end}>${t("devices.more", { n: ids.length - limit })}
+    </div>`}
     ${ids.length >= MAX_LISTED && html`<div class="list-foot">${t("devices.first_only", { n: MAX_LISTED })}</div>`}
   </div>`;
 }
 
 function PresenceFilter({ counts, total, chosen }) {
-  const choices = [["", total], ...WORDS.map((word) => [word, counts[word]])].filter(([word, n]) => !word || n || word === chosen);
+  const choices = [["", total], ...WORDS.map((word) => [word, counts[word]])].filter(
+    ([word, n]) => !word || n || word === chosen,
+  );
   return html`<div class="chips-scroll" role="group" aria-label=${t("devices.filter_presence")}><div class="segments">
-    ${choices.map(([word, n]) => html`<button type="button" key=${word} aria-pressed=${chosen === word} onClick=${() => setQuery({ is: word })}>
+    ${choices.map(
+      ([
+        word,
+        n,
+      ]) => html`<button type="button" key=${word} aria-pressed=${chosen === word}
+        onClick=${() => setQuery({ is: word })}>
       ${word ? t(`presence.${word}`) : t("devices.all")} <span class="count">${n}</span>
-    </button>`)}
+    </button>`,
+    )}
   </div></div>`;
 }
 
@@ -130,15 +162,9 @@ function useDevices(filter) {
   return error;
 }
 
-export default function DevicesPage() {
-  const filter = route.value.query.get("q") ?? "";
-  const chosen = route.value.query.get("is") ?? "";
-  const error = useDevices(filter);
-  const all = deviceIds.value;
-  const mayAdd = mayAs("operator");
-
+/** `n` opens the dialog, where adding is allowed. */
+function useAddKey(mayAdd) {
   useEffect(() => {
-    document.title = `${t("nav.devices")} · Hardpoint`;
     const onKeyDown = (event) => {
       if (event.key !== "n" || event.ctrlKey || event.metaKey || event.altKey || !mayAdd) return;
       if (event.target.closest?.("input, textarea, select") || document.querySelector("dialog[open]")) return;
@@ -147,43 +173,82 @@ export default function DevicesPage() {
     };
     document.addEventListener("keydown", onKeyDown);
     return () => document.removeEventListener("keydown", onKeyDown);
-  }, []);
+  }, [mayAdd]);
+}
 
+/** `[words, counts]`: id → presence word, and how many there are of each word. */
+function usePresenceWords(ids) {
   // Counted on each tick, and not on each reading: a row follows its own device, the list only the words.
-  const [words, counts] = useMemo(() => {
-    const found = new Map();
-    const sums = { online: 0, late: 0, offline: 0, never: 0 };
-    for (const id of all ?? []) {
+  return useMemo(() => {
+    const words = new Map();
+    const counts = { online: 0, late: 0, offline: 0, never: 0 };
+    for (const id of ids ?? []) {
       const device = deviceSignal(id).peek();
       if (!device) continue;
       const word = presenceWord(device.presence, now.value);
-      found.set(id, word);
-      sums[word] += 1;
+      words.set(id, word);
+      counts[word] += 1;
     }
-    return [found, sums];
-  }, [all, now.value]);
+    return [words, counts];
+  }, [ids, now.value]);
+}
+
+function FilterBox({ filter }) {
+  const onKeyDown = (event) => {
+    if (event.key !== "Escape") return;
+    setQuery({ q: "" });
+    event.target.blur();
+  };
+  return html`<div class="search">
+    <${Icon} name="search" />
+    <input class="input" type="search" data-filter aria-label=${t("devices.filter")} placeholder=${t("devices.filter")}
+      value=${filter} onInput=${(event) => setQuery({ q: event.target.value })} onKeyDown=${onKeyDown} />
+    <kbd aria-hidden="true">/</kbd>
+  </div>`;
+}
+
+export default function DevicesPage() {
+  const filter = route.value.query.get("q") ?? "";
+  const chosen = route.value.query.get("is") ?? "";
+  const error = useDevices(filter);
+  const all = deviceIds.value;
+  const [words, counts] = usePresenceWords(all);
+  const mayAdd = mayAs("operator");
+  const title = t("nav.devices");
+  useAddKey(mayAdd);
+  useEffect(() => void (document.title = `${title} · Hardpoint`), [title]);
 
   if (all === null) return html`<${Page}>${error ? html`<${Problem} error=${error} />` : html`<${Loading} />`}<//>`;
-  const shown = all.filter((id) => words.has(id) && (!chosen || words.get(id) === chosen) && (!filter || matches(deviceSignal(id).peek(), filter)));
-  const add = mayAdd && html`<button type="button" class="button primary" onClick=${addDevice}><${Icon} name="plus" />${t("devices.add")}</button>`;
+  const shown = all.filter(
+    (id) =>
+      words.has(id) && (!chosen || words.get(id) === chosen) && (!filter || matches(deviceSignal(id).peek(), filter)),
+  );
+  const add =
+    mayAdd &&
+    html`<button type="button" class="button primary" onClick=${addDevice}>
+      <${Icon} name="plus" />${t("devices.add")}
+    </button>`;
 
   if (all.length === 0 && !filter) {
-    return html`<${Page}><div class="card"><${Empty} icon="cpu" heading="h1" title=${t("devices.empty_title")}><p>${t("devices.empty_text")}</p>${add}<//></div><//>`;
+    return html`<${Page}><div class="card">
+      <${Empty} icon="cpu" heading="h1" title=${t("devices.empty_title")}><p>${t("devices.empty_text")}</p>${add}<//>
+    </div><//>`;
   }
   return html`<${Page}>
     <div class="page-head"><h1>${t("nav.devices")}</h1>${add}</div>
     <div class="toolbar">
-      <div class="search">
-        <${Icon} name="search" />
-        <input class="input" type="search" data-filter aria-label=${t("devices.filter")} placeholder=${t("devices.filter")} value=${filter}
-          onInput=${(event) => setQuery({ q: event.target.value })} onKeyDown=${(event) => event.key === "Escape" && (setQuery({ q: "" }), event.target.blur())} />
-        <kbd aria-hidden="true">/</kbd>
-      </div>
+      <${FilterBox} filter=${filter} />
       <${PresenceFilter} counts=${counts} total=${words.size} chosen=${chosen} />
     </div>
-    ${shown.length ? html`<${Table} ids=${shown} filter=${filter + chosen} />`
-      : html`<div class="card"><${Empty} icon="search" title=${t("devices.nothing_title")}>
+    ${
+      shown.length
+        ? html`<${Table} ids=${shown} filter=${filter + chosen} />`
+        : html`<div class="card"><${Empty} icon="search" title=${t("devices.nothing_title")}>
           <p>${t("devices.nothing_text")}</p>
-          <button type="button" class="button" onClick=${() => setQuery({ q: "", is: "" })}>${t("devices.clear")}</button><//></div>`}
+          <button type="button" class="button" onClick=${() => setQuery({ q: "", is: "" })}>
+            ${t("devices.clear")}
+          </button>
+        <//></div>`
+    }
   <//>`;
 }

@@ -26,11 +26,13 @@ export default function LoginPage() {
     ${error && html`<${Problem} error=${error} />`}
     <div class="field">
       <label for="name">${t("login.name")}</label>
-      <input class="input" id="name" autocomplete="username" autocapitalize="none" spellcheck=${false} required autofocus value=${name} onInput=${(e) => setName(e.target.value)} />
+      <input class="input" id="name" autocomplete="username" autocapitalize="none" spellcheck=${false} required
+        autofocus value=${name} onInput=${(e) => setName(e.target.value)} />
     </div>
     <div class="field">
       <label for="password">${t("login.password")}</label>
-      <${PasswordInput} id="password" autocomplete="current-password" value=${password} onInput=${(e) => setPassword(e.target.value)} />
+      <${PasswordInput} id="password" autocomplete="current-password" value=${password}
+        onInput=${(e) => setPassword(e.target.value)} />
     </div>
     <button class="button primary" disabled=${busy}>${t("login.submit")}</button>
     <p class="hint">${t("login.first_time")}</p>

@@ -22,7 +22,9 @@ export default function WelcomePage() {
     const link = location.hash.slice(1);
     // Out of the address bar and the history at once: it is a secret until it has been used.
     if (link) history.replaceState(null, "", location.pathname);
-    openLink(link).catch(setError).finally(() => setBusy(false));
+    openLink(link)
+      .catch(setError)
+      .finally(() => setBusy(false));
   }, []);
 
   async function openLink(link) {
@@ -46,7 +48,8 @@ export default function WelcomePage() {
 
   if (!session.value?.setup_needed) {
     if (!error) return html`<main><${Loading} /></main>`;
-    return html`<${Gate} title=${t("welcome.used_title")} text=${t("welcome.used_text")} onSubmit=${() => navigate("/login")}>
+    return html`<${Gate} title=${t("welcome.used_title")} text=${t("welcome.used_text")}
+      onSubmit=${() => navigate("/login")}>
       <${Problem} error=${error} />
       <button class="button primary">${t("welcome.to_login")}</button>
     <//>`;
@@ -55,11 +58,13 @@ export default function WelcomePage() {
     ${error && html`<${Problem} error=${error} />`}
     <div class="field">
       <label for="name">${t("login.name")}</label>
-      <input class="input" id="name" autocomplete="username" autocapitalize="none" spellcheck=${false} required maxlength="128" value=${name} onInput=${(e) => setName(e.target.value)} />
+      <input class="input" id="name" autocomplete="username" autocapitalize="none" spellcheck=${false} required
+        maxlength="128" value=${name} onInput=${(e) => setName(e.target.value)} />
     </div>
     <div class="field">
       <label for="password">${t("login.password")}</label>
-      <${PasswordInput} id="password" autocomplete="new-password" minlength=${MIN_PASSWORD} aria-describedby="strength" autofocus value=${password} onInput=${(e) => setPassword(e.target.value)} />
+      <${PasswordInput} id="password" autocomplete="new-password" minlength=${MIN_PASSWORD} aria-describedby="strength"
+        autofocus value=${password} onInput=${(e) => setPassword(e.target.value)} />
       <meter class="strength" min="0" max="4" value=${strength(password)} aria-label=${t("password.strength")}></meter>
       <span class="hint" id="strength">${t(`password.strength_${strength(password)}`)}</span>
     </div>

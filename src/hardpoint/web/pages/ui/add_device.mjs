@@ -21,7 +21,8 @@ function freeName() {
 
 /** The token, this once, with how to use it. */
 export function TokenShown({ id, token, since }) {
-  return html`<div class="token"><${Icon} name="key-round" /><code>${token}</code><${CopyButton} text=${token} label=${t("connect.copy_token")} /></div>
+  return html`<div class="token"><${Icon} name="key-round" /><code>${token}</code>
+    <${CopyButton} text=${token} label=${t("connect.copy_token")} /></div>
     <p class="hint">${t("connect.once")}</p>
     <${Snippets} token=${token} />
     <${Listening} id=${id} since=${since} />`;
@@ -62,9 +63,12 @@ export function AddDeviceDialog({ onClose }) {
       ${error && error.field !== "name" && html`<${Problem} error=${error} />`}
       <div class="field">
         <label for="device-name">${t("add.name")}</label>
-        <input class="input" id="device-name" data-focus required maxlength="128" autocomplete="off" spellcheck=${false} value=${name}
-          aria-invalid=${error?.field === "name"} aria-describedby="device-name-hint" onFocus=${(e) => e.target.select()} onInput=${(e) => setName(e.target.value)} />
-        <span id="device-name-hint" class=${error?.field === "name" ? "field-error" : "hint"}>${error?.field === "name" ? error.text : t("add.name_hint")}</span>
+        <input class="input" id="device-name" data-focus required maxlength="128" autocomplete="off" spellcheck=${false}
+          value=${name}
+          aria-invalid=${error?.field === "name"} aria-describedby="device-name-hint"
+            onFocus=${(e) => e.target.select()} onInput=${(e) => setName(e.target.value)} />
+        <span id="device-name-hint" class=${error?.field === "name" ? "field-error" : "hint"}>
+          ${error?.field === "name" ? error.text : t("add.name_hint")}</span>
       </div>
       <div class="dialog-foot">
         <button type="button" class="button" onClick=${onClose}>${t("action.cancel")}</button>

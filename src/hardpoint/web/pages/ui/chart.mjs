@@ -11,8 +11,13 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 /** Distances between time marks, ms: what a clock and a calendar count in. */
-const TIME_STEPS = [1, 2, 5, 10, 15, 30].map((n) => n * SECOND)
-  .concat([1, 2, 5, 10, 15, 30].map((n) => n * MINUTE), [1, 2, 3, 6, 12].map((n) => n * HOUR), [1, 2, 7, 14].map((n) => n * DAY));
+const TIME_STEPS = [1, 2, 5, 10, 15, 30]
+  .map((n) => n * SECOND)
+  .concat(
+    [1, 2, 5, 10, 15, 30].map((n) => n * MINUTE),
+    [1, 2, 3, 6, 12].map((n) => n * HOUR),
+    [1, 2, 7, 14].map((n) => n * DAY),
+  );
 
 /** A silence longer than this many usual intervals is drawn as a gap. */
 const GAP_INTERVALS = 3;
@@ -50,7 +55,9 @@ export function valueRange(low, high) {
 function timeLabels(_plot, marks, _axis, _space, step) {
   return marks.map((ts) => {
     const at = new Date(ts);
-    return step >= DAY || (at.getHours() === 0 && at.getMinutes() === 0 && step >= MINUTE) ? day(ts) : clock(ts, step < MINUTE);
+    return step >= DAY || (at.getHours() === 0 && at.getMinutes() === 0 && step >= MINUTE)
+      ? day(ts)
+      : clock(ts, step < MINUTE);
   });
 }
 
@@ -94,7 +101,9 @@ export class LineChart {
 
   options(unit, group, onHover, onZoom) {
     const style = getComputedStyle(this.element);
-    const [line, grid, axis] = ["--chart-line", "--chart-grid", "--chart-axis"].map((name) => style.getPropertyValue(name));
+    const [line, grid, axis] = ["--chart-line", "--chart-grid", "--chart-axis"].map((name) =>
+      style.getPropertyValue(name),
+    );
     const font = `11px ${style.fontFamily}`;
     const shared = { stroke: axis, font, ticks: { show: false } };
     return {
@@ -109,15 +118,34 @@ export class LineChart {
         bind: { dblclick: () => null },
         points: { size: 7, width: 2, stroke: line, fill: style.getPropertyValue("--surface") },
       },
-      scales: { x: { time: true, range: () => [this.from, this.to] }, y: { range: (_plot, low, high) => valueRange(low, high) } },
+      scales: {
+        x: { time: true, range: () => [this.from, this.to] },
+        y: { range: (_plot, low, high) => valueRange(low, high) },
+      },
       axes: [
-        { ...shared, grid: { show: false }, space: 64, incrs: TIME_STEPS, splits: timeMarks, values: timeLabels, size: 26, gap: 4 },
         {
-          ...shared, grid: { stroke: grid, width: 1 }, space: 34, size: axisWidth, gap: 6,
+          ...shared,
+          grid: { show: false },
+          space: 64,
+          incrs: TIME_STEPS,
+          splits: timeMarks,
+          values: timeLabels,
+          size: 26,
+          gap: 4,
+        },
+        {
+          ...shared,
+          grid: { stroke: grid, width: 1 },
+          space: 34,
+          size: axisWidth,
+          gap: 6,
           values: (_plot, marks, _axis, _space, increment) => axisLabels(marks, unit, increment),
         },
       ],
-      series: [{}, { stroke: line, width: 1.6, fill: (plot) => wash(plot, line), points: { show: false }, spanGaps: false }],
+      series: [
+        {},
+        { stroke: line, width: 1.6, fill: (plot) => wash(plot, line), points: { show: false }, spanGaps: false },
+      ],
       hooks: {
         setCursor: [(plot) => onHover(plot.cursor.idx ?? null)],
         setSelect: [

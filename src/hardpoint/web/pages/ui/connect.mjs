@@ -15,7 +15,8 @@ const SHOWN_OF_TOKEN = 6;
 export async function findDoors() {
   // Not through api(): a degraded server answers 503, and its doors are open all the same.
   const { listeners } = await (await fetch("/api/health")).json();
-  const port = (...schemes) => listeners.find(({ url }) => schemes.some((scheme) => url.startsWith(`${scheme}://`)))?.port;
+  const port = (...schemes) =>
+    listeners.find(({ url }) => schemes.some((scheme) => url.startsWith(`${scheme}://`)))?.port;
   return { host: location.hostname, line: port("line", "any"), origin: location.origin };
 }
 
@@ -27,7 +28,8 @@ export function snippets({ host, line, origin }, token) {
   const bare = host.replace(/^\[|\]$/g, "");
   const found = {};
   if (line) found.nc = `printf 'HELLO ${token}\\ntemp=21.5\\n' | nc ${bare} ${line}`;
-  found.curl = `curl -X POST ${origin}/api/v1/${token}/telemetry \\\n  -H 'Content-Type: application/json' -d '{"temp": 21.5}'`;
+  found.curl = `curl -X POST ${origin}/api/v1/${token}/telemetry \\
+  -H 'Content-Type: application/json' -d '{"temp": 21.5}'`;
   if (line) {
     found.python = `import socket
 
@@ -64,15 +66,17 @@ export function Snippets({ token }) {
   const masked = token.slice(0, SHOWN_OF_TOKEN) + "•".repeat(8);
   return html`<div class="stack">
     <div class="chips-scroll"><div class="segments" role="group" aria-label=${t("connect.with")}>
-      ${Object.keys(texts).map((each) => html`<button type="button" key=${each} aria-pressed=${each === name} onClick=${() => choose(each)}>${t(`connect.${each}`)}</button>`)}
+      ${Object.keys(texts).map((each) => html`<button type="button" key=${each} aria-pressed=${each === name}
+        onClick=${() => choose(each)}>${t(`connect.${each}`)}</button>`)}
     </div></div>
     <${Code} text=${texts[name]} shown=${texts[name].replaceAll(token, masked)} />
     ${hasText(`connect.${name}_hint`) && html`<p class="hint">${t(`connect.${name}_hint`)}</p>`}
-    ${LOOPBACK.test(doors.host) && html`<div class="notice"><${Icon} name="circle-alert" /><span>${t("connect.loopback", { host: doors.host })}</span></div>`}
+    ${LOOPBACK.test(doors.host) && html`<div class="notice"><${Icon} name="circle-alert" /><span>
+      ${t("connect.loopback", { host: doors.host })}</span></div>`}
   </div>`;
 }
 
-/** What has been seen of a device, live: waiting, connected, first reading. `since` is when the waiting began, in ms. */
+/** What has been seen of a device, live: waiting, connected, first reading. `since`: when the waiting began, ms. */
 export function Listening({ id, since }) {
   const device = deviceSignal(id).value;
   const [trouble, setTrouble] = useState(false);
@@ -90,12 +94,14 @@ export function Listening({ id, since }) {
 
   const state = first.length ? "done" : met ? "met" : "waiting";
   return html`<div class="listening ${state}" role="status">
-    <span class="listening-mark"><${Icon} name=${state === "done" ? "check" : state === "met" ? "activity" : "radio"} /></span>
+    <span class="listening-mark"><${Icon} name=${state === "done" ? "check" : state === "met" ? "activity" : "radio"} />
+    </span>
     <div>
       <strong>${t(`connect.${state}_title`)}</strong>
       ${state === "waiting" && html`<p>${t(trouble ? "connect.trouble" : "connect.waiting_text")}</p>`}
       ${state === "met" && html`<p>${t("connect.met_text", { from: met.from ?? "", dialect: met.dialect })}</p>`}
-      ${state === "done" && html`<p class="mono">${first.slice(0, 4).map(([key, { value }]) => html`<span>${key} = ${valueParts(key, value).join(" ").trim()}</span>`)}</p>`}
+      ${state === "done" && html`<p class="mono">${first.slice(0, 4).map(([key, { value }]) => html`<span>
+        ${key} = ${valueParts(key, value).join(" ").trim()}</span>`)}</p>`}
     </div>
   </div>`;
 }

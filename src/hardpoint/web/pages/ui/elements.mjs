@@ -25,7 +25,8 @@ const SHAPES = {
   late: html`<circle cx="5" cy="5" r="4" fill="none" stroke="currentColor" stroke-width="1.5" />
     <path d="M5 1a4 4 0 0 0 0 8z" fill="currentColor" />`,
   offline: html`<circle cx="5" cy="5" r="4" fill="none" stroke="currentColor" stroke-width="1.5" />`,
-  never: html`<circle cx="5" cy="5" r="4" fill="none" stroke="currentColor" stroke-width="1.5" stroke-dasharray="2 2.2" />`,
+  never: html`<circle cx="5" cy="5" r="4" fill="none" stroke="currentColor" stroke-width="1.5"
+    stroke-dasharray="2 2.2" />`,
 };
 
 /** A presence in word and shape. */
@@ -42,7 +43,8 @@ export function Ago({ ts }) {
 
 /** A button that is only an icon, with its words as label and tooltip. */
 export function IconButton({ icon, label, small = false, ...rest }) {
-  return html`<button type="button" class="icon-button ${small ? "small" : ""}" aria-label=${label} title=${label} ...${rest}>
+  return html`<button type="button" class="icon-button ${small ? "small" : ""}" aria-label=${label} title=${label}
+    ...${rest}>
     <${Icon} name=${icon} />
   </button>`;
 }
@@ -77,7 +79,8 @@ export function CopyButton({ text, label = t("action.copy") }) {
     setDone(await copyText(text));
     setTimeout(() => setDone(false), COPIED_FOR_MS);
   }
-  return html`<button type="button" class="icon-button small ${done ? "done" : ""}" aria-label=${label} title=${label} onClick=${copy}>
+  return html`<button type="button" class="icon-button small ${done ? "done" : ""}" aria-label=${label} title=${label}
+    onClick=${copy}>
     <${Icon} name=${done ? "check" : "copy"} />
     <span class="visually-hidden" role="status">${done ? t("action.copied") : ""}</span>
   </button>`;
@@ -90,24 +93,29 @@ export function Code({ text, shown = text }) {
 
 /** Nothing here, said with what to do about it. `heading` is "h1" where it is all there is on the page. */
 export function Empty({ icon, title, heading = "h2", children }) {
-  return html`<div class="empty"><span class="empty-mark"><${Icon} name=${icon} /></span><${heading}>${title}<//>${children}</div>`;
+  return html`<div class="empty"><span class="empty-mark"><${Icon} name=${icon} /></span><${heading}>${title}<//>
+    ${children}</div>`;
 }
 
 /** While a page or its data is on the way. */
 export function Loading() {
-  return html`<div class="loading" role="status"><${Icon} name="refresh-cw" spin /><span class="visually-hidden">${t("state.loading")}</span></div>`;
+  return html`<div class="loading" role="status"><${Icon} name="refresh-cw" spin /><span class="visually-hidden">
+    ${t("state.loading")}</span></div>`;
 }
 
 /** What went wrong, in place. */
 export function Problem({ error, children }) {
-  return html`<div class="notice bad" role="alert"><${Icon} name="circle-alert" /><div>${error.text ?? error.message} ${children}</div></div>`;
+  return html`<div class="notice bad" role="alert"><${Icon} name="circle-alert" /><div>
+    ${error.text ?? error.message} ${children}</div></div>`;
 }
 
 /** A password box whose text can be shown. */
 export function PasswordInput({ id, value, onInput, ...rest }) {
   const [shown, setShown] = useState(false);
   return html`<div class="with-button">
-    <input class="input" id=${id} type=${shown ? "text" : "password"} value=${value} onInput=${onInput} required spellcheck=${false} autocapitalize="none" ...${rest} />
-    <${IconButton} icon=${shown ? "eye-off" : "eye"} label=${t(shown ? "password.hide" : "password.show")} aria-pressed=${shown} onClick=${() => setShown(!shown)} />
+    <input class="input" id=${id} type=${shown ? "text" : "password"} value=${value} onInput=${onInput} required
+      spellcheck=${false} autocapitalize="none" ...${rest} />
+    <${IconButton} icon=${shown ? "eye-off" : "eye"} label=${t(shown ? "password.hide" : "password.show")}
+      aria-pressed=${shown} onClick=${() => setShown(!shown)} />
   </div>`;
 }

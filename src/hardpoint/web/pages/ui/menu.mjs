@@ -39,7 +39,8 @@ export function Menu({ icon, label, items }) {
   }
 
   return html`<div class="menu-anchor" ref=${anchor} onKeyDown=${onKeyDown}>
-    <button type="button" class="icon-button" aria-label=${label} title=${label} aria-haspopup="menu" aria-expanded=${open} onClick=${() => setOpen(!open)}>
+    <button type="button" class="icon-button" aria-label=${label} title=${label} aria-haspopup="menu"
+      aria-expanded=${open} onClick=${() => setOpen(!open)}>
       <${Icon} name=${icon} />
     </button>
     ${open && html`<div class="menu" role="menu" aria-label=${label}>${items.map((item) => entry(item, close))}</div>`}

@@ -29,12 +29,21 @@ const showShortcuts = () => showDialog(async () => (await import("./shortcuts.mj
 
 /** Theme and language, also offered before sign-in. */
 export function Preferences() {
-  const themes = [["system", "monitor"], ["light", "sun"], ["dark", "moon"]];
+  const themes = [
+    ["system", "monitor"],
+    ["light", "sun"],
+    ["dark", "moon"],
+  ];
   const themeItems = themes.map(([name, icon]) => ({
-    label: t(`theme.${name}`), icon, checked: theme.value === name, run: () => (theme.value = name),
+    label: t(`theme.${name}`),
+    icon,
+    checked: theme.value === name,
+    run: () => (theme.value = name),
   }));
   const localeItems = Object.entries(LOCALES).map(([tag, label]) => ({
-    label, checked: locale.value === tag, run: () => chooseLocale(tag).catch(toastError),
+    label,
+    checked: locale.value === tag,
+    run: () => chooseLocale(tag).catch(toastError),
   }));
   const icon = themes.find(([name]) => name === theme.value)?.[1] ?? "monitor";
   return html`<${Menu} icon="languages" label=${t("menu.language")} items=${localeItems} />
@@ -118,4 +127,3 @@ function skip(event) {
   event.preventDefault();
   document.getElementById("main").focus();
 }
-

@@ -15,7 +15,8 @@ const KEYS = [
 export function ShortcutsDialog({ onClose }) {
   return html`<${Dialog} title=${t("menu.shortcuts")} onClose=${onClose}>
     <dl class="shortcuts">
-      ${KEYS.map(([keys, text]) => html`<div><dt>${t(text)}</dt><dd>${keys.map((key) => html`<kbd>${key}</kbd> `)}</dd></div>`)}
+      ${KEYS.map(([keys, text]) => html`<div><dt>${t(text)}</dt><dd>${keys.map((key) => html`<kbd>${key}</kbd> `)}</dd>
+      </div>`)}
     </dl>
   <//>`;
 }

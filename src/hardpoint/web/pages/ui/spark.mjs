@@ -21,10 +21,12 @@ function enqueue(job) {
 function next() {
   while (running < AT_ONCE && queue.length) {
     running += 1;
-    queue.shift()().finally(() => {
-      running -= 1;
-      next();
-    });
+    queue
+      .shift()()
+      .finally(() => {
+        running -= 1;
+        next();
+      });
   }
 }
 
@@ -77,7 +79,8 @@ export function Spark({ id, name, latest, series = 0 }) {
   }, [latest?.ts]);
 
   const path = sparkPath(points);
-  return html`<svg ref=${ref} class="spark series-${series}" viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none" aria-hidden="true">
+  return html`<svg ref=${ref} class="spark series-${series}" viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none"
+    aria-hidden="true">
     ${path && html`<path class="spark-area" d=${path.area} /><path class="spark-line" d=${path.line} />`}
   </svg>`;
 }

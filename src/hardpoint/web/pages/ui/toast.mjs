@@ -8,8 +8,14 @@ const MOST_AT_ONCE = 3;
 const toasts = signal([]);
 let lastId = 0;
 
-/** Show a message: `kind` is "good", "bad" or "warn"; `action` is `{label, run}`. A `sticky` one stays. Returns its undo. */
-export function toast(text, { kind = "good", icon = kind === "good" ? "check" : "circle-alert", action = null, sticky = false } = {}) {
+/**
+ * Show a message: `kind` is "good", "bad" or "warn"; `action` is `{label, run}`. A `sticky` one stays until it is
+ * undone. Returns the undo.
+ */
+export function toast(
+  text,
+  { kind = "good", icon = kind === "good" ? "check" : "circle-alert", action = null, sticky = false } = {},
+) {
   const id = ++lastId;
   const dismiss = () => (toasts.value = toasts.value.filter((each) => each.id !== id));
   toasts.value = [...toasts.value, { id, text, kind, icon, action, dismiss }].slice(-MOST_AT_ONCE);
@@ -26,7 +32,8 @@ export function Toasts() {
     ${toasts.value.map(
       (each) => html`<div class="toast ${each.kind}" key=${each.id}>
         <${Icon} name=${each.icon} spin=${each.icon === "refresh-cw"} /><span>${each.text}</span>
-        ${each.action && html`<button type="button" onClick=${() => (each.action.run(), each.dismiss())}>${each.action.label}</button>`}
+        ${each.action && html`<button type="button" onClick=${() => (each.action.run(), each.dismiss())}>
+          ${each.action.label}</button>`}
       </div>`,
     )}
   </div>`;

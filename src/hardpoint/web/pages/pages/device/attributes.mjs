@@ -14,9 +14,13 @@ function Editor({ name = "", value = "", onSave, onCancel }) {
   const [key, setKey] = useState(name);
   const [text, setText] = useState(value === "" ? "" : shown(value));
   const submit = (event) => (event.preventDefault(), onSave(key.trim(), scalar(text)));
-  return html`<form class="attribute-form" onSubmit=${submit} onKeyDown=${(event) => event.key === "Escape" && (event.stopPropagation(), onCancel())}>
-    <input class="input mono" required maxlength="64" readonly=${Boolean(name)} autocomplete="off" spellcheck=${false} aria-label=${t("attribute.key")} placeholder=${t("attribute.key")} value=${key} onInput=${(e) => setKey(e.target.value)} />
-    <input class="input mono" autocomplete="off" spellcheck=${false} aria-label=${t("attribute.value")} placeholder=${t("attribute.value")} value=${text} onInput=${(e) => setText(e.target.value)} />
+  return html`<form class="attribute-form" onSubmit=${submit}
+    onKeyDown=${(event) => event.key === "Escape" && ((event.stopPropagation(), onCancel()))}>
+    <input class="input mono" required maxlength="64" readonly=${Boolean(name)} autocomplete="off" spellcheck=${false}
+      aria-label=${t("attribute.key")} placeholder=${t("attribute.key")} value=${key}
+        onInput=${(e) => setKey(e.target.value)} />
+    <input class="input mono" autocomplete="off" spellcheck=${false} aria-label=${t("attribute.value")}
+      placeholder=${t("attribute.value")} value=${text} onInput=${(e) => setText(e.target.value)} />
     <${IconButton} icon="check" label=${t("action.save")} type="submit" />
     <${IconButton} icon="x" label=${t("action.cancel")} onClick=${onCancel} />
   </form>`;
@@ -29,7 +33,11 @@ function useAttributes(id, scope) {
   const path = devicePath(id, `/attributes?scope=${scope}`);
   useEffect(() => {
     let current = true;
-    const load = () => api("GET", path).then((found) => current && (setValues(found), setError(null)), (problem) => current && setError(problem));
+    const load = () =>
+      api("GET", path).then(
+        (found) => current && (setValues(found), setError(null)),
+        (problem) => current && setError(problem),
+      );
     setValues(null);
     load();
     const undo = onLive("reset", load);
@@ -56,27 +64,38 @@ export function Attributes({ id }) {
   const choose = (next) => (setScope(next), setEditing(null));
   const store = (key, value) => (setEditing(null), save({ [key]: value }));
   const rows = Object.entries(values ?? {}).sort(([a], [b]) => a.localeCompare(b));
-  const editor = (name, value) => html`<${Editor} key=${name} name=${name} value=${value} onSave=${store} onCancel=${() => setEditing(null)} />`;
+  const editor = (name, value) =>
+    html`<${Editor} key=${name} name=${name} value=${value} onSave=${store} onCancel=${() => setEditing(null)} />`;
 
   return html`<section class="card" aria-labelledby="attributes-title">
     <header class="card-head">
       <h2 id="attributes-title">${t("attribute.title")}</h2>
-      ${mayEdit && html`<${IconButton} icon="plus" small label=${t("attribute.add")} onClick=${() => setEditing("")} />`}
+      ${mayEdit && html`<${IconButton} icon="plus" small label=${t("attribute.add")}
+        onClick=${() => setEditing("")} />`}
     </header>
     <div class="card-body">
       <div class="segments fill" role="group" aria-label=${t("attribute.scope")}>
-        ${SCOPES.map((each) => html`<button type="button" key=${each} aria-pressed=${scope === each} title=${t(`attribute.${each}_hint`)} onClick=${() => choose(each)}>${t(`attribute.${each}`)}</button>`)}
+        ${SCOPES.map((each) => html`<button type="button" key=${each} aria-pressed=${scope === each}
+          title=${t(`attribute.${each}_hint`)} onClick=${() => choose(each)}>${t(`attribute.${each}`)}</button>`)}
       </div>
       ${error && html`<${Problem} error=${error} />`}
       ${editing === "" && editor("", "")}
       <dl class="pairs">
-        ${rows.map(([key, value]) => editing === key ? html`<div key=${key}><dt class="visually-hidden">${key}</dt><dd>${editor(key, value)}</dd></div>` : html`<div key=${key}>
+        ${rows.map(([key, value]) =>
+          editing === key
+            ? html`<div key=${key}><dt class="visually-hidden">${key}</dt><dd>${editor(key, value)}</dd></div>`
+            : html`<div key=${key}>
           <dt title=${key}>${key}</dt><dd title=${shown(value)}>${shown(value)}</dd>
-          ${mayEdit && html`<dd class="pair-actions">
+          ${
+            mayEdit &&
+            html`<dd class="pair-actions">
             <${IconButton} icon="pencil" small label=${t("attribute.edit", { key })} onClick=${() => setEditing(key)} />
-            <${IconButton} icon="trash-2" small label=${t("attribute.remove", { key })} onClick=${() => save({ [key]: null })} />
-          </dd>`}
-        </div>`)}
+            <${IconButton} icon="trash-2" small label=${t("attribute.remove", { key })}
+              onClick=${() => save({ [key]: null })} />
+          </dd>`
+          }
+        </div>`,
+        )}
       </dl>
       ${values && !rows.length && editing === null && html`<p class="hint">${t(`attribute.${scope}_none`)}</p>`}
       ${!values && !error && html`<${Icon} name="refresh-cw" spin />`}

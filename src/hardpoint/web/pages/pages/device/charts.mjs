@@ -46,8 +46,17 @@ function Plot({ data, from, to, unit, onHover, onZoom, onReset }) {
   acts.current = { onHover, onZoom, onReset };
   // Built anew for a new theme or language: a canvas keeps the colours and words it was drawn with.
   useEffect(() => {
-    const call = (name) => (...args) => acts.current[name](...args);
-    chart.current = new LineChart(ref.current, { unit, group: "device", onHover: call("onHover"), onZoom: call("onZoom"), onReset: call("onReset") });
+    const call =
+      (name) =>
+      (...args) =>
+        acts.current[name](...args);
+    chart.current = new LineChart(ref.current, {
+      unit,
+      group: "device",
+      onHover: call("onHover"),
+      onZoom: call("onZoom"),
+      onReset: call("onReset"),
+    });
     chart.current.show(data, from, to);
     return () => chart.current.destroy();
   }, [scheme.value, locale.value, unit]);
@@ -59,13 +68,21 @@ function Table({ name, points }) {
   const unit = unitOf(name);
   return html`<div class="chart-table" tabindex="0"><table>
     <thead><tr><th scope="col">${t("chart.time")}</th><th scope="col">${name}${unit && ` (${unit})`}</th></tr></thead>
-    <tbody>${points.slice(-TABLE_ROWS).reverse().map(([ts, value]) => html`<tr key=${ts}><td>${absolute(ts)}</td><td class="number">${valueParts(name, value)[0]}</td></tr>`)}</tbody>
+    <tbody>${points
+      .slice(-TABLE_ROWS)
+      .reverse()
+      .map(
+        ([ts, value]) =>
+          html`<tr key=${ts}><td>${absolute(ts)}</td><td class="number">${valueParts(name, value)[0]}</td></tr>`,
+      )}</tbody>
   </table></div>`;
 }
 
 function ChartBody({ name, points, error, plot, table }) {
   if (error && !points) return html`<p class="chart-note">${error.text}</p>`;
-  if (!points) return html`<div class="chart-note" role="status"><${Icon} name="refresh-cw" spin /><span class="visually-hidden">${t("state.loading")}</span></div>`;
+  if (!points)
+    return html`<div class="chart-note" role="status"><${Icon} name="refresh-cw" spin /><span class="visually-hidden">
+      ${t("state.loading")}</span></div>`;
   if (!points.length) return html`<p class="chart-note">${t("chart.none")}</p>`;
   return table ? html`<${Table} name=${name} points=${points} />` : html`<${Plot} ...${plot} />`;
 }
@@ -85,19 +102,30 @@ function ChartCard({ id, name, latest, index, spanMs, zoom, onZoom, onReset }) {
   const [value, unit] = valueParts(name, under ?? latest.value);
   const words = (number) => valueParts(name, number).join(" ").trim();
   const short = (number) => (unit.endsWith("B") || unit.endsWith("B/s") ? words(number) : valueParts(name, number)[0]);
-  const said = sums && t("chart.summary", { key: name, low: words(sums.low), high: words(sums.high), now: words(latest.value) });
+  const said =
+    sums && t("chart.summary", { key: name, low: words(sums.low), high: words(sums.high), now: words(latest.value) });
   return html`<section class="card chart series-${index % SERIES}" ref=${ref} aria-label=${name}>
     <header class="chart-head">
       <h2><i class="swatch"></i><span title=${name}>${name}</span></h2>
-      <${IconButton} icon=${table ? "activity" : "table-2"} small label=${t(table ? "chart.as_chart" : "chart.as_table")} aria-pressed=${table} onClick=${() => setTable(!table)} />
+      <${IconButton} icon=${table ? "activity" : "table-2"} small
+        label=${t(table ? "chart.as_chart" : "chart.as_table")} aria-pressed=${table}
+          onClick=${() => setTable(!table)} />
       <div class="chart-value number">${value}<small>${unit}</small>
         ${typeof under === "number" && html`<span class="chart-at">${clock(data[0][hover], true)}</span>`}</div>
-      ${sums && html`<dl class="chart-sums number" title=${agg && agg !== "raw" ? t("chart.thinned", { agg }) : undefined}>
-        ${[["low", sums.low], ["mean", sums.mean], ["high", sums.high]].map(([term, number]) => html`<div><dt>${t(`chart.${term}`)}</dt><dd>${short(number)}</dd></div>`)}
-      </dl>`}
+      ${
+        sums &&
+        html`<dl class="chart-sums number" title=${agg && agg !== "raw" ? t("chart.thinned", { agg }) : undefined}>
+        ${[
+          ["low", sums.low],
+          ["mean", sums.mean],
+          ["high", sums.high],
+        ].map(([term, number]) => html`<div><dt>${t(`chart.${term}`)}</dt><dd>${short(number)}</dd></div>`)}
+      </dl>`
+      }
     </header>
     <div class="chart-body" role=${table ? undefined : "img"} aria-label=${table ? undefined : (said ?? name)}>
-      ${visible || points ? html`<${ChartBody} name=${name} points=${points} error=${error} table=${table} plot=${{ data, from, to, unit: unitOf(name), onHover: setHover, onZoom, onReset }} />` : null}
+      ${visible || points ? html`<${ChartBody} name=${name} points=${points} error=${error} table=${table}
+        plot=${{ data, from, to, unit: unitOf(name), onHover: setHover, onZoom, onReset }} />` : null}
     </div>
   </section>`;
 }
@@ -108,25 +136,41 @@ export function Charts({ device }) {
   const [usual] = useState(() => (Date.now() - device.created < YOUNG_MS ? "5m" : DEFAULT_SPAN));
   const range = asked in SPANS ? asked : usual;
   const [zoom, setZoom] = useState(null);
-  const keys = Object.keys(device.latest).filter((key) => typeof device.latest[key].value === "number").sort();
+  const keys = Object.keys(device.latest)
+    .filter((key) => typeof device.latest[key].value === "number")
+    .sort();
   const live = () => setZoom(null);
   if (!keys.length) {
     const any = Object.keys(device.latest).length > 0;
-    return html`<div class="card"><${Empty} icon="activity" title=${t(any ? "charts.none_title" : "charts.empty_title")}><p>${t(any ? "charts.none_text" : "charts.empty_text")}</p><//></div>`;
+    return html`<div class="card"><${Empty} icon="activity"
+      title=${t(any ? "charts.none_title" : "charts.empty_title")}><p>
+        ${t(any ? "charts.none_text" : "charts.empty_text")}</p><//></div>`;
   }
   return html`<section aria-label=${t("charts.label")}>
     <div class="toolbar">
       <div class="chips-scroll"><div class="segments" role="group" aria-label=${t("charts.range")}>
-        ${Object.keys(SPANS).map((each) => html`<button type="button" key=${each} aria-pressed=${!zoom && each === range} onClick=${() => (live(), setQuery({ range: each === usual ? null : each }))}>${t(`range.${each}`)}</button>`)}
+        ${Object.keys(SPANS).map((each) => html`<button type="button" key=${each}
+          aria-pressed=${!zoom && each === range}
+            onClick=${() => (live(), setQuery({ range: each === usual ? null : each }))}>${t(`range.${each}`)}
+            </button>`)}
       </div></div>
-      ${zoom
-        ? html`<button type="button" class="button small" onClick=${live}><${Icon} name="play" />${t("charts.resume")}</button>`
-        : html`<span class="live-mark"><i></i>${t("charts.live")}</span>`}
+      ${
+        zoom
+          ? html`<button type="button" class="button small" onClick=${live}><${Icon} name="play" />${t("charts.resume")}
+          </button>`
+          : html`<span class="live-mark"><i></i>${t("charts.live")}</span>`
+      }
       <span class="hint zoom-hint">${t("charts.zoom_hint")}</span>
     </div>
     <div class="charts">
-      ${keys.map((key, i) => html`<${ChartCard} key=${key} id=${device.id} name=${key} latest=${device.latest[key]} index=${i} spanMs=${SPANS[range]} zoom=${zoom}
-        onZoom=${(from, to) => setZoom({ from, to })} onReset=${live} />`)}
+      ${keys.map(
+        (
+          key,
+          i,
+        ) => html`<${ChartCard} key=${key} id=${device.id} name=${key} latest=${device.latest[key]} index=${i}
+          spanMs=${SPANS[range]} zoom=${zoom}
+        onZoom=${(from, to) => setZoom({ from, to })} onReset=${live} />`,
+      )}
     </div>
   </section>`;
 }

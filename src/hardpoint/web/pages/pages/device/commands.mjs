@@ -27,7 +27,9 @@ export function parseParams(text) {
   if (!typed) return undefined;
   const words = typed.match(/[A-Za-z_][\w.-]*=(?:"(?:\\.|[^"\\])*"|\S+)/g);
   if (words && words.join(" ") === typed.replace(/\s+/g, " ")) {
-    return Object.fromEntries(words.map((word) => [word.slice(0, word.indexOf("=")), scalar(word.slice(word.indexOf("=") + 1))]));
+    return Object.fromEntries(
+      words.map((word) => [word.slice(0, word.indexOf("=")), scalar(word.slice(word.indexOf("=") + 1))]),
+    );
   }
   return JSON.parse(typed);
 }
@@ -35,9 +37,15 @@ export function parseParams(text) {
 /** The newest commands of a device, kept live; `null` until they are there. */
 function useCommands(id) {
   const [commands, setCommands] = useState(null);
-  const put = (command) => setCommands((before) => [command, ...(before ?? []).filter((each) => each.id !== command.id)].sort((a, b) => b.id - a.id).slice(0, LISTED));
+  const put = (command) =>
+    setCommands((before) =>
+      [command, ...(before ?? []).filter((each) => each.id !== command.id)]
+        .sort((a, b) => b.id - a.id)
+        .slice(0, LISTED),
+    );
   useEffect(() => {
-    const load = () => api("GET", devicePath(id, `/commands?limit=${LISTED}`)).then((page) => setCommands(page.items), toastError);
+    const load = () =>
+      api("GET", devicePath(id, `/commands?limit=${LISTED}`)).then((page) => setCommands(page.items), toastError);
     load();
     const undo = [onLive("reset", load), onLive("command", (command) => command.device === id && put(command))];
     return () => undo.forEach((each) => each());
@@ -55,7 +63,8 @@ function Life({ command }) {
     ${states.map((state) => {
       const step = at.get(state);
       const took = step && state !== "queued" ? `+${duration((step.at - command.created) / 1000)}` : "";
-      return html`<li key=${state} class="${step ? "reached" : ""} ${state === end ? "ended" : ""}" title=${step ? [absolute(step.at), step.reason].filter(Boolean).join(" · ") : undefined}>
+      return html`<li key=${state} class="${step ? "reached" : ""} ${state === end ? "ended" : ""}"
+        title=${step ? [absolute(step.at), step.reason].filter(Boolean).join(" · ") : undefined}>
         <span>${t(`command.${state}`)}</span><small class="number">${step ? took || clock(step.at, true) : ""}</small>
       </li>`;
     })}
@@ -67,13 +76,16 @@ function CommandRow({ command, mayCancel }) {
   const cancel = () => api("DELETE", `/commands/${command.id}`).catch(toastError);
   return html`<li class="command">
     <div class="command-head">
-      <code>${command.method}${command.params !== null && command.params !== undefined && html` <span class="faint">${JSON.stringify(command.params)}</span>`}</code>
+      <code>${command.method}${command.params !== null && command.params !== undefined && html` <span class="faint">
+        ${JSON.stringify(command.params)}</span>`}</code>
       <span class="command-state ${command.state}">${t(`command.${command.state}`)}</span>
-      ${mayCancel && !FINAL.has(command.state) && html`<${IconButton} icon="x" small label=${t("command.cancel")} onClick=${cancel} />`}
+      ${mayCancel && !FINAL.has(command.state) && html`<${IconButton} icon="x" small label=${t("command.cancel")}
+        onClick=${cancel} />`}
     </div>
     <${Life} command=${command} />
     ${reason && html`<p class="command-reason">${reason}</p>`}
-    ${command.state === "done" && command.result !== null && html`<pre class="command-result">${JSON.stringify(command.result)}</pre>`}
+    ${command.state === "done" && command.result !== null && html`<pre class="command-result">
+      ${JSON.stringify(command.result)}</pre>`}
   </li>`;
 }
 
@@ -105,15 +117,19 @@ function CommandForm({ id, methods }) {
 
   return html`<form class="command-form" onSubmit=${submit}>
     <div class="command-line">
-      <input class="input mono" id="command-method" list=${listId} required maxlength="128" autocomplete="off" autocapitalize="none" spellcheck=${false}
-        aria-label=${t("command.method")} placeholder=${t("command.method")} value=${method} onInput=${(e) => setMethod(e.target.value)} />
+      <input class="input mono" id="command-method" list=${listId} required maxlength="128" autocomplete="off"
+        autocapitalize="none" spellcheck=${false}
+        aria-label=${t("command.method")} placeholder=${t("command.method")} value=${method}
+          onInput=${(e) => setMethod(e.target.value)} />
       <datalist id=${listId}>${methods.map((each) => html`<option value=${each} />`)}</datalist>
       <button class="button primary" disabled=${!method.trim()}><${Icon} name="send" />${t("command.send")}</button>
     </div>
     <div class="command-line">
-      <input class="input mono" autocomplete="off" autocapitalize="none" spellcheck=${false} aria-label=${t("command.params")}
+      <input class="input mono" autocomplete="off" autocapitalize="none" spellcheck=${false}
+        aria-label=${t("command.params")}
         placeholder=${t("command.params_example")} value=${params} onInput=${(e) => setParams(e.target.value)} />
-      <select class="input" aria-label=${t("command.ttl")} title=${t("command.ttl")} value=${ttl} onChange=${(e) => setTtl(Number(e.target.value))}>
+      <select class="input" aria-label=${t("command.ttl")} title=${t("command.ttl")} value=${ttl}
+        onChange=${(e) => setTtl(Number(e.target.value))}>
         ${LIFETIMES_S.map((each) => html`<option value=${each}>${duration(each)}</option>`)}
       </select>
     </div>
@@ -129,7 +145,11 @@ export function Commands({ id }) {
   return html`<section class="card" aria-labelledby="commands-title">
     <header class="card-head"><h2 id="commands-title">${t("command.title")}</h2></header>
     ${may && html`<${CommandForm} id=${id} methods=${methods} />`}
-    ${commands?.length ? html`<ul class="commands">${commands.map((command) => html`<${CommandRow} key=${command.id} command=${command} mayCancel=${may} />`)}</ul>`
-      : commands && html`<p class="card-note">${t("command.none")}</p>`}
+    ${
+      commands?.length
+        ? html`<ul class="commands">${commands.map((command) => html`<${CommandRow} key=${command.id} command=${command}
+          mayCancel=${may} />`)}</ul>`
+        : commands && html`<p class="card-note">${t("command.none")}</p>`
+    }
   </section>`;
 }

@@ -10,14 +10,22 @@ import { Icon, Problem } from "../../ui/elements.mjs";
 import { toast } from "../../ui/toast.mjs";
 
 /** Labels as lines of `key: value`, and back. Throws a message for a line that is neither. */
-export const labelLines = (labels) => Object.entries(labels).map(([key, value]) => `${key}: ${value}`).join("\n");
+export const labelLines = (labels) =>
+  Object.entries(labels)
+    .map(([key, value]) => `${key}: ${value}`)
+    .join("\n");
 export function parseLabels(text) {
-  const lines = text.split("\n").map((line) => line.trim()).filter(Boolean);
-  return Object.fromEntries(lines.map((line) => {
-    const [, key, value] = /^([^:=\s]+)\s*[:=]\s*(.+)$/.exec(line) ?? [];
-    if (!key) throw new Error(t("edit.bad_label", { line }));
-    return [key, value];
-  }));
+  const lines = text
+    .split("\n")
+    .map((line) => line.trim())
+    .filter(Boolean);
+  return Object.fromEntries(
+    lines.map((line) => {
+      const [, key, value] = /^([^:=\s]+)\s*[:=]\s*(.+)$/.exec(line) ?? [];
+      if (!key) throw new Error(t("edit.bad_label", { line }));
+      return [key, value];
+    }),
+  );
 }
 
 /** State of a form that sends: `{error, busy, run}`. */
@@ -61,12 +69,15 @@ export function EditDialog({ device, onClose }) {
     <form class="stack" onSubmit=${submit}>
       ${error && html`<${Problem} error=${error} />`}
       <div class="field"><label for="edit-name">${t("add.name")}</label>
-        <input class="input" id="edit-name" data-focus required maxlength="128" autocomplete="off" value=${name} onInput=${(e) => setName(e.target.value)} />
+        <input class="input" id="edit-name" data-focus required maxlength="128" autocomplete="off" value=${name}
+          onInput=${(e) => setName(e.target.value)} />
         <span class="hint">${t("edit.name_hint", { id: device.id })}</span></div>
       <div class="field"><label for="edit-labels">${t("edit.labels")}</label>
-        <textarea class="input mono" id="edit-labels" rows="3" placeholder="site: greenhouse" value=${labels} onInput=${(e) => setLabels(e.target.value)}></textarea></div>
+        <textarea class="input mono" id="edit-labels" rows="3" placeholder="site: greenhouse" value=${labels}
+          onInput=${(e) => setLabels(e.target.value)}></textarea></div>
       <div class="field"><label for="edit-every">${t("edit.every")}</label>
-        <input class="input" id="edit-every" type="number" min="0.1" step="any" max="31536000" placeholder=${t("edit.every_learnt")} value=${every} onInput=${(e) => setEvery(e.target.value)} />
+        <input class="input" id="edit-every" type="number" min="0.1" step="any" max="31536000"
+          placeholder=${t("edit.every_learnt")} value=${every} onInput=${(e) => setEvery(e.target.value)} />
         <span class="hint">${t("edit.every_hint")}</span></div>
       <${Foot} onClose=${onClose} busy=${busy} label=${t("action.save")} />
     </form>
@@ -83,7 +94,8 @@ export function TokenDialog({ device, onClose }) {
   if (made) {
     return html`<${Dialog} title=${t("token.made_title", { name: device.name })} wide onClose=${onClose}>
       <${TokenShown} id=${device.id} ...${made} />
-      <div class="dialog-foot"><button type="button" class="button primary" onClick=${onClose}>${t("action.done")}</button></div>
+      <div class="dialog-foot"><button type="button" class="button primary" onClick=${onClose}>${t("action.done")}
+      </button></div>
     <//>`;
   }
   return html`<${Dialog} title=${t("token.title", { name: device.name })} onClose=${onClose}>
@@ -112,7 +124,8 @@ export function DeleteDialog({ device, onClose }) {
       ${error && html`<${Problem} error=${error} />`}
       <div class="notice bad"><${Icon} name="triangle-alert" /><span>${t("delete.text")}</span></div>
       <div class="field"><label for="delete-name">${t("delete.type", { name: device.name })}</label>
-        <input class="input" id="delete-name" data-focus autocomplete="off" autocapitalize="none" spellcheck=${false} value=${typed} onInput=${(e) => setTyped(e.target.value)} /></div>
+        <input class="input" id="delete-name" data-focus autocomplete="off" autocapitalize="none" spellcheck=${false}
+          value=${typed} onInput=${(e) => setTyped(e.target.value)} /></div>
       <${Foot} onClose=${onClose} busy=${busy} danger disabled=${typed !== device.name} label=${t("delete.submit")} />
     </form>
   <//>`;

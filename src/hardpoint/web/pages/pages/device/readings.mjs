@@ -20,7 +20,11 @@ export function useReadings(id, key, { spanMs, zoom, visible }) {
     if (!visible) return undefined;
     const abort = new AbortController();
     const to = zoom?.to ?? Date.now();
-    const query = new URLSearchParams({ key, from: String(Math.floor(zoom?.from ?? to - spanMs)), points: String(POINTS) });
+    const query = new URLSearchParams({
+      key,
+      from: String(Math.floor(zoom?.from ?? to - spanMs)),
+      points: String(POINTS),
+    });
     // A window that ends now has no end: readings stamped by a clock slightly ahead belong to it.
     if (zoom) query.set("to", String(Math.ceil(to)));
     api("GET", devicePath(id, `/readings?${query}`), undefined, { signal: abort.signal }).then(
@@ -39,7 +43,9 @@ export function useReadings(id, key, { spanMs, zoom, visible }) {
       onLive("reset", () => setRound((n) => n + 1)),
       onLive("reading", (event) => {
         if (event.device !== id) return;
-        const added = numbers(event.readings.filter((reading) => reading[0] === key).map(([, ts, value]) => [ts, value]));
+        const added = numbers(
+          event.readings.filter((reading) => reading[0] === key).map(([, ts, value]) => [ts, value]),
+        );
         if (!added.length) return;
         appended.current += added.length;
         if (appended.current > MOST_APPENDED) setRound((n) => n + 1);
