@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..model import Json
 
 READ_BYTES = 64 * 1024
+CLOSED = "the server has closed the connection"
 
 _T = TypeVar("_T")
 
@@ -154,6 +155,8 @@ class LineDevice:
             Refused: the answer is ``ERR``.
             ConnectionError: the server closed without answering.
         """
+        if self._closed.is_set():
+            raise ConnectionError(CLOSED)
         tag = str(next(self._tags))
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._answers[tag] = answer
@@ -195,7 +198,7 @@ class LineDevice:
     # -- inside
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
-        error: Exception = ConnectionError("the server has closed the connection")
+        error: Exception = ConnectionError(CLOSED)
         try:
             while data := await reader.read(READ_BYTES):
                 for event in self._client.receive(data):
@@ -227,7 +230,7 @@ class LineDevice:
             await asyncio.wait({taking, closed}, timeout=self._timeout_s, return_when=asyncio.FIRST_COMPLETED)
             if taking.done():
                 return taking.result()
-            raise ConnectionError("the server has closed the connection") if closed.done() else TimeoutError
+            raise ConnectionError(CLOSED) if closed.done() else TimeoutError
         finally:
             taking.cancel()
             closed.cancel()
