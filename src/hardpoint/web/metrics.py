@@ -32,7 +32,7 @@ class Metrics:
         from prometheus_client import CollectorRegistry, generate_latest
 
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(self)  # type: ignore[arg-type]
+        registry.register(self)
         return generate_latest(registry)
 
     def describe(self) -> list[Metric]:
@@ -76,6 +76,6 @@ class Metrics:
         for name, text, label, values in self._extra():
             family = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
             metric = family(f"hardpoint_{name.removesuffix('_total')}", text, labels=[label])
-            for value, count in values.items():
-                metric.add_metric([value], count)
+            for label_value, amount in values.items():
+                metric.add_metric([label_value], amount)
             yield metric
