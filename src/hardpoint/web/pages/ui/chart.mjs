@@ -6,6 +6,7 @@ import { loadStyle } from "../core/styles.mjs";
 await loadStyle("vendor/uplot.css");
 
 const HEIGHT = 168;
+const HALF_LABEL_PX = 14;
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
@@ -51,13 +52,17 @@ export function valueRange(low, high) {
   return [middle - spread * 0.62, middle + spread * 0.62];
 }
 
-/** Time marks on the axis: the date where a day begins or the marks are days apart, else the clock. */
-function timeLabels(_plot, marks, _axis, _space, step) {
+/**
+ * Time marks on the axis: the date where a day begins or the marks are days apart, else the clock. None where the card's
+ * edge would cut it off.
+ */
+function timeLabels(plot, marks, _axis, _space, step) {
+  const end = plot.bbox.width / devicePixelRatio - HALF_LABEL_PX;
   return marks.map((ts) => {
+    if (plot.valToPos(ts, "x") > end) return "";
     const at = new Date(ts);
-    return step >= DAY || (at.getHours() === 0 && at.getMinutes() === 0 && step >= MINUTE)
-      ? day(ts)
-      : clock(ts, step < MINUTE);
+    const midnight = at.getHours() === 0 && at.getMinutes() === 0 && step >= MINUTE;
+    return step >= DAY || midnight ? day(ts) : clock(ts, step < MINUTE);
   });
 }
 
