@@ -115,7 +115,7 @@ class Server:
             HardpointError: it could not start; ``exit_code`` says why.
         """
         _raise_descriptor_limit()
-        with asyncio.Runner(loop_factory=_loop_factory(self.config.loop)) as runner:
+        with asyncio.Runner(loop_factory=registry.loop_factory(self.config.loop)) as runner:
             runner.run(self._serve())
 
     async def __aenter__(self) -> Self:
@@ -383,20 +383,6 @@ def _http_server(app: Handler, config: Config) -> HttpServer:
         body_timeout_s=limits.body_timeout_s,
         keep_alive_s=limits.keep_alive_s,
     )
-
-
-def _loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
-    if name == "uvloop":
-        try:
-            import uvloop
-        except ImportError:
-            raise ConfigError("the loop uvloop is not installed", hint="pip install 'hardpoint[fast]'") from None
-        return uvloop.new_event_loop
-    if name == "asyncio":
-        return asyncio.SelectorEventLoop
-    from .loop import Loop
-
-    return Loop
 
 
 class _LoopErrors:
