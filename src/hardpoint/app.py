@@ -10,6 +10,7 @@ import errno
 import logging
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ import msgspec
 
 from . import __version__, registry
 from .banner import describe_start
-from .config import Config, ListenUrl, configure
+from .config import Config, ListenUrl, configure, settings
 from .dialects.http import HttpDialect
 from .dialects.lines import LineDialect
 from .errors import AddressTaken, ConfigError, HardpointError
@@ -43,6 +44,10 @@ BACKLOG = 1024
 DRAIN_S = 5.0
 """How long answers in hand may take to leave at the end; SPEC §8 allows 10 s in all."""
 DESCRIPTORS_SAID_EVERY_S = 60.0
+KEEP_ALIVE_IDLE_S = 60
+KEEP_ALIVE_GAP_S = 15
+KEEP_ALIVE_TRIES = 4
+"""A device that vanished is noticed after two minutes; a phone's network drops silent connections after five."""
 FIRST_DEVICE = "first-device"
 """Made at the first start, so that the line which is printed to try things with really works."""
 
@@ -57,16 +62,24 @@ class Server:
         async with server: ...            # or inside a program of yours, on any asyncio loop
     """
 
-    def __init__(self, config: Config | None = None, *, store: Store | None = None, **settings: object) -> None:
-        """Nothing is opened yet.
+    def __init__(
+        self,
+        config: Config | None = None,
+        *,
+        store: Store | None = None,
+        reload: Callable[[], Config] | None = None,
+        **given: object,
+    ) -> None:
+        """Nothing is opened yet. ``reload`` makes the configuration anew when SIGHUP asks for it.
 
         Raises:
             ConfigError: a setting is unknown or cannot be used.
         """
-        if config is not None and settings:
+        if config is not None and given:
             raise ConfigError("give a Config or settings, not both")
-        self.config = config if config is not None else configure(**settings)
+        self.config = config if config is not None else configure(**given)
         self._given_store = store
+        self._reload_config = reload
         self._handlers: list[tuple[Callback, str, str]] = []
         self._parts: _Parts | None = None
         self._listeners: list[_Listener] = []
@@ -205,6 +218,7 @@ class Server:
 
         for signum in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(signum, stop, signum)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
         loop.set_exception_handler(_LoopErrors())
         async with self:
             self._write_ports_file()
@@ -224,6 +238,34 @@ class Server:
             print(text, flush=True)  # noqa: T201 - what `serve` says is its output
             await stopping.wait()
 
+    def _reload(self) -> None:
+        """SIGHUP: take over the limits and the log level; say which other settings have changed and need a restart. A
+        configuration with an error in it changes nothing.
+        """
+        if self._reload_config is None:
+            return
+        try:
+            config = self._reload_config()
+        except ConfigError as error:
+            logger.error("not reloaded: %s", error.message)  # noqa: TRY400 - a person's slip, not a bug of ours
+            return
+        before, self.config = (
+            self.config,
+            dataclasses.replace(self.config, limits=config.limits, log_level=config.log_level),
+        )
+        logging.getLogger().setLevel(config.log_level.upper())
+        parts = self._running
+        parts.hub.use_limits(config.limits)
+        _set_http_limits(parts.http, config)
+        _set_http_limits(parts.local_http, config)
+        waiting = [name for name in settings() if config.value(name) != self.config.value(name)]
+        changed = [name for name in settings() if self.config.value(name) != before.value(name)]
+        logger.warning(
+            "reloaded: %s%s",
+            ", ".join(changed) or "nothing has changed",
+            f"; a restart is needed for {', '.join(waiting)}" if waiting else "",
+        )
+
     async def _listen(self, url: ListenUrl) -> _Listener:
         loop = asyncio.get_running_loop()
         factory: LineDialect | HttpServer
@@ -240,6 +282,8 @@ class Server:
                 server = await _listen_unix(loop, factory, Path(url.path))
             else:
                 server = await loop.create_server(factory, url.host or None, url.port, backlog=BACKLOG)
+                for sock in server.sockets:
+                    _keep_alive(sock)
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno else str(error)
             raise AddressTaken(
@@ -361,6 +405,21 @@ class _Listener:
             Path(self.url.path).unlink(missing_ok=True)
 
 
+def _keep_alive(sock: socket.socket) -> None:
+    """Have the kernel ask a silent peer whether it is there, so that a device that lost its power does not stay
+    connected for ever: after `KEEP_ALIVE_IDLE_S`, then every `KEEP_ALIVE_GAP_S`, `KEEP_ALIVE_TRIES` times. Accepted
+    sockets inherit it from the listening one.
+    """
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (
+        ("TCP_KEEPIDLE", KEEP_ALIVE_IDLE_S),
+        ("TCP_KEEPINTVL", KEEP_ALIVE_GAP_S),
+        ("TCP_KEEPCNT", KEEP_ALIVE_TRIES),
+    ):
+        if hasattr(socket, name):  # macOS calls the first one differently; its default is two hours
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
 async def _listen_unix(
     loop: asyncio.AbstractEventLoop, factory: Callable[[], asyncio.Protocol], path: Path
 ) -> asyncio.AbstractServer:
@@ -374,15 +433,19 @@ async def _listen_unix(
 
 
 def _http_server(app: Handler, config: Config) -> HttpServer:
+    server = HttpServer(app)
+    _set_http_limits(server, config)
+    return server
+
+
+def _set_http_limits(server: HttpServer, config: Config) -> None:
+    """Connections that are open keep the sizes they began with; the times hold from the next request on."""
     limits = config.limits
-    return HttpServer(
-        app,
-        limits=HttpLimits(max_head_bytes=limits.max_head_bytes, max_body_bytes=limits.max_body_bytes),
-        max_connections=limits.max_connections,
-        head_timeout_s=limits.head_timeout_s,
-        body_timeout_s=limits.body_timeout_s,
-        keep_alive_s=limits.keep_alive_s,
-    )
+    server.limits = HttpLimits(max_head_bytes=limits.max_head_bytes, max_body_bytes=limits.max_body_bytes)
+    server.max_connections = limits.max_connections
+    server.head_timeout_s = limits.head_timeout_s
+    server.body_timeout_s = limits.body_timeout_s
+    server.keep_alive_s = limits.keep_alive_s
 
 
 class _LoopErrors:

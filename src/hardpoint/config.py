@@ -74,7 +74,7 @@ class Host:
 class Limits:
     """What bounds memory, time and disk. Reaching one is answered to the peer and counted in ``/metrics``."""
 
-    max_connections: Annotated[int, About("Connections at a time, over all listeners.", 1)] = 20_000
+    max_connections: Annotated[int, About("Connections at a time, of each dialect.", 1)] = 20_000
     max_line_bytes: Annotated[int, About("One line of the line dialect.", 256, 2**24)] = 8 * 1024
     max_head_bytes: Annotated[int, About("Request line and headers of a request.", 1024, 2**20)] = 16 * 1024
     max_body_bytes: Annotated[int, About("Body of a request.", 1024, 2**30)] = 2**20

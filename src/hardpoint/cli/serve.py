@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ..config import Setting, flag_of, load, settings
+from ..config import Config, Setting, flag_of, load, settings
 from ..errors import ConfigError
 from .command import Command, Option
 from .output import say
@@ -16,7 +16,7 @@ LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def _serve(config_file: Path | None, sets: tuple[str, ...], **flags: Any) -> None:
-    """Start the server, and run until SIGTERM or Ctrl-C.
+    """Start the server, and run until SIGTERM or Ctrl-C. SIGHUP reads the limits and the log level anew.
 
     Once it accepts connections it prints where it listens: on every address of this machine, and every door needs a
     token. The first start also prints a one-time link to sign in with, and a line that sends a reading.
@@ -24,13 +24,17 @@ def _serve(config_file: Path | None, sets: tuple[str, ...], **flags: Any) -> Non
     import logging
 
     given = {name: value or None for name, value in flags.items()} | parse_sets(sets)
-    config = load(given, file=config_file)
+
+    def load_config() -> Config:
+        return load(given, file=config_file)
+
+    config = load_config()
     logging.basicConfig(level=config.log_level.upper(), format=LOG_FORMAT)
     for warning in config.warnings:
         say(f"warning: {warning}")
     from ..app import Server
 
-    Server(config).run()
+    Server(config, reload=load_config).run()
 
 
 def parse_sets(sets: tuple[str, ...]) -> dict[str, str]:

@@ -91,7 +91,7 @@ class GroupCommit:
         self._on_durable = on_durable
         self._on_failed = on_failed
         self._loop = asyncio.get_running_loop()
-        self._max_pending_rows = max_pending_rows
+        self.max_pending_rows = max_pending_rows
         self._paused: list[Session] = []
         self._closed = False
         self._report_due_s = 0.0
@@ -118,7 +118,7 @@ class GroupCommit:
             self.schedule()
         elif self._hold is not None and len(batch.receipts) >= self._expected_sessions:
             self._release()
-        full = len(batch.rows) >= self._max_pending_rows or (receipts is not None and len(receipts) > MAX_RECEIPTS)
+        full = len(batch.rows) >= self.max_pending_rows or (receipts is not None and len(receipts) > MAX_RECEIPTS)
         if full and not session.paused_by_hub:
             session.paused_by_hub = True
             self._paused.append(session)
@@ -233,7 +233,7 @@ class GroupCommit:
             logger.warning("commits work again")
 
     def _resume(self) -> None:
-        if len(self.batch.rows) * 2 > self._max_pending_rows:
+        if len(self.batch.rows) * 2 > self.max_pending_rows:
             return
         paused, self._paused = self._paused, []
         for session in paused:

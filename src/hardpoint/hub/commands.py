@@ -61,7 +61,7 @@ class Ledger:
         self._commits = commits
         self._live = live
         self._clock_ms = clock_ms
-        self._max_open = max_open_per_device
+        self.max_open_per_device = max_open_per_device
         self._loop = asyncio.get_running_loop()
         self._open: dict[int, Command] = {}
         self._waiting: dict[int, list[asyncio.Future[None]]] = {}
@@ -109,8 +109,8 @@ class Ledger:
             raise BadInput("a method is one word of letters, digits, _ . : - (at most 64)", field="method")
         if not 0 < ttl_s <= MAX_TTL_S:
             raise BadInput(f"ttl_s is between 0 and {MAX_TTL_S:.0f} seconds", field="ttl_s")
-        if len(device.open_commands or ()) >= self._max_open:
-            raise TooLarge(f"limits.max_open_commands_per_device ({self._max_open}) is reached for {device.id}")
+        if len(device.open_commands or ()) >= self.max_open_per_device:
+            raise TooLarge(f"limits.max_open_commands_per_device ({self.max_open_per_device}) is reached for {device.id}")
         params = checked_json(params)
         now = self._clock_ms()
         command = Command(self._next_id, device.id, method, params, now, now + int(ttl_s * 1000))

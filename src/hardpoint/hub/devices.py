@@ -102,7 +102,7 @@ class Catalogue:
         self.by_token_hash: dict[str, DeviceState] = {}
         self.series: dict[int, SeriesState] = {}
         self.next_series_id = 1
-        self._max_devices = max_devices
+        self.max_devices = max_devices
 
     def __len__(self) -> int:
         return len(self.by_id)
@@ -146,8 +146,8 @@ class Catalogue:
             BadInput, Conflict, TooLarge: the name cannot be used, is taken, or there are too many devices.
         """
         self.check_name(name)
-        if len(self.by_id) >= self._max_devices:
-            raise TooLarge(f"limits.max_devices ({self._max_devices}) is reached")
+        if len(self.by_id) >= self.max_devices:
+            raise TooLarge(f"limits.max_devices ({self.max_devices}) is reached")
         ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()  # ä → a
         stem = _NOT_IN_ID.sub("-", ascii_name).strip("-")[:48] or "device"
         device_id, number = stem, 2

@@ -119,6 +119,14 @@ class Hub:
                 _scope(device, attribute.scope)[attribute.key] = attribute.value
         self.ledger.fill(store.commands(open_only=True, limit=MAX_OPEN_COMMANDS), store.next_command_id())
 
+    def use_limits(self, limits: Limits) -> None:
+        """Go on with other limits. What is above a lower one now stays; nothing is added to it."""
+        self.limits = limits
+        self.catalogue.max_devices = limits.max_devices
+        self.commits.max_pending_rows = limits.max_pending_readings
+        self.ledger.max_open_per_device = limits.max_open_commands_per_device
+        self.throttle.max_failures_per_min = limits.sign_in_failures_per_min
+
     async def close(self) -> None:
         """Commit what was taken and stop. The store stays open: it is its opener's."""
         self.ledger.close()

@@ -18,7 +18,7 @@ class Throttle:
     """Counts failures by address in windows of a minute."""
 
     def __init__(self, max_failures_per_min: int, clock_ms: Callable[[], int]) -> None:
-        self._max_failures = max_failures_per_min
+        self.max_failures_per_min = max_failures_per_min
         self._clock_ms = clock_ms
         self._failures: OrderedDict[str, tuple[int, int]] = OrderedDict()  # address → (window's begin, count)
 
@@ -30,7 +30,7 @@ class Throttle:
         """
         begin, count = self._failures.get(address, (0, 0))
         left_ms = begin + WINDOW_MS - self._clock_ms()
-        if count >= self._max_failures and left_ms > 0:
+        if count >= self.max_failures_per_min and left_ms > 0:
             raise RateLimited(f"too many failed sign-ins from {address}; try again in {left_ms // 1000 + 1} s")
 
     def succeeded(self, address: str) -> None:
