@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
     found: list[Config] = []
 
     class FakeServer:
-        def __init__(self, config: Config) -> None:
+        def __init__(self, config: Config, *, reload: Callable[[], Config]) -> None:
+            assert reload() == config
             found.append(config)
 
         def run(self) -> None:

@@ -1,0 +1,230 @@
+"""The composition root: start, stop, what it leaves behind, and what a program that embeds it sees."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import logging
+import os
+import signal
+import socket
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hardpoint import Reading, Server
+from hardpoint.config import configure
+from hardpoint.errors import AddressTaken, BadInput, ConfigError, FolderTaken
+from hardpoint.stores.memory import MemoryStore
+from hardpoint.testing import LineDevice
+
+QUIET: dict[str, Any] = {
+    "listen": ["line://127.0.0.1:0", "http://127.0.0.1:0"],
+    "host": {"enabled": False},
+}
+
+
+async def told(event: asyncio.Event) -> None:
+    async with asyncio.timeout(10):
+        await event.wait()
+
+
+def test_a_program_embeds_the_server_on_any_loop(run, tmp_path: Path) -> None:
+    seen: list[Reading] = []
+    blocking: list[Reading] = []
+
+    async def scene() -> None:
+        both = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        server = Server(data=tmp_path, **QUIET)
+
+        def note() -> None:
+            if seen and blocking:
+                both.set()
+
+        @server.on(device="green*", key="temp")
+        async def on_the_loop(reading: Reading) -> None:
+            seen.append(reading)
+            note()
+
+        @server.on(key="t?mp")
+        def on_a_thread(reading: Reading) -> None:
+            blocking.append(reading)
+            loop.call_soon_threadsafe(note)
+
+        with pytest.raises(RuntimeError, match="not running"):
+            server.hub  # noqa: B018
+        async with server:
+            assert set(server.ports) == {"line", "http"}
+            _, token = await server.hub.create_device("greenhouse-1")
+            async with LineDevice("127.0.0.1", server.ports["line"], token) as device:
+                assert await device.send(temp=21.5, hum=60) == 2
+            await told(both)
+            with pytest.raises(RuntimeError, match="running already"):
+                await server.start()
+        assert server.ports == {}
+        assert [(reading.device, reading.key, reading.value) for reading in seen] == [("greenhouse-1", "temp", 21.5)]
+        assert [reading.value for reading in blocking] == [21.5]
+
+    run(scene())
+
+
+def test_it_starts_again_with_what_it_kept(run, tmp_path: Path) -> None:
+    async def scene() -> None:
+        server = Server(data=tmp_path, **QUIET)
+        async with server:
+            _, token = await server.hub.create_device("d")
+            async with LineDevice("127.0.0.1", server.ports["line"], token) as attached:
+                await attached.send(temp=1)
+        async with server:
+            assert server.hub.authenticate(token).latest()["temp"]["value"] == 1
+
+    run(scene())
+
+
+def test_a_store_of_ones_own_needs_no_folder_but_for_the_socket(anyrun, tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with Server(data=tmp_path, store=MemoryStore(), **QUIET) as server:
+            await server.hub.create_device("d")
+        assert not list(tmp_path.glob("*.db"))
+
+    anyrun(scene())
+
+
+def test_the_socket_is_its_owners_alone_and_goes_with_the_server(anyrun, tmp_path: Path) -> None:
+    async def scene() -> None:
+        (tmp_path / "hardpoint.sock").touch()  # left behind by a server that was killed
+        async with Server(data=tmp_path, **QUIET):
+            mode = os.stat(tmp_path / "hardpoint.sock").st_mode
+            assert stat.S_ISSOCK(mode)
+            assert stat.S_IMODE(mode) == 0o600
+        assert not (tmp_path / "hardpoint.sock").exists()
+
+    anyrun(scene())
+
+
+def test_a_taken_address_leaves_nothing_open(run, tmp_path: Path) -> None:
+    async def scene() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+            server = Server(data=tmp_path, listen=["line://127.0.0.1:0", url], host={"enabled": False})
+            with pytest.raises(AddressTaken, match=f"cannot listen on {url}: Address already in use"):
+                await server.start()
+        async with server:  # the folder is free again, and now the port is too
+            assert server.ports["http"] == int(url.rpartition(":")[2])
+
+    run(scene())
+
+
+def test_one_server_a_folder(anyrun, tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with Server(data=tmp_path, **QUIET):
+            with pytest.raises(FolderTaken, match=str(os.getpid())):
+                await Server(data=tmp_path, **QUIET).start()
+
+    anyrun(scene())
+
+
+@pytest.mark.parametrize("given", [{"listne": []}, {"config": configure(), "data": "x"}])
+def test_settings_that_cannot_be(given: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        Server(**given)
+
+
+def test_accepted_sockets_are_watched_by_the_kernel(run, tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with Server(data=tmp_path, **QUIET) as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.ports["line"])
+            await reader.readline()
+            (session,) = server._running.lines.connections
+            sock = session._transport.get_extra_info("socket")
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
+            writer.close()
+            await writer.wait_closed()
+
+    run(scene())
+
+
+def test_sighup_takes_over_limits_and_names_what_needs_a_restart(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The whole program in this process: `run`, its signals and its ports file, on our own loop."""
+    ports_file = tmp_path / "ports.json"
+    first = configure(data=tmp_path / "data", ports_file=ports_file, **QUIET)
+    second = dataclasses.replace(
+        first, allow_anonymous=True, limits=dataclasses.replace(first.limits, max_open_commands_per_device=1)
+    )
+    answers: list[Any] = [second, ConfigError("hardpoint.toml:3: listne is no setting")]
+
+    def reload() -> Any:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    server = Server(first, reload=reload)
+
+    async def drive() -> None:
+        loop = asyncio.get_running_loop()
+        while not ports_file.exists():
+            await asyncio.sleep(0)
+        device, _ = await server.hub.create_device("d")
+        os.kill(os.getpid(), signal.SIGHUP)
+        while server.hub.limits.max_open_commands_per_device != 1:
+            await asyncio.sleep(0)
+        await server.hub.ledger.queue(device, "one")
+        with pytest.raises(Exception, match=r"max_open_commands_per_device \(1\)"):
+            await server.hub.ledger.queue(device, "two")
+        os.kill(os.getpid(), signal.SIGHUP)
+        while answers:
+            await asyncio.sleep(0)
+        assert json.loads(ports_file.read_text())["ports"] == server.ports
+        loop.call_soon(os.kill, os.getpid(), signal.SIGTERM)
+
+    tasks = []
+    start = server.start
+
+    async def started() -> None:
+        await start()
+        tasks.append(asyncio.get_running_loop().create_task(drive()))
+
+    server.start = started  # type: ignore[method-assign]
+    level = logging.getLogger().level
+    try:
+        with caplog.at_level("WARNING", "hardpoint"):
+            server.run()
+    finally:
+        logging.getLogger().setLevel(level)
+    assert tasks[0].exception() is None
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages == [
+        "reloaded: limits.max_open_commands_per_device; a restart is needed for allow_anonymous",
+        "not reloaded: hardpoint.toml:3: listne is no setting",
+    ]
+    assert "Try it     printf 'HELLO hp_" in capsys.readouterr().out
+
+
+def test_the_first_devices_token_is_kept_for_its_owner_until_it_is_worth_nothing(anyrun, tmp_path: Path) -> None:
+    async def scene() -> None:
+        server = Server(data=tmp_path, **QUIET)
+        path = tmp_path / "first-device.token"
+        async with server:
+            token = await server._first_token()
+            assert token == path.read_text().strip()
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+            device = server.hub.authenticate(token)
+        async with server:
+            assert await server._first_token() == token
+            await server.hub.new_device_token(server.hub.catalogue.find(device.id))
+            assert await server._first_token() is None
+        path.unlink()
+        async with server:  # there are devices: nobody needs a line to try things with
+            assert await server._first_token() is None
+            with pytest.raises(BadInput):
+                await server.hub.create_device("")
+
+    anyrun(scene())
