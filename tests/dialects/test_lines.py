@@ -186,20 +186,32 @@ class TestHello:
     def test_an_address_that_was_wrong_too_often_waits(self, anyrun, clock):
         async def scene():
             async with open_dialect(clock=clock, sign_in_failures_per_min=2) as dialect:
-                _, token = await dialect.hub.create_device("dev")
                 for _ in range(2):
                     _, transport = connect(dialect)
                     transport.feed(b"HELLO nope\n")
                 _, transport = connect(dialect)
-                transport.feed(b"HELLO %b\n" % token.encode())
+                transport.feed(b"HELLO nope\n")
                 assert transport.take() == (
                     b"ERR rate-limited too many failed sign-ins from 192.0.2.1; try again in 61 s\n"
                 )
                 assert transport.is_closing()
                 _, elsewhere = connect(dialect, peername=("2001:db8::1", 5))
-                elsewhere.feed(b"HELLO %b\n" % token.encode())
-                assert elsewhere.take() == b"OK dev\n"
+                elsewhere.feed(b"HELLO nope\n")
+                assert elsewhere.take() == b"ERR unauthorized this token belongs to no device\n"
                 clock.advance(s=61)
+                _, transport = connect(dialect)
+                transport.feed(b"HELLO nope\n")
+                assert transport.take() == b"ERR unauthorized this token belongs to no device\n"
+
+        anyrun(scene())
+
+    def test_a_right_token_opens_whoever_else_is_wrong_at_that_address(self, anyrun, clock):
+        async def scene():
+            async with open_dialect(clock=clock, sign_in_failures_per_min=2) as dialect:
+                _, token = await dialect.hub.create_device("dev")
+                for _ in range(3):
+                    _, transport = connect(dialect)
+                    transport.feed(b"HELLO nope\n")
                 _, transport = connect(dialect)
                 transport.feed(b"HELLO %b\n" % token.encode())
                 assert transport.take() == b"OK dev\n"

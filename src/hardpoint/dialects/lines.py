@@ -1,7 +1,8 @@
 """The line dialect on a stream connection (SPEC §3). The codec is `wire.lines`; here its events meet the hub.
 
 Answers leave in the order of their lines. While readings of this connection wait for the disk, whatever else is to be
-answered waits behind them, as a receipt of the same commit: there is no second queue.
+answered waits behind them, as a receipt of the same commit. A long read is handled piece by piece; when the device does
+not take its answers, or too many are due, the rest of it is *held* as it came, and reading is paused.
 """
 
 from __future__ import annotations
@@ -30,6 +31,13 @@ SWEEP_S = 30.0
 ENDING_S = 60.0
 """How long a peer that takes no bytes may hold a connection that is to be closed."""
 
+PIECE_BYTES = 1024
+"""Of a read, how much is handled before looking whether the device takes its answers. A whole read of 64 KiB may hold
+``HELP`` 13,000 times, 8 MB to answer, and ``GET`` of a long text ten times that.
+"""
+MAX_ANSWERS_DUE = 1024
+"""Answers of one connection that may wait for a commit; as many readings make a commit's cost small."""
+
 _OK_ONE = b"OK 1\n"
 
 
@@ -39,7 +47,6 @@ class LineDialect:
     def __init__(self, hub: Hub, version: str, *, sweep_s: float = SWEEP_S) -> None:
         self.hub = hub
         self.greeting = wire.encode_greeting(version)
-        self.max_line_bytes = hub.limits.max_line_bytes
         self.connections: set[LineSession] = set()
         self.waiting: dict[LineSession, int] = {}
         """Connections that have not attached yet, and since when (ms)."""
@@ -116,17 +123,27 @@ class LineDialect:
 class LineSession(asyncio.Protocol, Session):
     """One connection. Slots only: 15,000 of these idle in a small machine's memory."""
 
-    __slots__ = ("_answers_due", "_decoder", "_dialect", "_ending", "_transport", "_writing_paused", "_wrong_tokens")
+    __slots__ = (
+        "_answers_due",
+        "_decoder",
+        "_dialect",
+        "_ending",
+        "_held",
+        "_transport",
+        "_writing_paused",
+        "_wrong_tokens",
+    )
 
     dialect = "line"
 
     def __init__(self, dialect: LineDialect) -> None:
         Session.__init__(self)
         self._dialect = dialect
-        self._decoder = wire.LineDecoder(dialect.max_line_bytes)
+        self._decoder = wire.LineDecoder(dialect.hub.limits.max_line_bytes)
         self._transport: asyncio.Transport | None = None
         self._answers_due = 0  # receipts that the hub has not given back
         self._ending = False
+        self._held = b""  # read, and not handled yet
         self._writing_paused = False
         self._wrong_tokens = 0
 
@@ -149,7 +166,11 @@ class LineSession(asyncio.Protocol, Session):
 
     def data_received(self, data: bytes) -> None:
         """Handle every line that is complete; answer at once what needs no disk, in one write."""
-        self._handle_events(self._decoder.receive(data))
+        if len(data) <= PIECE_BYTES and not self._held and self._answers_due < MAX_ANSWERS_DUE:
+            self._handle_events(self._decoder.receive(data))
+        else:
+            self._held += data
+            self._handle_held()
 
     def eof_received(self) -> bool:
         """The device will send no more (``printf … | nc``): its last line counts, its answers still go out."""
@@ -166,8 +187,7 @@ class LineSession(asyncio.Protocol, Session):
     def resume_writing(self) -> None:
         """The device reads again."""
         self._writing_paused = False
-        if not self.paused_by_hub:
-            self.resume_reading()
+        self._handle_held()
 
     # -- Session
 
@@ -190,6 +210,8 @@ class LineSession(asyncio.Protocol, Session):
                 transport.write(_OK_ONE)
             else:
                 transport.write(b"".join([_encode_receipt(receipt, error) for receipt in receipts]))
+            if self._held:
+                self._handle_held()
             if self._ending and not self._answers_due:
                 transport.close()
 
@@ -212,8 +234,7 @@ class LineSession(asyncio.Protocol, Session):
 
     def resume_reading(self) -> None:
         """The store has caught up."""
-        if self._transport is not None and not self._ending and not self._writing_paused:
-            self._transport.resume_reading()
+        self._handle_held()
 
     def end(self, reason: str) -> None:
         """Say why, and close."""
@@ -261,6 +282,24 @@ class LineSession(asyncio.Protocol, Session):
         self._flush(answers)
         if self._ending:
             self.finish()
+
+    def _handle_held(self) -> None:
+        """Handle what was read, for as long as nothing stands in the way; then read again, or not."""
+        transport = self._transport
+        if transport is None or self._ending:
+            return
+        held, self._held = self._held, b""
+        position = 0
+        while position < len(held) and not transport.is_closing():
+            if self._writing_paused or self.paused_by_hub or self._answers_due >= MAX_ANSWERS_DUE:
+                self._held = held[position:]
+                transport.pause_reading()
+                return
+            piece = held[position : position + PIECE_BYTES]
+            position += PIECE_BYTES
+            self._handle_events(self._decoder.receive(piece))
+        if not (self._writing_paused or self.paused_by_hub):
+            transport.resume_reading()
 
     def _refuse(self, error: PeerError) -> None:
         self._dialect.hub.note_refused(error)
@@ -310,20 +349,23 @@ class LineSession(asyncio.Protocol, Session):
 
     def _hello(self, token: str, tag: str, answers: list[bytes]) -> bytes:
         hub = self._dialect.hub
-        address = self.peer.rpartition(":")[0]
         try:
-            hub.throttle.check(address)
+            # Before the throttle: a right token always opens. Behind one address sit the board with an old token, which
+            # tries for ever, and all the others.
             device = hub.authenticate(token)
         except Unauthorized as error:
+            address = self.peer.rpartition(":")[0]
+            try:
+                hub.throttle.check(address)
+            except RateLimited:
+                self._ending = True
+                raise
             hub.throttle.failed(address)
             hub.note_refused(error)
             self._wrong_tokens += 1
             if self._wrong_tokens >= MAX_WRONG_TOKENS:
                 self._ending = True
             return wire.encode_error(tag, error)
-        except RateLimited:
-            self._ending = True
-            raise
         hub.detach(self)
         self._dialect.waiting.pop(self, None)
         if not self._answers_due:  # the OK leaves before a command that waits for this device does
