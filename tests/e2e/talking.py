@@ -25,16 +25,23 @@ class LineDevice:
         self.sock.connect(("127.0.0.1", port))
         self._file = self.sock.makefile("rb")
         if token is not None:
-            greeting = self.read()
-            assert greeting.startswith("hardpoint "), greeting
-            answer = self.ask(f"HELLO {token}")
-            assert answer.startswith("OK "), answer
+            try:
+                self._attach(token)
+            except BaseException:
+                self.close()
+                raise
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+    def _attach(self, token: str) -> None:
+        greeting = self.read()
+        assert greeting.startswith("hardpoint "), greeting
+        answer = self.ask(f"HELLO {token}")
+        assert answer.startswith("OK "), answer
 
     def send(self, *lines: str) -> None:
         self.sock.sendall("".join(f"{line}\n" for line in lines).encode())

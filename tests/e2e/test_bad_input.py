@@ -8,7 +8,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from serving import DEADLINE_S, Account, Serve, ServerProcess, wait_until
@@ -77,13 +77,13 @@ def connect(port: int) -> socket.socket:
 
 def read_to_end(sock: socket.socket) -> bytes:
     """Everything until the server closes; a reset counts as the end."""
-    received = b""
+    received = bytearray()
     try:
         while chunk := sock.recv(65536):
             received += chunk
     except ConnectionResetError:
         pass
-    return received
+    return bytes(received)
 
 
 def connections(server: ServerProcess, scheme: str = "") -> int:
@@ -211,32 +211,63 @@ def test_half_requests_that_stay_are_timed_out(serve: Serve) -> None:
                 assert read_to_end(sock).startswith(answer)
 
 
-@pytest.mark.parametrize("what", ["HELP", "pipelined requests"])
-def test_a_client_that_never_reads_is_paused(shared: ServerProcess, device: Account, what: str) -> None:
-    before = shared.memory_bytes()
-    if what == "HELP":
-        port, chunk = shared.ports["line"], b"HELP\n" * 1000
-    else:
-        port = shared.ports["http"]
-        chunk = f"GET /api/v1/{device.token}/attributes HTTP/1.1\r\nHost: x\r\n\r\n".encode() * 500
+QUESTIONS = {
+    "HELP": ("line", b"HELP\n", b"PING  TIME  HELP"),
+    "GET": ("line", b"GET note\n", b"note="),
+    "GET behind a reading": ("line", b"n=1\nGET note\n", b"note="),
+    "errors": ("line", b"?\n", b"ERR unknown-verb "),
+    "HTTP": ("http", b"GET /api/v1/TOKEN/attributes HTTP/1.1\r\nHost: x\r\n\r\n", b"HTTP/1.1 200 OK"),
+}
+"""Port, question, and what begins its answer. Answers are up to a thousand times as long as their questions."""
+
+
+@pytest.fixture
+def asking(shared: ServerProcess, device: Account) -> Iterator[Callable[[str], tuple[socket.socket, bytes, bytes]]]:
+    """``asking(name)``: a connection that can ask one of `QUESTIONS`."""
+    with LineDevice(shared.ports["line"], device.token) as line:
+        for prefix in ("", "ATTR "):
+            assert line.ask(f'{prefix}note="{"x" * 4000}"') == "OK 1"
     with socket.socket() as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        sock.connect(("127.0.0.1", port))
-        taken = flood(sock, chunk)
-        assert taken < 32 * MIB, "its writes are not taken any more"
-        assert shared.memory_bytes() - before < MOST_GROWTH_BYTES
-        # It reads after all, and gets every answer: it was paused, not dropped.
         sock.settimeout(DEADLINE_S)
-        received = 0
-        while received < taken and (data := sock.recv(MIB)):
-            received += len(data)
-        assert received >= taken
+
+        def connected(name: str) -> tuple[socket.socket, bytes, bytes]:
+            port, question, mark = QUESTIONS[name]
+            sock.connect(("127.0.0.1", shared.ports[port]))
+            if port == "line":
+                sock.sendall(f"HELLO {device.token}\n".encode())
+            return sock, question.replace(b"TOKEN", device.token.encode()), mark
+
+        yield connected
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_a_client_that_never_reads_is_paused(
+    shared: ServerProcess, asking: Callable[[str], tuple[socket.socket, bytes, bytes]], name: str
+) -> None:
+    before = shared.memory_bytes()
+    sock, question, _ = asking(name)
+    taken = flood(sock, question * 500)
+    assert taken < 16 * MIB, "its questions are not taken any more"
+    assert shared.memory_bytes() - before < MOST_GROWTH_BYTES
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_a_client_that_was_paused_gets_every_answer(
+    asking: Callable[[str], tuple[socket.socket, bytes, bytes]], name: str
+) -> None:
+    sock, question, mark = asking(name)
+    asked = 1 + 100_000 // len(question)  # two reads' worth
+    sender = threading.Thread(target=lambda: (sock.sendall(question * asked), sock.shutdown(socket.SHUT_WR)))
+    sender.start()
+    answers = read_to_end(sock)
+    sender.join(DEADLINE_S)
+    assert answers.count(mark) == asked
 
 
 def test_a_device_that_never_reads_its_acknowledgements_is_paused(shared: ServerProcess, device: Account) -> None:
     before = shared.memory_bytes()
     with LineDevice(shared.ports["line"], device.token, buffer_bytes=4096) as deaf:
-        flood(deaf.sock, b"n=1 @1732320000000\n" * 2000, most_bytes=32 * MIB)
+        flood(deaf.sock, b"n=1 @1732320000000\n" * 2000, most_bytes=2 * MIB)
     assert shared.memory_bytes() - before < 2 * MOST_GROWTH_BYTES
 
 
