@@ -1,12 +1,12 @@
 """Fragments of the changelog: check them, demand one, and fold them in at a release.
 
-    python tools/changes.py check [BASE]     every fragment can be read; with BASE, a change of src/ since then has one
-    python tools/changes.py release X.Y.Z    fold the fragments into CHANGELOG.md and delete them
+``python tools/changes.py check [BASE]`` reads every fragment; with BASE, a change of src/ since then must have one.
+``python tools/changes.py release X.Y.Z`` folds the fragments into CHANGELOG.md and deletes them.
 """
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +36,7 @@ def read_fragments() -> dict[str, list[tuple[Path, str]]]:
 
 
 def check(base: str | None) -> None:
+    """Stop with an error when a fragment cannot be read, or one is missing."""
     read_fragments()
     if base is None:
         return
@@ -48,8 +49,9 @@ def check(base: str | None) -> None:
 
 
 def release(version: str) -> None:
+    """Fold the fragments into the changelog, under the version and today's date."""
     fragments = read_fragments()
-    today = datetime.datetime.now(tz=datetime.UTC).date()
+    today = dt.datetime.now(tz=dt.UTC).date()
     lines = [f"## {version} ({today})", ""]
     for kind, title in KINDS.items():
         if fragments[kind]:

@@ -15,13 +15,14 @@ from ..errors import Forbidden, NotFound, PeerError, RateLimited, StorageError, 
 from ..hub.hub import HOST_DEVICE_ID
 from ..hub.session import Session
 from ..wire import lines as wire
+from ..wire.lines import READINGS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..hub.devices import DeviceState
     from ..hub.hub import Hub
-    from ..model import Command, Json, Sample
+    from ..model import Command, Json
 
 MAX_WRONG_TOKENS = 3
 """The third closes the connection (SPEC §3)."""
@@ -263,14 +264,14 @@ class LineSession(asyncio.Protocol, Session):
         for event in events:
             if self._ending:
                 break
-            tag = cast("str", event[1])
+            tag = event[1]
             try:
-                if event[0] == wire.READINGS:
+                if event[0] == READINGS:
                     device = self.device
                     if device is None:
                         raise Unauthorized("say HELLO <token> first")
-                    samples = cast("list[Sample]", event[2])
-                    hub.ingest(self, device, samples, (tag, len(samples)) if tag else len(samples))
+                    count = len(event[2])
+                    hub.ingest(self, device, event[2], (tag, count) if tag else count)
                     self._answers_due += 1
                     continue
                 answer = self._handle_event(event, tag, answers)
@@ -279,7 +280,8 @@ class LineSession(asyncio.Protocol, Session):
                 answer = wire.encode_error(tag, error)
             if answer:
                 self._answer(answer, answers)
-        self._flush(answers)
+        if answers:
+            self._flush(answers)
         if self._ending:
             self.finish()
 
@@ -322,29 +324,29 @@ class LineSession(asyncio.Protocol, Session):
     def _handle_event(self, event: wire.Event, tag: str, answers: list[bytes]) -> bytes:
         kind = event[0]
         if kind == wire.BAD:
-            raise cast("PeerError", event[2])
+            raise event[2]
         if kind == wire.HELLO:
-            return self._hello(cast("str", event[2]), tag, answers)
+            return self._hello(event[2], tag, answers)
         if kind == wire.VERB:
-            return self._verb(cast("str", event[2]), tag)
+            return self._verb(event[2], tag)
         device = self.device
         if device is None:
             raise Unauthorized("say HELLO <token> first")
         hub = self._dialect.hub
         if kind == wire.GET:
-            get = partial(self._get, device, cast("str | None", event[2]), cast("str", event[3]), tag)
+            get = partial(self._get, device, event[2], event[3], tag)
             if not self._answers_due:
                 return get()
             self._answers_due += 1
             hub.commits.wait(self, get)  # asked behind readings of its own, it must see them: they are not durable yet
             return b""
         if kind == wire.ATTRIBUTES:
-            attributes = cast("dict[str, Json]", event[2])
+            attributes = event[2]
             hub.set_attributes(device, "client", attributes)
             hub.commits.wait(self, (tag, len(attributes)))
             self._answers_due += 1
             return b""
-        hub.answer(device, cast("int", event[2]), cast("bool", event[3]), event[4])
+        hub.answer(device, event[2], event[3], event[4])
         return b""
 
     def _hello(self, token: str, tag: str, answers: list[bytes]) -> bytes:

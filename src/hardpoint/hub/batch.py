@@ -29,9 +29,9 @@ stands still.
 """
 
 HOLD_S = 0.001
-"""How long a commit may wait for company. Devices that wait for their ``OK`` split into two halves by themselves: one
-half's readings are committed while the other half's arrive, so each commit, and each fsync, serves only half of them.
-After a commit the next one therefore waits until as many sessions as were just answered have come back, or for this
+"""How long a commit may wait for company. Devices that wait for their ``OK`` come back one by one after a commit: the
+first few would be committed alone while the others arrive, so each commit, and each fsync, would serve only a part of
+them. After a commit the next one therefore waits until as many sessions as were just answered are back, or for this
 long. A device alone never waits. (PostgreSQL has ``commit_delay`` and ``commit_siblings`` for it.)
 """
 
@@ -87,7 +87,8 @@ class GroupCommit:
         self._in_flight: Batch | None = None
         self._scheduled = False
         self._hold: asyncio.TimerHandle | None = None
-        self._expected_sessions = 0
+        self._expected_sessions = 0  # until when: `_hold_until_s`
+        self._hold_until_s = 0.0
         self._on_durable = on_durable
         self._on_failed = on_failed
         self._loop = asyncio.get_running_loop()
@@ -146,7 +147,7 @@ class GroupCommit:
         """See to it that the batch is committed: at the end of this turn, or after the commit under way."""
         if not self._scheduled and not self._closed:
             self._scheduled = True
-            if self._in_flight is None:
+            if self._in_flight is None and not self._held():
                 self._loop.call_soon(self._commit)
 
     async def drain(self) -> None:
@@ -158,6 +159,16 @@ class GroupCommit:
                 logger.error("the last commit failed: %s", error.message)  # noqa: TRY400 - the disk, not a bug of ours
                 break  # each waiter was told
         self._closed = True
+
+    def _held(self) -> bool:
+        """Whether the commit has to wait for company; a timer then ends the wait."""
+        if self.batch.futures or len(self.batch.receipts) >= self._expected_sessions:
+            return False
+        left_s = self._hold_until_s - self._loop.time()
+        if left_s <= 0:
+            return False
+        self._hold = self._loop.call_later(left_s, self._commit)
+        return True
 
     def _release(self) -> None:
         """Hold the commit no longer."""
@@ -196,14 +207,11 @@ class GroupCommit:
             self.batch.take_over(batch)
             self._on_failed(batch, error)
         self._report(error)
-        if self._scheduled:
-            here = self.batch.receipts
-            missing = sum(session not in here for session in batch.receipts)
-            if missing and not self.batch.futures:
-                self._expected_sessions = len(here) + missing
-                self._hold = self._loop.call_later(HOLD_S, self._commit)
-            else:
-                self._commit()
+        here = self.batch.receipts
+        self._expected_sessions = len(here) + sum(session not in here for session in batch.receipts)
+        self._hold_until_s = self._loop.time() + HOLD_S
+        if self._scheduled and not self._held():
+            self._commit()  # before the answers go out: the disk works meanwhile
         for session, receipts in batch.receipts.items():
             try:
                 session.acknowledge(receipts, error)

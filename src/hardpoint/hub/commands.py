@@ -110,7 +110,8 @@ class Ledger:
         if not 0 < ttl_s <= MAX_TTL_S:
             raise BadInput(f"ttl_s is between 0 and {MAX_TTL_S:.0f} seconds", field="ttl_s")
         if len(device.open_commands or ()) >= self.max_open_per_device:
-            raise TooLarge(f"limits.max_open_commands_per_device ({self.max_open_per_device}) is reached for {device.id}")
+            limit = self.max_open_per_device
+            raise TooLarge(f"limits.max_open_commands_per_device ({limit}) is reached for {device.id}")
         params = checked_json(params)
         now = self._clock_ms()
         command = Command(self._next_id, device.id, method, params, now, now + int(ttl_s * 1000))
