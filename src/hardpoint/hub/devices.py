@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 MAX_LABELS = 64
 MAX_LABEL_LENGTH = 128
+NO_LABELS: dict[str, str] = {}
+"""Shared by all devices that have none: labels are replaced, never changed in place."""
 
 _NOT_IN_ID = re.compile(r"[^a-z0-9]+")
 
@@ -115,6 +117,7 @@ class Catalogue:
     ) -> None:
         """Take what the store holds, at start."""
         for record in devices:
+            record.labels = record.labels or NO_LABELS
             self.add(DeviceState(record))
         for entry in series:
             self.next_series_id = max(self.next_series_id, entry.id + 1)
@@ -153,7 +156,7 @@ class Catalogue:
         device_id, number = stem, 2
         while device_id in self.by_id or (device_id in self.by_name and device_id != name):
             device_id, number = f"{stem}-{number}", number + 1
-        return device_id
+        return name if device_id == name else device_id  # one string for both where it will do
 
     def check_name(self, name: str, owner: DeviceState | None = None) -> None:
         """Whether ``owner`` (or a new device) may be called that.
@@ -205,11 +208,13 @@ class Catalogue:
 
 
 def checked_labels(labels: dict[str, str]) -> dict[str, str]:
-    """The labels themselves.
+    """The labels themselves; `NO_LABELS` when there are none.
 
     Raises:
         BadInput: too many, or one is empty, too long or not text that can be seen.
     """
+    if not labels:
+        return NO_LABELS
     if len(labels) > MAX_LABELS:
         raise BadInput(f"a device has at most {MAX_LABELS} labels", field="labels")
     for key, value in labels.items():

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import BadInput, HardpointError, NotFound, PeerError, RateLimited, StorageError, TooLarge, Unauthorized
@@ -305,7 +306,7 @@ class Hub:
         async with self._changing:
             record = replace(device.record, **changes)
             self.catalogue.check_name(record.name, device)
-            checked_labels(record.labels)
+            record.labels = checked_labels(record.labels)
             if record.expected_every_s is not None and not 0 < record.expected_every_s <= MAX_EXPECTED_S:
                 raise BadInput(f"expected_every_s is between 0 and {MAX_EXPECTED_S:.0f}", field="expected_every_s")
             await self._change_record(device, record)
@@ -367,7 +368,10 @@ class Hub:
 
     def publish_presence(self, device: DeviceState) -> None:
         """Tell the live feed how the device is now."""
-        self.live.publish("presence", device.id, {"device": device.id, "presence": facts(device, self.clock_ms())})
+        self.live.publish("presence", device.id, partial(self._describe_presence, device))
+
+    def _describe_presence(self, device: DeviceState) -> dict[str, Json]:
+        return {"device": device.id, "presence": facts(device, self.clock_ms())}
 
     # -- readings
 
@@ -440,7 +444,7 @@ class Hub:
             raise NotFound(f"the device {device.id} was removed", field="device")
 
     def _publish_device(self, action: str, device: DeviceState) -> None:
-        self.live.publish("device", device.id, {"action": action, "device": self.describe(device)})
+        self.live.publish("device", device.id, lambda: {"action": action, "device": self.describe(device)})
 
     async def _change_record(self, device: DeviceState, record: Device) -> None:
         """With `_changing` held: of two under way, the second would be undone to the first, which failed."""

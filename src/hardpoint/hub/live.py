@@ -8,25 +8,36 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from ..model import Json, Row
     from .devices import SeriesState
 
 MAX_ENTRIES = 4_096
-MAX_ROWS = 50_000
-"""What is kept for listeners that come back: some seconds of a busy server, hours of a quiet one, at most 5 MB."""
+MAX_ROWS = 10_000
+"""What is kept for listeners that come back: half a second of a very busy server, hours of a quiet one, some 2 MB."""
+
+
+Data: TypeAlias = "dict[str, Json] | Callable[[], dict[str, Json]]"
 
 
 class Entry(NamedTuple):
-    """One thing that happened. ``rows`` is set for readings, ``device`` and ``data`` for everything else."""
+    """One thing that happened. ``rows`` is set for readings, ``device`` and ``data`` for everything else.
+
+    ``data`` may be a function that gives it: what a device *is* (its presence, its record) is worked out when somebody
+    looks, and is then true; thousands of them that nobody looks at cost a reference each.
+    """
 
     number: int
     kind: str
     device: str
-    data: dict[str, Json]
+    data: Data
     rows: Sequence[Row]
+
+    def describe(self) -> dict[str, Json]:
+        """``data``, worked out."""
+        return self.data() if callable(self.data) else self.data
 
 
 class LiveFeed:
@@ -40,7 +51,7 @@ class LiveFeed:
         """Of the latest entry."""
         self.listener: Callable[[Entry], None] | None = None
 
-    def publish(self, kind: str, device: str, data: dict[str, Json]) -> None:
+    def publish(self, kind: str, device: str, data: Data) -> None:
         """Something about one device: ``presence``, ``command``, ``device``, ``alert``."""
         self._append(Entry(self.number + 1, kind, device, data, ()))
 

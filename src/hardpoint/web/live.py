@@ -175,7 +175,7 @@ class LiveStreams:
                 continue
             self._close_readings(rows, parts)
             rows = []
-            parts.append((entry.kind, entry.device, encode_event(_encode_json(entry.data), event=entry.kind), []))
+            parts.append((entry.kind, entry.device, encode_event(_encode_json(entry.describe()), event=entry.kind), []))
         self._close_readings(rows, parts)
         return parts
 
