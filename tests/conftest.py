@@ -62,3 +62,11 @@ def run(loop_name: str) -> Run[Any]:
 def anyrun() -> Run[Any]:
     """Run a coroutine to its end on our own loop only, where the loop makes no difference."""
     return runner("hardpoint")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever asks for the browser is a browser test, and a browser is a client that nobody here wrote."""
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.browser)
+            item.add_marker(pytest.mark.conformance)

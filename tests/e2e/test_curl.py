@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
     Curl = Callable[..., str]
 
-pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+pytestmark = [
+    pytest.mark.conformance,
+    pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed"),
+]
 
 
 def run_curl(*arguments: str, text: str | None = None) -> str:

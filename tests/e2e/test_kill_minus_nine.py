@@ -16,7 +16,7 @@ from talking import HttpDevice, LineDevice
 if TYPE_CHECKING:
     from serving import Api, Serve, ServerProcess
 
-ROUNDS = 20
+ROUNDS = int(os.environ.get("SOAK_ROUNDS", "20"))
 SEED = int(os.environ.get("HARDPOINT_TEST_SEED", "20261123"))
 MOST_BEFORE_KILL = 600
 """Acknowledgements of one round: from the first commit of a start to some hundred commits later."""

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 from serving import DEADLINE_S, Account, ServerProcess, wait_until
 
+pytestmark = pytest.mark.conformance
+
 STAYING = ["nc.openbsd", "nc.traditional"]
 """These go on listening until the server closes."""
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hardpoint.model import Row
 
 EVER = (0, 2**62)
-ROUNDS = 20
+ROUNDS = int(os.environ.get("SOAK_ROUNDS", "20"))
 
 COMMITTER = """
 import os, sys, threading

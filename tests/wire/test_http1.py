@@ -525,6 +525,7 @@ def by_us(data: bytes) -> list[tuple[bytes, bytes, bytes]] | None:
 
 @settings(max_examples=400)
 @given(soups)
+@pytest.mark.conformance
 def test_what_we_accept_the_oracles_read_the_same(data: bytes) -> None:
     ours = by_us(data)
     if not ours:
@@ -541,6 +542,7 @@ def test_what_we_accept_the_oracles_read_the_same(data: bytes) -> None:
 @pytest.mark.parametrize(
     "name", [n for n in GOOD if n not in {"longest method", "any token is a method", "1.2 is read as 1.1"}]
 )
+@pytest.mark.conformance
 def test_the_oracles_agree_on_the_good_cases(name: str) -> None:
     data = GOOD[name]
     ours = by_us(data)
@@ -549,6 +551,7 @@ def test_the_oracles_agree_on_the_good_cases(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BAD)
+@pytest.mark.conformance
 def test_what_an_oracle_accepts_of_the_bad_cases_is_known(name: str) -> None:
     """Where we are the stricter, by name. A change here is a change of what is let through."""
     data = BAD[name][2]
