@@ -259,6 +259,34 @@ def test_a_commit_waits_for_those_just_answered_but_not_for_long(anyrun, monkeyp
     anyrun(scene())
 
 
+def test_the_first_back_after_a_commit_waits_for_the_others_and_one_alone_for_nobody(anyrun, monkeypatch):
+    async def scene():
+        monkeypatch.setattr(batch_module, "HOLD_S", 60.0)
+        store = HeldStore()
+        async with open_hub(store) as hub:
+            first, one = await attached(hub, "one")
+            second, two = await attached(hub, "two")
+            hub.ingest(one, first, [(1, "a", 1)], 1)
+            hub.ingest(two, second, [(1, "a", 1)], 1)
+            await until(lambda: two.acknowledged)
+            commits = hub.commits.commits
+            hub.ingest(one, first, [(2, "a", 2)], 2)
+            for _ in range(5):
+                await turn()
+            assert hub.commits.commits == commits  # it waits for the other one,
+            hub.ingest(two, second, [(2, "a", 2)], 2)
+            await until(lambda: len(one.acknowledged) == len(two.acknowledged) == 2)
+            assert hub.commits.commits == commits + 1  # and both are in one commit
+            hub.ingest(one, first, [(3, "a", 3)], 3)
+            hub.commits._release()  # the other one stays away, and the time is up
+            await until(lambda: len(one.acknowledged) == 3)
+            assert len(two.acknowledged) == 2
+            hub.ingest(one, first, [(9, "a", 9)], 9)
+            await until(lambda: len(one.acknowledged) == 4)  # by now it is known to be alone
+
+    anyrun(scene())
+
+
 def test_whoever_waits_by_a_future_is_not_held_back(anyrun, monkeypatch):
     async def scene():
         monkeypatch.setattr(batch_module, "HOLD_S", 60.0)
