@@ -65,8 +65,11 @@ def anyrun() -> Run[Any]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever asks for the browser is a browser test, and a browser is a client that nobody here wrote."""
+    """Whatever asks for the browser is a browser test, and a browser is a client that nobody here wrote. They run last:
+    Playwright keeps a loop running in this thread until the session ends, and no other can run beside it.
+    """
     for item in items:
         if "browser" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.browser)
             item.add_marker(pytest.mark.conformance)
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
