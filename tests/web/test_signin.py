@@ -256,6 +256,7 @@ class TestForeignPages:
             {"Sec_Fetch_Site": "same-site"},
             {"Origin": "http://evil.example"},
             {"Origin": "null"},
+            {"Origin": "http://["},
         ],
     )
     def test_may_change_nothing(self, anyrun, headers):

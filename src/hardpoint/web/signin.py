@@ -336,7 +336,13 @@ def _refuse_foreign_page(request: Request) -> None:
             raise Forbidden("this request comes from another site's page")
         return
     origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+    if origin is None:
+        return
+    try:
+        host = urlsplit(origin).netloc
+    except ValueError:  # "http://[": no browser says that
+        host = ""
+    if not host or host != request.headers.get("host"):
         raise Forbidden("this request comes from another site's page")
 
 
