@@ -47,6 +47,23 @@ def test_each_handler_sees_what_fits_its_patterns_in_order(anyrun):
     anyrun(scene())
 
 
+def test_a_reading_that_comes_just_as_the_handler_has_finished_is_seen(anyrun):
+    async def scene():
+        seen = []
+
+        async def note(reading):
+            seen.append(reading.value)
+
+        handler = handlers_module.Handler(note, "*", "*")
+        handler.put(Reading("dev", "temp", 1, 1))
+        # In the turn in which the handler's task ends, and before anybody is told that it has.
+        asyncio.get_running_loop().call_soon(handler.put, Reading("dev", "temp", 2, 2))
+        await until(lambda: seen == [1, 2], timeout_s=2)
+        await handler.close()
+
+    anyrun(scene())
+
+
 def test_a_plain_handler_may_block_it_runs_on_a_thread(anyrun):
     async def scene():
         threads = []

@@ -49,8 +49,7 @@ class Handler:
             self.dropped += 1
         self._queue.append(reading)
         if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._serve(), name=f"handler {self}")
-            self._task.add_done_callback(self._served)
+            self._begin()
 
     async def close(self) -> None:
         """Let go of what is queued, and of a call under way."""
@@ -58,6 +57,10 @@ class Handler:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+
+    def _begin(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._serve(), name=f"handler {self}")
+        self._task.add_done_callback(self._served)
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
@@ -75,6 +78,8 @@ class Handler:
 
     def _served(self, task: asyncio.Task[None]) -> None:
         self._task = None
+        if self._queue:  # put between the task's end and this call
+            self._begin()
 
     def __str__(self) -> str:
         return getattr(self.callback, "__qualname__", repr(self.callback))
