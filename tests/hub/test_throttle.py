@@ -28,6 +28,19 @@ def test_an_address_may_be_wrong_so_often_a_minute(clock):
     throttle.check("a")
 
 
+def test_a_clock_that_is_set_back_locks_nobody_out(clock):
+    throttle = Throttle(2, clock)
+    throttle.failed("a")
+    throttle.failed("a")
+    clock.advance(s=-3600)
+    throttle.check("a")
+    throttle.failed("a")  # a new minute begins
+    throttle.check("a")
+    throttle.failed("a")
+    with pytest.raises(RateLimited, match="try again in 61 s"):
+        throttle.check("a")
+
+
 def test_a_success_takes_back_what_was_counted_in_advance(clock):
     throttle = Throttle(2, clock)
     for _ in range(10):

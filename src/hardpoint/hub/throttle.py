@@ -30,7 +30,7 @@ class Throttle:
         """
         begin, count = self._failures.get(address, (0, 0))
         left_ms = begin + WINDOW_MS - self._clock_ms()
-        if count >= self.max_failures_per_min and left_ms > 0:
+        if count >= self.max_failures_per_min and 0 < left_ms <= WINDOW_MS:  # beyond it the clock was set back
             raise RateLimited(f"too many failed sign-ins from {address}; try again in {left_ms // 1000 + 1} s")
 
     def succeeded(self, address: str) -> None:
@@ -47,7 +47,7 @@ class Throttle:
         """This address was wrong."""
         now = self._clock_ms()
         begin, count = self._failures.get(address, (now, 0))
-        if now - begin >= WINDOW_MS:
+        if not 0 <= now - begin < WINDOW_MS:
             begin, count = now, 0
         self._failures[address] = (begin, count + 1)
         self._failures.move_to_end(address)
