@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import struct
 
 import msgspec
 import pytest
 
 from hardpoint.web import shapes
-from hub.hubs import FULL, HeldStore, NotingSession
+from hub.hubs import FULL, HeldStore, NotingSession, until
 
 from .webs import open_web
 
@@ -169,6 +171,27 @@ class TestDevices:
                 ):
                     error = await client.refused(507, method, path, document)
                     assert error == {"code": "storage_full", "message": "no space left"}
+
+        anyrun(scene())
+
+    @pytest.mark.parametrize(("method", "path"), [("POST", "/api/devices/dev/token"), ("DELETE", "/api/devices/dev")])
+    def test_a_change_is_whole_also_when_its_client_goes_away(self, anyrun, method, path):
+        async def scene():
+            store = HeldStore()
+            async with open_web(store) as web, await web.as_role("admin") as client:
+                device, _ = await web.hub.create_device("dev")
+                session = attach(web.hub, device)
+                store.held = True
+                asking = asyncio.ensure_future(client.ask(method, path))
+                await until(lambda: store.waiting)
+                sock = client._writer.get_extra_info("socket")
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, not an end
+                client._writer.transport.abort()
+                await asyncio.gather(asking, return_exceptions=True)
+                await asyncio.sleep(0.05)
+                store.held = False
+                store.release()
+                await until(lambda: session.ended, timeout_s=2)
 
         anyrun(scene())
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import UNSET
 
@@ -13,9 +14,13 @@ from ..wire.telemetry import parse_attributes
 from . import shapes
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from ..http import Request, Router
     from ..hub.devices import DeviceState
     from ..hub.hub import Hub
+
+T = TypeVar("T")
 
 DEFAULT_PAGE = 100
 MAX_PAGE = 1_000
@@ -148,7 +153,7 @@ class DeviceRoutes:
     async def create(self, request: Request) -> Response:
         """``POST /api/devices``."""
         given = request.json(shapes.NewDevice)
-        device, token = await self._hub.create_device(given.name, given.labels)
+        device, token = await _to_its_end(self._hub.create_device(given.name, given.labels))
         return Response.json(
             self._hub.describe(device) | {"token": token},
             status=201,
@@ -168,18 +173,19 @@ class DeviceRoutes:
             for name in ("name", "labels", "expected_every_s")
             if (value := getattr(given, name)) is not UNSET
         }
-        await self._hub.change_device(device, changes)
+        await _to_its_end(self._hub.change_device(device, changes))
         return Response.json(self._hub.describe(device))
 
     async def remove(self, request: Request) -> Response:
         """``DELETE /api/devices/{id}``."""
-        await self._hub.remove_device(self._device(request))
+        await _to_its_end(self._hub.remove_device(self._device(request)))
         return Response.empty(204)
 
     async def new_token(self, request: Request) -> Response:
         """``POST /api/devices/{id}/token``."""
         device = self._device(request)
-        return Response.json({"id": device.id, "token": await self._hub.new_device_token(device)})
+        token = await _to_its_end(self._hub.new_device_token(device))
+        return Response.json({"id": device.id, "token": token})
 
     def latest(self, request: Request) -> Response:
         """``GET /api/devices/{id}/latest``."""
@@ -221,6 +227,13 @@ class DeviceRoutes:
 
     def _device(self, request: Request) -> DeviceState:
         return self._hub.catalogue.find(request.params["id"])
+
+
+async def _to_its_end(change: Coroutine[None, None, T]) -> T:
+    """Wait for the change. It goes on when the client goes away meanwhile: of half a change, the sessions would stay
+    whose token no longer opens anything, and memory could differ from the disk.
+    """
+    return await asyncio.shield(asyncio.get_running_loop().create_task(change))
 
 
 def whole_number(request: Request, name: str, default: int, least: int = 0, most: int = 2**53) -> int:
