@@ -139,6 +139,8 @@ class TestErrors:
             port = taken.getsockname()[1]
         with pytest.raises(ServerUnreachable, match="Connection refused"):
             Client(Address(host="127.0.0.1", port=port)).get("/x")
+        with pytest.raises(ServerUnreachable, match=r"no server at http://a\.\.b:80"):
+            Client(Address.parse("http://a..b:80")).get("/x")  # a name that cannot even be asked for
 
     def test_one_that_may_not_be_asked(self, monkeypatch: pytest.MonkeyPatch, client: Client) -> None:
         def refuse(self: object) -> None:

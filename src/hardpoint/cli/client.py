@@ -245,7 +245,7 @@ class Client:
         except TimeoutError as error:
             connection.close()
             raise TimedOut(f"no answer from {self.address} in time") from error
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, UnicodeError) as error:  # UnicodeError: "a..b" is no host's name
             connection.close()
             raise self._unreachable(error) from error
         except BaseException:
