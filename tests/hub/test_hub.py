@@ -157,6 +157,19 @@ class TestIngest:
 
         anyrun(scene())
 
+    def test_a_clock_that_is_set_back_leaves_the_bucket_as_it_was(self, anyrun, clock):
+        async def scene():
+            async with open_hub(clock=clock, readings_per_s=10.0) as hub:
+                device, session = await attached(hub)
+                hub.ingest(session, device, [(0, "a", 0)], 0)
+                clock.advance(s=-3600)
+                for n in range(1, 10):
+                    hub.ingest(session, device, [(n, "a", n)], n)
+                with pytest.raises(RateLimited, match=r"try again in 0.1 s"):
+                    hub.ingest(session, device, [(99, "a", 1)], 99)
+
+        anyrun(scene())
+
     @pytest.mark.parametrize(("rate", "count", "paid_s"), [(10.0, 25, 2.5), (0.5, 1, 2)])
     def test_a_message_of_more_than_a_second_is_paid_for_afterwards(self, anyrun, clock, rate, count, paid_s):
         async def scene():

@@ -490,7 +490,8 @@ class Hub:
         is taken when the bucket is full, and paid for afterwards: it could never be taken otherwise.
         """
         rate = self.limits.readings_per_s
-        refilled = min(float(rate), device.allowance + (now_ms - device.allowance_ms) * rate / 1000)
+        passed_ms = max(0, now_ms - device.allowance_ms)  # below 0 the clock was set back
+        refilled = min(float(rate), device.allowance + passed_ms * rate / 1000)
         device.allowance_ms = now_ms
         if refilled < min(count, rate):
             device.allowance = refilled
