@@ -189,6 +189,20 @@ class TestIngest:
 
 
 class TestPresence:
+    def test_a_message_without_a_reading_is_seen_but_is_no_reading(self, anyrun, clock):
+        async def scene():
+            async with open_hub(clock=clock) as hub:
+                device, session = await attached(hub)
+                clock.advance(s=5)
+                hub.ingest(session, device, [], 1)
+                assert device.last_seen_ms == clock()
+                assert device.last_reading_ms is None
+                assert not device.report_ms
+                await hub.commits.durable()
+                assert session.acknowledged == [([1], None)]
+
+        anyrun(scene())
+
     def test_the_facts(self, anyrun, clock):
         async def scene():
             async with open_hub(clock=clock) as hub:

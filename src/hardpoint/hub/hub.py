@@ -215,10 +215,12 @@ class Hub:
             except RateLimited:
                 del rows[begin:]
                 raise
-        if not 0 <= now - device.report_ms < REPORT_GAP_MS:  # below 0 the clock was set back
-            note_report(device, now)
-            self._latest_ms = max(self._latest_ms, now)
-        device.last_seen_ms = device.last_reading_ms = now
+        device.last_seen_ms = now
+        if len(rows) > begin:  # "{}" is a message, but no reading
+            if not 0 <= now - device.report_ms < REPORT_GAP_MS:  # below 0 the clock was set back
+                note_report(device, now)
+                self._latest_ms = max(self._latest_ms, now)
+            device.last_reading_ms = now
         self.commits.wait(session, receipt)
 
     def set_attributes(self, device: DeviceState, scope: str, changes: dict[str, Json]) -> None:
