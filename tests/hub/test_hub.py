@@ -445,6 +445,17 @@ class TestDevices:
 
         anyrun(scene())
 
+    def test_a_revoked_token_is_no_anonymous_devices_name(self, anyrun):
+        async def scene():
+            async with open_hub(allow_anonymous=True) as hub:
+                device, token = await hub.create_device("dev")
+                await hub.new_device_token(device)
+                with pytest.raises(Unauthorized, match="belongs to no device"):
+                    hub.authenticate(token)
+                assert list(hub.catalogue.by_id) == ["dev"]
+
+        anyrun(scene())
+
 
 class TestRemoval:
     def test_nothing_of_a_device_is_left(self, anyrun, make_store):

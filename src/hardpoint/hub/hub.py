@@ -39,7 +39,7 @@ from .history import reduce_points
 from .live import LiveFeed
 from .presence import REPORT_GAP_MS, facts, note_report
 from .throttle import Throttle
-from .tokens import hash_token, new_token
+from .tokens import hash_token, is_well_formed, new_token
 
 if TYPE_CHECKING:
     from ..config import Limits
@@ -144,7 +144,7 @@ class Hub:
             Unauthorized: the token opens nothing.
         """
         device = self.catalogue.by_token_hash.get(hash_token(token))
-        if device is None and self.allow_anonymous:
+        if device is None and self.allow_anonymous and not is_well_formed(token):  # a token that was revoked is no name
             try:
                 device = self.catalogue.by_id.get(token) or self.catalogue.by_name.get(token)
                 if device is None:
