@@ -96,7 +96,8 @@ def test_a_store_of_ones_own_needs_no_folder_but_for_the_socket(anyrun, tmp_path
 
 def test_the_socket_is_its_owners_alone_and_goes_with_the_server(anyrun, tmp_path: Path) -> None:
     async def scene() -> None:
-        (tmp_path / "hardpoint.sock").touch()  # left behind by a server that was killed
+        with socket.socket(socket.AF_UNIX) as left_behind:  # by a server that was killed
+            left_behind.bind(str(tmp_path / "hardpoint.sock"))
         async with Server(data=tmp_path, **QUIET):
             mode = os.stat(tmp_path / "hardpoint.sock").st_mode
             assert stat.S_ISSOCK(mode)
@@ -117,6 +118,37 @@ def test_a_taken_address_leaves_nothing_open(run, tmp_path: Path) -> None:
             assert server.ports["http"] == int(url.rpartition(":")[2])
 
     run(scene())
+
+
+def test_a_file_in_a_sockets_place_is_left_alone(run, tmp_path: Path) -> None:
+    async def scene() -> None:
+        path = tmp_path / "precious"
+        path.write_text("mine")
+        with pytest.raises(AddressTaken, match=f"cannot listen on unix:{path}"):
+            await Server(data=tmp_path, listen=[f"unix:{path}"], host={"enabled": False}).start()
+        assert path.read_text() == "mine"
+
+    run(scene())
+
+
+def test_a_host_that_cannot_be_mounted_is_said(anyrun, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def scene() -> None:
+        async with Server(data=tmp_path, **QUIET) as server:
+            device, _ = await server.hub.create_device("d")
+            await server.hub.change_device(device, {"name": "host"})
+        async with Server(data=tmp_path, listen=QUIET["listen"]) as server:
+            assert server._host_task is not None
+            await server._host_task
+        assert "sensors are not read: there is already a device 'host'" in caplog.text
+
+    anyrun(scene())
+
+
+def test_sighup_before_it_is_ready_changes_nothing(tmp_path: Path) -> None:
+    config = configure(data=tmp_path, **QUIET)
+    server = Server(config, reload=lambda: dataclasses.replace(config, log_level="debug"))
+    server._reload()
+    assert server.config is config
 
 
 def test_one_server_a_folder(anyrun, tmp_path: Path) -> None:

@@ -424,7 +424,8 @@ async def _listen_unix(
     loop: asyncio.AbstractEventLoop, factory: Callable[[], asyncio.Protocol], path: Path
 ) -> asyncio.AbstractServer:
     """Whoever may open the file is the administrator, so nobody but its owner may from the first moment on."""
-    path.unlink(missing_ok=True)  # the folder is locked, so whoever left it is gone
+    if path.is_socket():  # left by a server that was killed; anything else there is not ours to remove
+        path.unlink()
     before = os.umask(0o177)
     try:
         return await loop.create_unix_server(factory, path, backlog=BACKLOG)
