@@ -242,7 +242,8 @@ class Server:
         """SIGHUP: take over the limits and the log level; say which other settings have changed and need a restart. A
         configuration with an error in it changes nothing.
         """
-        if self._reload_config is None:
+        parts = self._parts
+        if self._reload_config is None or parts is None:  # not ready yet, or stopping
             return
         try:
             config = self._reload_config()
@@ -254,7 +255,6 @@ class Server:
             dataclasses.replace(self.config, limits=config.limits, log_level=config.log_level),
         )
         logging.getLogger().setLevel(config.log_level.upper())
-        parts = self._running
         parts.hub.use_limits(config.limits)
         _set_http_limits(parts.http, config)
         _set_http_limits(parts.local_http, config)
