@@ -298,7 +298,10 @@ class Server:
 
         mount = await asyncio.to_thread(mount_host)
         self._host = HostSession(self.hub, mount, self.config.host.interval_s)
-        await self._host.start()
+        try:
+            await self._host.start()
+        except HardpointError as error:  # a full disk, or a device that was given the name
+            logger.error("this machine's sensors are not read: %s", error.message)  # noqa: TRY400 - no bug of ours
 
     async def _first_token(self) -> str | None:
         """The token of the device that is made at the first start, while it is still valid. It is kept in the data
