@@ -201,6 +201,18 @@ class TestResuming:
 
 
 class TestBounds:
+    def test_what_was_missed_is_no_more_than_may_wait_for_a_client(self, anyrun):
+        async def scene():
+            async with streaming(live_backlog_bytes=10_000) as (hub, live, listen):
+                _, session = await device_with_session(hub)
+                last_id = f"{live._boot}-{hub.live.number}"
+                await ingest(hub, session, (1, "a", "x" * 5_000))
+                assert (await (await listen(last_id=last_id)).next())[0] == "reading"
+                await ingest(hub, session, (2, "a", "x" * 5_000))
+                assert await (await listen(last_id=last_id)).next() == ("reset", {})
+
+        anyrun(scene())
+
     def test_a_client_that_does_not_read_is_let_go(self, anyrun):
         async def scene():
             async with streaming(live_backlog_bytes=200_000) as (hub, live, listen):

@@ -122,9 +122,9 @@ class LiveStreams:
                 reset = True
             else:
                 missed = kept
-        first = encode_event(b"{}", event="reset", id=self._id()) if reset else b""
-        if missed:
-            first += self._encode(client, self._parts(missed))
+        first = self._encode(client, self._parts(missed))
+        if reset or len(first) > self._hub.limits.live_backlog_bytes:  # more than may wait for a client
+            first = encode_event(b"{}", event="reset", id=self._id())
         client.outlet.write(first or encode_event(b"{}", event="hello", id=self._id()))
         self._clients[client.outlet] = client
         self._hub.live.listener = self._on_entry
