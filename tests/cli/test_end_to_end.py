@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -142,12 +143,15 @@ class TestConnect:
                 _, err = waiting.communicate(timeout=DEADLINE_S)
                 assert err.splitlines()[-1] == "first reading: temp = 21.5"
                 assert waiting.returncode == 0
+                if kind == "nc":
+                    assert sender.wait(DEADLINE_S) == 0, "every kind of nc ends, with and without half-closing"
                 if kind == "python":
                     answer = call("send", "by-python", "blink", "times=3")
                     assert (answer.returncode, answer.stdout) == (0, "true\n")
             finally:
-                # The whole group: some kinds of nc stay until the server closes.
-                os.killpg(sender.pid, signal.SIGKILL)
+                # The whole group; gone already where the snippet ends by itself.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(sender.pid, signal.SIGKILL)
                 sender.wait(DEADLINE_S)
 
     def test_ctrl_c_ends_the_waiting_well(self, environ, ports, call) -> None:

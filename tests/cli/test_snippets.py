@@ -22,6 +22,11 @@ def test_only_the_dialects_that_listen() -> None:
     assert list(snippets.snippets("t", ("h", 1), None)) == ["nc", "python"]
 
 
+def test_the_line_for_nc_ends_the_connection_itself() -> None:
+    made = snippets.snippets("hp_x", ("h", 1), None)
+    assert made["nc"] == r"printf 'HELLO hp_x\ntemp=21.5\nQUIT\n' | nc h 1"
+
+
 def test_an_ipv6_host() -> None:
     made = snippets.snippets("t", ("fe80::1", 9000), ("fe80::1", 8080))
     assert made["nc"].endswith("| nc fe80::1 9000")

@@ -59,7 +59,8 @@ def snippets(token: str, line: tuple[str, int] | None, http: tuple[str, int] | N
     """Name → text, for the dialects that listen."""
     made = {}
     if line:
-        text = f"HELLO {token}\\ntemp=21.5\\n"
+        # QUIT makes the server close: OpenBSD's nc never half-closes without -N, and would stay.
+        text = f"HELLO {token}\\ntemp=21.5\\nQUIT\\n"
         made["nc"] = f"printf '{text}' | nc {line[0]} {line[1]}"
     if http:
         host = f"[{http[0]}]" if ":" in http[0] else http[0]

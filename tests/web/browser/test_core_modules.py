@@ -162,7 +162,7 @@ def test_sparklines(call: Any) -> None:
 def test_snippets_name_the_doors_that_are_open(call: Any) -> None:
     doors = "{host: '[fe80::1]', line: 9000, origin: 'http://[fe80::1]:8080'}"
     found = call("ui/connect.mjs", f"snippets({doors}, 'hp_x')")
-    assert found["nc"] == "printf 'HELLO hp_x\\ntemp=21.5\\n' | nc fe80::1 9000"
+    assert found["nc"] == "printf 'HELLO hp_x\\ntemp=21.5\\nQUIT\\n' | nc fe80::1 9000"
     assert found["agent"] == "hardpoint agent --server [fe80::1]:9000 --token hp_x"
     assert "http://[fe80::1]:8080/api/v1/hp_x/telemetry" in found["curl"]
     compile(found["python"], "snippet", "exec")

@@ -27,7 +27,8 @@ export async function findDoors() {
 export function snippets({ host, line, origin }, token) {
   const bare = host.replace(/^\[|\]$/g, "");
   const found = {};
-  if (line) found.nc = `printf 'HELLO ${token}\\ntemp=21.5\\n' | nc ${bare} ${line}`;
+  // QUIT makes the server close: OpenBSD's nc never half-closes without -N, and would stay.
+  if (line) found.nc = `printf 'HELLO ${token}\\ntemp=21.5\\nQUIT\\n' | nc ${bare} ${line}`;
   found.curl = `curl -X POST ${origin}/api/v1/${token}/telemetry \\
   -H 'Content-Type: application/json' -d '{"temp": 21.5}'`;
   if (line) {
