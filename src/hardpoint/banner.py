@@ -31,7 +31,7 @@ def describe_start(
     for number, url in enumerate(listeners):
         lines.append(f"  {'Listening' if number == 0 else '         '}  {url}")
     if token is not None and "line" in ports:
-        lines.append(f"  Try it     printf 'HELLO {token}\\ntemp=21.5\\n' | nc {address} {ports['line']}")
+        lines.append(f"  Try it     printf 'HELLO {token}\\ntemp=21.5\\nQUIT\\n' | nc {address} {ports['line']}")
     path = store.get("path")
     size = _size(int(store.get("size_bytes") or 0))
     held = f"{devices} device{'' if devices == 1 else 's'}, {store.get('readings', 0):,} readings, {size}"

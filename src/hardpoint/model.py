@@ -40,6 +40,9 @@ MAX_NAME_LENGTH = 128
 MAX_TS_MS = 253_402_300_799_999
 """9999-12-31T23:59:59.999Z: beyond it a time stamp is microseconds or nanoseconds sent by mistake."""
 
+MIN_TS_IN_SECONDS, MAX_TS_IN_SECONDS = 10**9, 10**10
+"""2001 to 2286 in seconds; as milliseconds a few weeks of 1970, where nobody would ever look for a reading."""
+
 KEY_PATTERN = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
@@ -271,6 +274,8 @@ def checked_ts(ts: int) -> int:
     Raises:
         BadInput: not between 1970 and 9999 in milliseconds.
     """
+    if MIN_TS_IN_SECONDS <= ts < MAX_TS_IN_SECONDS:
+        raise BadInput(f"time stamp {ts} is in seconds: multiply it by 1000", field="ts")
     if not 0 <= ts <= MAX_TS_MS:
         raise BadInput(f"time stamp {ts} is not in milliseconds since 1970-01-01 UTC", field="ts")
     return ts

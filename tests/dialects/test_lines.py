@@ -441,6 +441,123 @@ class TestBounds:
 
         anyrun(scene())
 
+    def test_a_device_that_never_reads_is_cut_and_one_that_is_slow_is_not(self, anyrun, clock):
+        async def scene():
+            async with open_dialect(clock=clock) as dialect:
+                stalled, slow = [await attach(dialect, name) for name in ("stalled", "slow")]
+                for _, _, transport in (stalled, slow):
+                    transport.set_write_buffer_limits(high=10)
+                    transport.stop_taking()
+                    transport.feed(b"PING\nPING\nPING\n")
+                clock.advance(s=dialect_module.STALLED_S - 1)
+                slow[2].go_on_taking()
+                dialect.sweep()
+                assert not stalled[2].aborted
+                clock.advance(s=1)
+                dialect.sweep()
+                assert (stalled[2].aborted, slow[2].aborted) == (True, False)
+                await until(lambda: stalled[2].lost)
+                assert stalled[0].sessions == ()
+                assert dialect.unread == {}
+
+        anyrun(scene())
+
+    def test_commands_wait_in_the_ledger_for_a_device_that_does_not_read(self, anyrun, monkeypatch):
+        async def scene():
+            monkeypatch.setattr(dialect_module, "MAX_UNREAD_BYTES", 1000)
+            async with open_dialect() as dialect:
+                device, _, transport = await attach(dialect)
+                transport.set_write_buffer_limits(high=100)
+                transport.stop_taking()
+                for _ in range(20):
+                    await dialect.hub.ledger.queue(device, "show", "x" * 200)
+                assert transport.get_write_buffer_size() < 1500
+                states = [command.state for command in device.open_commands.values()]
+                assert states == ["sent"] * states.count("sent") + ["queued"] * states.count("queued")
+                assert 0 < states.count("sent") < 10
+                transport.go_on_taking()
+                assert {command.state for command in device.open_commands.values()} == {"sent"}
+                assert transport.take().count(b"show") == 20
+
+        anyrun(scene())
+
+    def test_attributes_that_pile_up_end_the_connection(self, anyrun, monkeypatch):
+        async def scene():
+            monkeypatch.setattr(dialect_module, "MAX_UNREAD_BYTES", 1000)
+            async with open_dialect() as dialect:
+                device, _, transport = await attach(dialect)
+                transport.stop_taking()
+                for number in range(20):
+                    dialect.hub.set_attributes(device, "shared", {"a": f"{number}" + "x" * 200})
+                assert transport.get_write_buffer_size() < 1500
+                assert transport.aborted
+
+        anyrun(scene())
+
+    def test_a_repeated_hello_repeats_no_command(self, anyrun):
+        async def scene():
+            async with open_dialect() as dialect:
+                device, token = await dialect.hub.create_device("dev")
+                await dialect.hub.ledger.queue(device, "go")
+                _, transport = connect(dialect)
+                hello = b"HELLO %b\n" % token.encode()
+                transport.feed(hello * 5)
+                assert transport.take() == b"OK dev\n!1 go null\n" + b"OK dev\n" * 4
+                assert len(device.sessions) == 1
+
+        anyrun(scene())
+
+    def test_nothing_is_kept_of_what_comes_behind_the_end(self, anyrun):
+        async def scene():
+            store = HeldStore()
+            async with open_dialect(store) as dialect:
+                _, session, transport = await attach(dialect)
+                store.held = True
+                transport.feed(b"a=1\nQUIT\n")
+                assert transport.reading_paused
+                session.data_received(b"a=2\n" * 10_000)  # as if it had been read before the pause
+                assert session._held == b""
+                await turn()
+                store.held = False
+                store.release()
+                await until(lambda: transport.lost)
+                assert transport.take() == b"OK 1\nBYE\n"
+
+        anyrun(scene())
+
+    def test_a_farewell_comes_behind_the_answers_that_are_due(self, anyrun):
+        async def scene():
+            store = HeldStore()
+            async with open_dialect(store) as dialect:
+                _, session, transport = await attach(dialect)
+                store.held = True
+                transport.feed(b"a=1\n")
+                session.end("the server is stopping")
+                session.end("once is enough")
+                assert transport.take() == b""
+                await turn()
+                store.held = False
+                store.release()
+                await until(lambda: transport.lost)
+                assert transport.take() == b"OK 1\nBYE the server is stopping\n"
+
+        anyrun(scene())
+
+    def test_attachments_of_one_device(self, anyrun, monkeypatch):
+        async def scene():
+            monkeypatch.setattr("hardpoint.hub.hub.MAX_SESSIONS_PER_DEVICE", 2)
+            async with open_dialect() as dialect:
+                device, token = await dialect.hub.create_device("dev")
+                made = [connect(dialect)[1] for _ in range(3)]
+                for transport in made:
+                    transport.feed(b"HELLO %b\n" % token.encode())
+                assert len(device.sessions) == 2
+                await until(lambda: made[0].lost)
+                assert made[0].take() == b"OK dev\nBYE taken over: the device is attached too many times\n"
+                assert not made[1].lost
+
+        anyrun(scene())
+
     def test_the_store_behind_pauses_reading(self, anyrun):
         async def scene():
             store = HeldStore()

@@ -10,7 +10,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hardpoint.errors import BadInput, HardpointError, NotFound, PeerError, StorageFull, TooLarge, UnknownVerb
-from hardpoint.model import INT64_MAX, INT64_MIN, MAX_TS_MS, MAX_VALUE_BYTES, Command, checked_value
+from hardpoint.model import (
+    INT64_MAX,
+    INT64_MIN,
+    MAX_TS_IN_SECONDS,
+    MAX_TS_MS,
+    MAX_VALUE_BYTES,
+    MIN_TS_IN_SECONDS,
+    Command,
+    checked_value,
+)
 from hardpoint.wire import lines
 from hardpoint.wire.lines import ANSWER, ATTRIBUTES, BAD, GET, HELLO, READINGS, VERB, LineDecoder
 from hardpoint.wire.telemetry import parse_telemetry
@@ -44,6 +53,10 @@ def decode_bytes(data, *, max_line_bytes=lines.MAX_LINE_BYTES):
     """The same, fed one byte at a time."""
     decoder = LineDecoder(max_line_bytes)
     return [event for i in range(len(data)) for event in decoder.receive(data[i : i + 1])] + decoder.finish()
+
+
+def is_milliseconds(ts: int) -> bool:
+    return not MIN_TS_IN_SECONDS <= ts < MAX_TS_IN_SECONDS
 
 
 def readings(*samples, tag="", ts=None):
@@ -150,6 +163,8 @@ REFUSED = {
     "a=1 @": (BadInput, "a time stamp is @ and milliseconds since 1970-01-01 UTC (column 5)"),
     "a=1 @-5": (BadInput, "a time stamp is @ and milliseconds since 1970-01-01 UTC (column 5)"),
     "a=1 @5 b=2": (BadInput, "the time stamp must come last (column 8)"),
+    "a=1 @1732320000": (BadInput, "time stamp 1732320000 is in seconds: multiply it by 1000"),
+    "GET / HTTP/1.1": (UnknownVerb, "this is an HTTP request at the line port"),
     f"a=1 @{MAX_TS_MS + 1}": (BadInput, f"time stamp {MAX_TS_MS + 1} is not in milliseconds"),
     "a=1e999": (BadInput, "a is beyond what a number can hold (column 3)"),
     "a=1 \x0b": (BadInput, "'\\x0b' is not key=value (column 5)"),
@@ -325,7 +340,7 @@ def test_the_fast_path_is_the_general_way(line):
     assert typed(fast) == typed([(READINGS, "", [sample])])
 
 
-@given(st.dictionaries(KEYS, SCALARS, min_size=1, max_size=5), st.integers(0, MAX_TS_MS))
+@given(st.dictionaries(KEYS, SCALARS, min_size=1, max_size=5), st.integers(0, MAX_TS_MS).filter(is_milliseconds))
 def test_what_the_dialect_writes_it_reads(values, ts):
     for key, value in values.items():
         line = lines.encode_reading("", key, value, ts)

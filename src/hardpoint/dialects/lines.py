@@ -32,6 +32,13 @@ SWEEP_S = 30.0
 ENDING_S = 60.0
 """How long a peer that takes no bytes may hold a connection that is to be closed."""
 
+STALLED_S = 60.0
+"""How long a device may leave its answers unread before it is cut. Presence is true again then, and its commands wait.
+"""
+MAX_UNREAD_BYTES = 256 * 1024
+"""What may wait for one device that does not read: a command more stays in the ledger, attributes end the connection.
+Answers stop by themselves long before, because nothing more is read from a device that does not take them.
+"""
 PIECE_BYTES = 1024
 """Of a read, how much is handled before looking whether the device takes its answers. A whole read of 64 KiB may hold
 ``HELP`` 13,000 times, 8 MB to answer, and ``GET`` of a long text ten times that.
@@ -53,6 +60,8 @@ class LineDialect:
         """Connections that have not attached yet, and since when (ms)."""
         self.ending: dict[LineSession, int] = {}
         """Connections that are to be closed, and since when (ms)."""
+        self.unread: dict[LineSession, int] = {}
+        """Connections whose devices do not read what they are sent, and since when (ms)."""
         self._sweep_s = sweep_s
         self._timer: asyncio.TimerHandle | None = None
         self._drained: asyncio.Event | None = None
@@ -77,8 +86,14 @@ class LineDialect:
             self.ending[session] = self.hub.clock_ms()
             self._arm()
 
+    def stalled(self, session: LineSession) -> None:
+        """A device has stopped reading."""
+        self.unread[session] = self.hub.clock_ms()
+        self._arm()
+
     def disconnected(self, session: LineSession) -> None:
         """A connection is gone."""
+        self.unread.pop(session, None)
         self.connections.discard(session)
         if not self.connections and self._drained is not None:
             self._drained.set()
@@ -86,17 +101,16 @@ class LineDialect:
         self.ending.pop(session, None)
 
     def sweep(self) -> None:
-        """Close the connections that have not attached within ``unattached_idle_s``, and cut those that were to be
-        closed `ENDING_S` ago and are still there: their peers do not read.
+        """Close the connections that have not attached within ``unattached_idle_s``; cut those that were to be closed
+        `ENDING_S` ago and are still there, and those that have not read for `STALLED_S`.
         """
         self._timer = None
         now = self.hub.clock_ms()
-        for session in [session for session, since_ms in self.ending.items() if now - since_ms >= ENDING_S * 1000]:
+        for session in [*_overdue(self.ending, now, ENDING_S), *_overdue(self.unread, now, STALLED_S)]:
             session.abort()
-        unattached_ms = self.hub.limits.unattached_idle_s * 1000
-        for session in [session for session, since_ms in self.waiting.items() if now - since_ms >= unattached_ms]:
+        for session in _overdue(self.waiting, now, self.hub.limits.unattached_idle_s):
             session.end("no HELLO was received")
-        if self.waiting or self.ending:
+        if self.waiting or self.ending or self.unread:
             self._arm()
 
     def _arm(self) -> None:
@@ -167,6 +181,8 @@ class LineSession(asyncio.Protocol, Session):
 
     def data_received(self, data: bytes) -> None:
         """Handle every line that is complete; answer at once what needs no disk, in one write."""
+        if self._ending:
+            return
         if len(data) <= PIECE_BYTES and not self._held and self._answers_due < MAX_ANSWERS_DUE:
             self._handle_events(self._decoder.receive(data))
         else:
@@ -182,13 +198,17 @@ class LineSession(asyncio.Protocol, Session):
     def pause_writing(self) -> None:
         """The device does not read its answers: take no more lines from it."""
         self._writing_paused = True
+        self._dialect.stalled(self)
         if self._transport is not None:
             self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         """The device reads again."""
         self._writing_paused = False
+        self._dialect.unread.pop(self, None)
         self._handle_held()
+        if self.device is not None and self.device.open_commands:
+            self._dialect.hub.ledger.deliver_queued(self.device)
 
     # -- Session
 
@@ -217,16 +237,22 @@ class LineSession(asyncio.Protocol, Session):
                 transport.close()
 
     def deliver(self, command: Command) -> bool:
-        """``!<id> <method> <params>``."""
+        """``!<id> <method> <params>``. It stays queued while the device does not read what was sent before."""
         if self._transport is None or self._ending:
+            return False
+        if self._transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
             return False
         self._transport.write(wire.encode_command(command))
         return True
 
     def attributes_changed(self, changed: dict[str, Json], deleted: Sequence[str]) -> None:
-        """``ATTR <json>``, a deleted one being null."""
-        if self._transport is not None:
-            self._transport.write(wire.encode_attributes(changed, list(deleted)))
+        """``ATTR <json>``, a deleted one being null. A device that lets them pile up is cut."""
+        if self._transport is None or self._ending:
+            return
+        if self._transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
+            self._transport.abort()
+            return
+        self._transport.write(wire.encode_attributes(changed, list(deleted)))
 
     def pause_reading(self) -> None:
         """The store is behind."""
@@ -238,17 +264,26 @@ class LineSession(asyncio.Protocol, Session):
         self._handle_held()
 
     def end(self, reason: str) -> None:
-        """Say why, and close."""
-        if self._transport is not None:
-            self._transport.write(wire.encode_text("", f"BYE {reason}"))
-            self.finish()
+        """Say why, behind every answer that is still due, and close."""
+        if self._transport is None or self._ending:
+            return
+        farewell = wire.encode_text("", f"BYE {reason}")
+        if self._answers_due:
+            self._answers_due += 1
+            self._dialect.hub.commits.wait(self, farewell)
+        else:
+            self._transport.write(farewell)
+        self.finish()
 
     def finish(self) -> None:
         """Take no more lines, and close once every answer is out."""
         self._ending = True
+        self._held = b""
         if self._transport is not None:
             self._dialect.finishing(self)
-            if not self._answers_due:
+            if self._answers_due:
+                self._transport.pause_reading()
+            else:
                 self._transport.close()
 
     def abort(self) -> None:
@@ -368,6 +403,8 @@ class LineSession(asyncio.Protocol, Session):
             if self._wrong_tokens >= MAX_WRONG_TOKENS:
                 self._ending = True
             return wire.encode_error(tag, error)
+        if device is self.device:  # a repeated HELLO changes nothing, and repeats no command
+            return wire.encode_ok(tag, device.id)
         hub.detach(self)
         self._dialect.waiting.pop(self, None)
         if not self._answers_due:  # the OK leaves before a command that waits for this device does
@@ -403,6 +440,10 @@ class LineSession(asyncio.Protocol, Session):
             hub.note_refused(error)
             return wire.encode_error(tag, error)
         return wire.encode_reading(tag, key, series.value, series.ts)
+
+
+def _overdue(since: dict[LineSession, int], now_ms: int, limit_s: float) -> list[LineSession]:
+    return [session for session, since_ms in since.items() if now_ms - since_ms >= limit_s * 1000]
 
 
 def _encode_receipt(receipt: object, error: StorageError | None) -> bytes:

@@ -144,6 +144,12 @@ class Ledger:
         for command in list((device.open_commands or {}).values()):
             self._deliver(device, command)
 
+    def deliver_queued(self, device: DeviceState) -> None:
+        """The device takes what it is sent again: send what could not be sent meanwhile."""
+        for command in list((device.open_commands or {}).values()):
+            if command.state == "queued":
+                self._deliver(device, command)
+
     def advance(self, command: Command, state: str, reason: str | None = None, result: Json = None) -> None:
         """Take a step that really happened.
 

@@ -55,6 +55,10 @@ MAX_LEAD_MS = 60_000
 millisecond get stamps one apart, or the second would replace the first. So one key takes a thousand readings a second
 for as long as it likes, ten thousand for some seconds, and is then told to slow down or to send its own time.
 """
+MAX_SESSIONS_PER_DEVICE = 16
+"""Attachments of one device at a time; one more ends the oldest. A device reconnects before we notice that its old
+connection is dead, a few times perhaps; a firmware that never closes would otherwise take every connection there is.
+"""
 MAX_EXPECTED_S = 366 * 24 * 3600.0
 """The longest habit a device may be given."""
 MAX_OPEN_COMMANDS = 1_000_000
@@ -160,6 +164,9 @@ class Hub:
     def attach(self, session: Session, device: DeviceState) -> None:
         """The device speaks over this session from now on. What waits for it is delivered."""
         now = self.clock_ms()
+        if len(device.sessions) >= MAX_SESSIONS_PER_DEVICE:
+            device.sessions[0].end("taken over: the device is attached too many times")
+            self.detach(device.sessions[0])
         session.device = device
         session.attached_ms = device.last_seen_ms = now
         device.sessions = (*device.sessions, session)

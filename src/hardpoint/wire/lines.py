@@ -62,6 +62,7 @@ _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _TOKEN = re.compile(r'[ \t]*(?:([^\s="@]+)=("(?:[^"\\]|\\.)*"|[^\s"]*)|@([0-9]{1,20}))(?=[ \t]|$)')
 _SPACE = re.compile(r"[ \t]+")
+_HTTP_REQUEST = re.compile(r"[A-Z]+ \S+ HTTP/[0-9.]+")
 _ANSWER = re.compile(r"!([0-9]{1,18})[ \t]+(OK|ERR)(?:[ \t]+(.*))?")
 
 
@@ -160,6 +161,8 @@ def _parse(text: str, tag: str) -> Event:
         return (READINGS, tag, parse_telemetry(text))
     if first == "!":
         return _parse_answer(text, tag)
+    if _HTTP_REQUEST.fullmatch(text):
+        raise UnknownVerb("this is an HTTP request at the line port: the HTTP listener is another one, 8080 as a rule")
     word, rest = _split(text)
     if "=" in word:
         return (READINGS, tag, parse_readings(text))
