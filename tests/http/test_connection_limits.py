@@ -7,10 +7,11 @@ import logging
 import math
 import socket
 import threading
+import tracemalloc
 from typing import Any
 
 import pytest
-from http_client import Client, Waiting, application, get, serving, until
+from http_client import Client, Waiting, application, get, post, serving, until
 
 from hardpoint.http import Deferred, EventStream, HttpServer, Outlet, Request, Response
 
@@ -276,13 +277,105 @@ def test_more_connections_than_there_is_room_for(run) -> None:
             first, second, third = [await served.client() for _ in range(3)]
             assert (await first.ask(get())).status == 200
             assert (await second.ask(get())).status == 200
-            assert (await third.reply()).status == 503
+            reply = await third.reply()
+            assert (reply.status, reply.headers["retry-after"]) == (503, "10")
             assert await third.ended()
             await first.close()
             await until(lambda: len(served.server.connections) == 1)
             assert (await (await served.client()).ask(get())).status == 200
 
     run(check())
+
+
+# ---- Requests that are not whole
+
+
+def upload(size: int) -> bytes:
+    return get("/echo", f"Content-Length: {size}", method="POST")
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        upload(9000) + b"a" * 4000,
+        get("/echo", "Transfer-Encoding: chunked", method="POST") + b"fa0\r\n" + b"a" * 4000 + b"\r\n",
+        get("/echo", "X: " + "a" * 4000, "Content-Length: 9", method="POST"),
+        get("/echo", "X: " + "a" * 4000)[:-2],
+    ],
+    ids=["length", "chunked", "head-then-body", "head"],
+)
+def test_requests_that_are_not_whole_share_one_budget(run, part: bytes) -> None:
+    async def check() -> None:
+        async with serving(application(), max_unfinished_bytes=8500) as served:
+            server = served.server
+            first, second, third = [await served.client() for _ in range(3)]
+            for client in (first, second):
+                client.send(part)
+            await until(lambda: server.bytes_received == 2 * len(part))
+            assert 8000 <= server.counters["unfinished_bytes"] <= 2 * len(part)
+            reply = await third.ask(part)
+            assert (reply.status, reply.headers["retry-after"], reply.headers["connection"]) == (503, "10", "close")
+            assert b'"no_room"' in reply.body
+            assert server.refused == {"no-room": 1}
+            # Whoever sends a whole request at once needs no room.
+            assert (await (await served.client()).ask(post("/echo", b"b" * 9000))).body == b"b" * 9000
+            await first.close()
+            await until(lambda: server.unfinished_bytes < 4500)
+            fourth = await served.client()
+            fourth.send(part)
+            await until(lambda: server.unfinished_bytes > 8000)
+            assert server.refused["no-room"] == 1
+        assert server.unfinished_bytes == 0
+
+    run(check())
+
+
+@pytest.mark.parametrize("cut", [3, len(upload(5)), len(upload(5)) + 2])
+@pytest.mark.parametrize("ending", ["whole", "refused", "late", "gone"])
+def test_room_is_given_back_however_a_request_ends(anyrun, cut: int, ending: str) -> None:
+    async def check() -> None:
+        server, sink = HttpServer(application()), Sink()
+        connection = server()
+        connection.connection_made(sink)
+        sent = upload(5) + b"12345"
+        connection.data_received(sent[:cut])
+        assert server.unfinished_bytes == cut
+        if ending == "whole":
+            connection.data_received(sent[cut:] + get() + b"GET")
+            assert sink.written.count(b"HTTP/1.1 200 OK") == 2
+            assert server.unfinished_bytes == 3  # of the next one
+        elif ending == "refused":
+            connection.eof_received()
+            assert b"HTTP/1.1 400 " in sink.written
+        elif ending == "late":
+            Clock(server).at(61)
+            assert b"HTTP/1.1 408 " in sink.written
+        if ending in ("refused", "late"):
+            assert server.unfinished_bytes == 0
+        connection.connection_lost(None)
+        assert server.unfinished_bytes == 0
+
+    anyrun(check())
+
+
+def test_a_body_in_tiny_chunks_costs_what_it_weighs(anyrun) -> None:
+    async def check() -> None:
+        server, sink = HttpServer(application()), Sink()
+        connection = server()
+        connection.connection_made(sink)
+        connection.data_received(get("/echo", "Transfer-Encoding: chunked", method="POST"))
+        tracemalloc.start()
+        try:
+            for _ in range(100):
+                connection.data_received(b"2\r\nab\r\n" * 1000)
+            assert tracemalloc.get_traced_memory()[0] < 300_000  # for 200,000 bytes
+        finally:
+            tracemalloc.stop()
+        connection.data_received(b"0\r\n\r\n")
+        assert sink.written.endswith(b"ab" * 100_000)
+        connection.connection_lost(None)
+
+    anyrun(check())
 
 
 def test_a_callback_that_fails_at_the_end_harms_no_other(anyrun, caplog) -> None:

@@ -30,7 +30,7 @@ from ..wire.http1 import (
     RequestRefused,
     encode_fields,
 )
-from .errors import error_response, problem
+from .errors import error_response, problem, unavailable
 from .messages import Deferred, EventStream, Outlet, Request, Response
 
 if TYPE_CHECKING:
@@ -75,7 +75,8 @@ class HttpConnection(asyncio.Protocol):
 
     __slots__ = (
         "_body", "_corked", "_eof", "_head", "_held", "_keep_alive", "_parser", "_paused", "_pending", "_phase",
-        "_request", "_stalled_bytes", "_waiting_for", "context", "deadline", "on_close", "server", "transport",
+        "_request", "_stalled_bytes", "_unfinished_bytes", "_waiting_for", "context", "deadline",
+        "on_close", "server", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -92,7 +93,8 @@ class HttpConnection(asyncio.Protocol):
         self._phase = READING
         self._waiting_for = _IDLE
         self._head: RequestHead | None = None  # of a request whose body is still coming
-        self._body: list[bytes] = []
+        self._body = bytearray()  # what there is of it: as pieces, two-byte chunks would hold 20 times their size
+        self._unfinished_bytes = 0  # this request's share of the server's
         self._request: Request | None = None  # the one in hand
         self._pending: Deferred | asyncio.Task[None] | Outlet | None = None  # what will answer it
         self._held = b""  # read while a request was in hand
@@ -135,7 +137,7 @@ class HttpConnection(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
         if not self.server.connected(self):
             self._keep_alive = False
-            self._write_response(problem(503, "too_many_connections", "the server has no room; come again"), None)
+            self._write_response(unavailable("too_many_connections", "the server has no room; come again"), None)
             self.close()
             return
         self.deadline = self.server.idle_deadline
@@ -186,13 +188,12 @@ class HttpConnection(asyncio.Protocol):
             head = events[0]
             body = b"" if len(events) == 2 else b"".join(events[1:-1])
         else:
-            self._head = None
-            self._body += events[:-1]
-            body = b"".join(self._body)
-            self._body = []
+            self._body += b"".join(events[:-1])
+            body = bytes(self._body)
         self._phase = ANSWERING
         self.deadline = inf
-        self._waiting_for = _IDLE
+        if self._waiting_for != _IDLE:
+            self._release_unfinished()
         return Request(self, head, body)
 
     def _await_more(self, events: list[Event]) -> None:
@@ -207,9 +208,28 @@ class HttpConnection(asyncio.Protocol):
         elif self._waiting_for == _IDLE and self._parser.buffer:
             self._waiting_for = _IN_HEAD
             self.deadline = self.server.now + self.server.head_timeout_s
-        self._body += cast("list[bytes]", events)
+        self._body += b"".join(cast("list[bytes]", events))
         if self._eof:
             self._refuse(RequestRefused(400, "incomplete", "the request ends before it is whole"))
+        else:
+            self._count_unfinished()
+
+    def _count_unfinished(self) -> None:
+        """Bring the server's sum up to date with what is kept here, or refuse the request that passes its limit."""
+        head, server = self._head, self.server
+        kept = self._parser.buffered_bytes + len(self._body) + (0 if head is None else head.size_bytes)
+        server.unfinished_bytes += kept - self._unfinished_bytes
+        self._unfinished_bytes = kept
+        if kept and server.unfinished_bytes > server.max_unfinished_bytes:
+            self._refuse(RequestRefused(503, "no-room", "too many requests are being received; come again"))
+
+    def _release_unfinished(self) -> None:
+        """Nothing of an unfinished request is kept any more: it is whole, refused, or its client gone."""
+        self.server.unfinished_bytes -= self._unfinished_bytes
+        self._unfinished_bytes = 0
+        self._waiting_for = _IDLE
+        self._head = None
+        self._body = bytearray()
 
     def eof_received(self) -> bool:
         """The client sends no more. What it asked is still answered, unless the answer can wait for ever."""
@@ -350,10 +370,13 @@ class HttpConnection(asyncio.Protocol):
         server = self.server
         server.refused[refusal.reason] = server.refused.get(refusal.reason, 0) + 1
         log.info("%s: refused, %s", self.peer, refusal.message)
-        self._head = None
-        self._body = []
+        self._release_unfinished()
         self._keep_alive = False
-        self._write_response(problem(refusal.answer, refusal.reason.replace("-", "_"), refusal.message), None)
+        code = refusal.reason.replace("-", "_")
+        if refusal.answer == 503:
+            self._write_response(unavailable(code, refusal.message), None)
+        else:
+            self._write_response(problem(refusal.answer, code, refusal.message), None)
         self._uncork()
         if self._eof or not self.transport.can_write_eof():
             self.close()
@@ -453,7 +476,8 @@ class HttpConnection(asyncio.Protocol):
         self._paused = 0
         self.server.disconnected(self)
         pending, self._pending = self._pending, None
-        self._request = self._head = None
+        self._request = None
+        self._release_unfinished()
         callbacks: list[Callable[[], None]] = []
         if isinstance(pending, Deferred):
             callbacks.append(pending.abort)

@@ -10,6 +10,9 @@ from .messages import Response
 
 log = logging.getLogger("hardpoint.http")
 
+RETRY_AFTER_S = 10
+"""When a client that was refused for want of room, or for asking too often, may try again."""
+
 
 def problem(status: int, code: str, message: str, field: str | None = None) -> Response:
     """The API's error document (SPEC §5): ``{"error": {"code", "message", "field"?}}``."""
@@ -17,6 +20,13 @@ def problem(status: int, code: str, message: str, field: str | None = None) -> R
     if field is not None:
         error["field"] = field
     return Response.json({"error": error}, status)
+
+
+def unavailable(code: str, message: str) -> Response:
+    """503 for what another time would succeed; it says when that may be (RFC 9110 §15.6.4)."""
+    response = problem(503, code, message)
+    response.headers.append(("Retry-After", str(RETRY_AFTER_S)))
+    return response
 
 
 def error_response(error: BaseException) -> Response:
@@ -33,5 +43,5 @@ def error_response(error: BaseException) -> Response:
     if isinstance(error, Unauthorized):
         response.headers.append(("WWW-Authenticate", "Bearer"))  # RFC 9110 §15.5.2: a 401 must say how
     elif isinstance(error, RateLimited | StorageError):
-        response.headers.append(("Retry-After", "10"))
+        response.headers.append(("Retry-After", str(RETRY_AFTER_S)))
     return response

@@ -43,6 +43,7 @@ class HttpServer:
         *,
         limits: HttpLimits | None = None,
         max_connections: int = 20_000,
+        max_unfinished_bytes: int = 64 * 1024 * 1024,
         head_timeout_s: float = 10.0,
         body_timeout_s: float = 60.0,
         keep_alive_s: float = 75.0,
@@ -52,6 +53,12 @@ class HttpServer:
         self.limits = HttpLimits() if limits is None else limits
         self.max_connections = max_connections
         """More are answered 503 and closed."""
+        self.max_unfinished_bytes = max_unfinished_bytes
+        """Of requests that are not whole yet, on all connections together: whose bytes pass it is answered 503 and
+        closed. Nobody has shown who he is by then, and 20,000 connections times ``max_body_bytes`` would be 20 GB. A
+        request that comes in one read, as devices send it, needs none of this room."""
+        self.unfinished_bytes = 0
+        """How many there are."""
         self.head_timeout_s = head_timeout_s
         """From a head's first byte to its last: then 408."""
         self.body_timeout_s = body_timeout_s
@@ -93,6 +100,7 @@ class HttpServer:
             "responses": {f"{digit}xx": self.responses[digit] for digit in range(1, 6)},
             "refused": dict(self.refused),
             "timed_out": dict(self.timed_out),
+            "unfinished_bytes": self.unfinished_bytes,
             "bytes_received": self.bytes_received,
             "bytes_sent": self.bytes_sent,
         }

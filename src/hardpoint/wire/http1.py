@@ -124,6 +124,8 @@ class RequestHead:
     """Whether the client wants another request on this connection."""
     expect_continue: bool
     """Whether the client waits for ``100 Continue`` before it sends the body."""
+    size_bytes: int
+    """What the head took on the wire, its blank line included."""
 
 
 @dataclass(slots=True)
@@ -453,6 +455,7 @@ def parse_head(raw: bytes, limits: HttpLimits) -> RequestHead:
         method, target, raw_path, path, query, int(minor), headers, length, keep_alive,
         # RFC 9110 §10.1.1: an HTTP/1.0 client cannot wait for an interim answer, nor one without a body.
         expects is not None and minor != "0" and length != 0,
+        len(raw),
     )  # fmt: skip
 
 
