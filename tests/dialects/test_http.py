@@ -78,6 +78,22 @@ def test_a_device_on_every_loop(run):
     run(scene())
 
 
+@pytest.mark.parametrize("path", ["rpc", "attributes/updates"])
+def test_head_takes_nothing_from_who_polls(anyrun, path):
+    async def scene():
+        async with serving() as (hub, connect):
+            device, token = await hub.create_device("dev")
+            command = await hub.ledger.queue(device, "led", 1)
+            async with connect(token) as client:
+                client._writer.write(f"HEAD /api/v1/{token}/{path}?timeout=1 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                head = (await client._reader.readuntil(b"\r\n\r\n")).decode()
+            assert head.startswith("HTTP/1.1 405 ")
+            assert "\r\nAllow: GET, OPTIONS\r\n" in head
+            assert (command.state, device.sessions) == ("queued", ())
+
+    anyrun(scene())
+
+
 class TestAnswers:
     def test_success_is_200_and_empty(self, anyrun):
         async def scene():

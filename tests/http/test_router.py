@@ -119,6 +119,29 @@ def test_methods() -> None:
         ask(router, "/nope", "OPTIONS")
 
 
+@pytest.mark.parametrize("path", ["/next", "/next/{id}"])
+def test_head_does_not_call_a_get_that_has_an_effect(path: str) -> None:
+    router = Router()
+    target = path.replace("{id}", "1")
+    taken: list[str] = []
+
+    @router.get(path, head=False)
+    def take(made: Request) -> Response:
+        taken.append(made.method)
+        return Response.text("taken")
+
+    refused = ask(router, target, "HEAD")
+    assert (refused.status, refused.headers) == (405, [("Allow", "GET, OPTIONS")])
+    assert ask(router, target, "OPTIONS").headers == [("Allow", "GET, OPTIONS")]
+    assert not taken
+    assert ask(router, target).body == b"taken"
+
+    router.route("HEAD", path, lambda made: Response.text("looked"))
+    assert ask(router, target, "HEAD").body == b"looked"
+    assert ask(router, target, "OPTIONS").headers == [("Allow", "GET, HEAD, OPTIONS")]
+    assert taken == ["GET"]
+
+
 def test_an_explicit_head_or_options_handler_is_asked() -> None:
     router = declared("/x", method="OPTIONS")
     assert ask(router, "/x", "OPTIONS") == ("/x", {})

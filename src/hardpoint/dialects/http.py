@@ -135,7 +135,14 @@ class HttpDialect:
             ("POST", "rpc/{id:int}", self.answer, "Answer a command"),
         ):
             router.route(
-                method, f"/api/v1/{{token}}/{path}", self._counted(handler), role=None, device=True, summary=summary
+                method,
+                f"/api/v1/{{token}}/{path}",
+                self._counted(handler),
+                role=None,
+                device=True,
+                # A poll takes what it is answered with: to HEAD, which has no content, it would be lost.
+                head=handler not in (self.attribute_updates, self.next_command),
+                summary=summary,
             )
 
     def telemetry(self, request: Request) -> Deferred:

@@ -38,12 +38,20 @@ _INT = re.compile(r"-?[0-9]{1,18}")
 
 @dataclass(slots=True, frozen=True)
 class Route:
-    """One method on one path. ``meta`` is what was said at its declaration, for guards and descriptions."""
+    """One method on one path. ``meta`` is what was said at its declaration, for guards and descriptions. The router
+    itself reads ``head`` of it: False keeps HEAD from a GET whose handler has an effect, as one that waits for
+    something and takes it away has.
+    """
 
     method: str
     path: str
     handler: Handler
     meta: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def answers_head(self) -> bool:
+        """Whether HEAD may call the handler, of a GET."""
+        return bool(self.meta.get("head", True))
 
 
 @dataclass(slots=True)
@@ -83,7 +91,7 @@ class Router:
         return iter(self._routes)
 
     def get(self, path: str, **meta: Any) -> Callable[[H], H]:
-        """Declare the handler of ``GET path`` (and so of HEAD)."""
+        """Declare the handler of ``GET path`` (and so of HEAD, unless ``head=False``)."""
         return self._declare("GET", path, meta)
 
     def post(self, path: str, **meta: Any) -> Callable[[H], H]:
@@ -123,7 +131,7 @@ class Router:
         leaf.methods[method] = made
         leaf.names[method] = names
         allowed = {*leaf.methods, "OPTIONS"}
-        if "GET" in allowed:
+        if "GET" in allowed and leaf.methods["GET"].answers_head:
             allowed.add("HEAD")
         leaf.allow = ", ".join(sorted(allowed))
         self._routes.append(made)
@@ -176,10 +184,9 @@ class Router:
         method = request.method
         route = leaf.methods.get(method)
         if route is None:
-            if method == "HEAD":
-                method = "GET"  # RFC 9110 §9.3.2: as GET; the connection leaves the content out
-                route = leaf.methods.get(method)
-            if route is None:
+            method = "GET"  # RFC 9110 §9.3.2: HEAD is as GET; the connection leaves the content out
+            route = leaf.methods.get(method)
+            if route is None or request.method != "HEAD" or not route.answers_head:
                 return _without_handler(request.method, leaf.allow)
         if values:
             request.params = dict(zip(leaf.names[method], values, strict=True))
