@@ -10,6 +10,8 @@ import os
 import signal
 import socket
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -238,6 +240,56 @@ def test_sighup_takes_over_limits_and_names_what_needs_a_restart(
         "not reloaded: hardpoint.toml:3: listne is no setting",
     ]
     assert "Try it     printf 'HELLO hp_" in capsys.readouterr().out
+
+
+STUCK = """
+import asyncio, signal, os, sys, threading, types
+from hardpoint import Server
+
+server = Server(data=sys.argv[1], loop=sys.argv[2], listen=["line://127.0.0.1:0"], host={"enabled": False})
+entered = threading.Semaphore(0)
+
+def stuck(reading=None):
+    entered.release()
+    threading.Event().wait()
+
+@server.on()
+def plain(reading):
+    stuck()
+
+@server.on()
+async def on_the_loops_own_executor(reading):
+    await asyncio.to_thread(stuck)
+
+async def drive():
+    device, _ = await server.hub.create_device("d")
+    nobody = types.SimpleNamespace(acknowledge=lambda receipts, error: None)
+    server.hub.ingest(nobody, device, [(1, "a", 1)], None)
+    for _ in range(2):
+        while not entered.acquire(blocking=False):
+            await asyncio.sleep(0.001)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+start = server.start
+async def started():
+    await start()
+    server.driving = asyncio.ensure_future(drive())
+server.start = started
+server.run()
+"""
+
+
+@pytest.mark.parametrize("loop_name", ["hardpoint", "asyncio", "uvloop"])
+def test_handlers_that_hang_do_not_hold_up_the_end(tmp_path: Path, loop_name: str) -> None:
+    """SPEC §8: SIGTERM exits with 0 within 10 s."""
+    ended = subprocess.run(
+        [sys.executable, "-c", STUCK, str(tmp_path), loop_name], capture_output=True, text=True, timeout=10, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "handler plain does not end: it is left behind" in ended.stderr
+    assert "the end waits no longer; at work are still: " in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "is ready after" in ended.stdout, "what was printed is flushed"
 
 
 def test_the_first_devices_token_is_kept_for_its_owner_until_it_is_worth_nothing(anyrun, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ ROWS: tuple[frozenset[str], ...] = (
     frozenset({"http"}),
     frozenset({"hub", "stores", "hardware", "registry"}),
     frozenset({"wire"}),
-    frozenset({"model", "config"}),
+    frozenset({"model", "config", "threads"}),
     frozenset({"errors", ""}),  # "": the package itself, for its version
 )
 ROW_OF = {room: number for number, row in enumerate(ROWS) for room in row}

@@ -28,6 +28,7 @@ from .dialects.lines import LineDialect
 from .errors import AddressTaken, ConfigError, HardpointError
 from .http import HttpServer
 from .hub.hub import HOST_DEVICE_ID, Hub
+from .threads import ExitDeadline, call_apart
 from .web.app import WebApp
 from .wire.http1 import HttpLimits
 
@@ -43,6 +44,11 @@ BACKLOG = 1024
 """Connections the kernel completes for us while the loop is busy. Linux cuts it to net.core.somaxconn."""
 DRAIN_S = 5.0
 """How long answers in hand may take to leave at the end; SPEC §8 allows 10 s in all."""
+EXIT_S = 9.0
+"""When a stop that a signal asked for has not come to its end by then (a disk that hangs), the process ends with 1.
+What was acknowledged is on disk."""
+LEFT_BEHIND_S = 1.0
+"""How long threads that are still at work may hold up the end after a stop."""
 DESCRIPTORS_SAID_EVERY_S = 60.0
 KEEP_ALIVE_IDLE_S = 60
 KEEP_ALIVE_GAP_S = 15
@@ -122,14 +128,21 @@ class Server:
         return found
 
     def run(self) -> None:
-        """Serve on the configured loop until SIGTERM or SIGINT; a second one ends at once.
+        """Serve on the configured loop until SIGTERM or SIGINT; a second one ends at once. Threads
+        that a program of yours left at work are not waited for: the process then exits with 0 by `os._exit`.
 
         Raises:
             HardpointError: it could not start; ``exit_code`` says why.
         """
         _raise_descriptor_limit()
-        with asyncio.Runner(loop_factory=registry.loop_factory(self.config.loop)) as runner:
-            runner.run(self._serve())
+        deadline = ExitDeadline()
+        try:
+            with asyncio.Runner(loop_factory=registry.loop_factory(self.config.loop)) as runner:
+                runner.run(self._serve(deadline))
+                # Closing the runner waits for the threads of the loop's executor, and for tasks that will not end.
+                deadline.set(LEFT_BEHIND_S, exit_code=0)
+        finally:
+            deadline.cancel()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -206,7 +219,7 @@ class Server:
             raise RuntimeError("the server is not running")
         return self._parts
 
-    async def _serve(self) -> None:
+    async def _serve(self, deadline: ExitDeadline) -> None:
         loop = asyncio.get_running_loop()
         stopping = asyncio.Event()
 
@@ -214,6 +227,7 @@ class Server:
             if stopping.is_set():
                 os._exit(128 + signum)  # asked twice: nothing acknowledged is lost by it
             logger.info("stopping on %s", signal.Signals(signum).name)
+            deadline.set(EXIT_S, exit_code=1)
             stopping.set()
 
         for signum in (signal.SIGINT, signal.SIGTERM):
@@ -296,7 +310,7 @@ class Server:
         from .dialects.host import HostSession
         from .hardware.mount import mount_host
 
-        mount = await asyncio.to_thread(mount_host)
+        mount = await call_apart("hardpoint-mount", mount_host)
         self._host = HostSession(self.hub, mount, self.config.host.interval_s)
         try:
             await self._host.start()

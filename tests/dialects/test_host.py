@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 
 import pytest
 
@@ -126,6 +127,33 @@ def test_a_second_start_finds_the_device_of_the_first(anyrun, make_store):
 def make_store():
     store = HeldStore()
     return lambda: store
+
+
+def test_a_sensor_that_never_answers_is_left_behind(anyrun):
+    async def scene():
+        entered, let_go = threading.Event(), threading.Event()
+        threads = []
+
+        class Stuck(Counting):
+            def read(self):
+                threads.append(threading.current_thread())
+                entered.set()
+                assert let_go.wait(20)
+                return super().read()
+
+        async with open_hub() as hub:
+            session = HostSession(hub, Mount({"stuck": Stuck}), 3600)
+            await session.start()
+            await until(entered.is_set)
+            async with asyncio.timeout(5):
+                await session.close()
+            # Nobody joins a daemon thread, neither the loop when it closes nor the interpreter at its end.
+            assert threads[0].daemon
+            let_go.set()
+            threads[0].join(20)
+            assert not threads[0].is_alive()
+
+    anyrun(scene())
 
 
 def test_closing_while_it_reads(anyrun):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -23,9 +24,10 @@ class Fake(Driver):
 @pytest.fixture
 def commands():
     intervals = []
-    made = HostCommands(Mount({"fake": Fake}), intervals.append)
-    made.intervals = intervals
-    return made
+    with ThreadPoolExecutor(1) as executor:
+        made = HostCommands(Mount({"fake": Fake}), intervals.append, executor)
+        made.intervals = intervals
+        yield made
 
 
 def answer(commands, method, params=None):

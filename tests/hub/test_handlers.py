@@ -87,6 +87,82 @@ def test_a_plain_handler_may_block_it_runs_on_a_thread(anyrun):
     anyrun(scene())
 
 
+def test_one_that_blocks_holds_up_no_other(anyrun):
+    async def scene():
+        let_go = threading.Event()
+        seen = []
+        async with open_hub() as hub:
+            for _ in range(8):  # more than the loop's own executor has threads on a small machine
+                hub.handlers.add(lambda reading: let_go.wait(20))
+            hub.handlers.add(lambda reading: seen.append(reading.value))
+            device, session = await attached(hub)
+            hub.ingest(session, device, [(1, "a", 1)], 1)
+            await until(lambda: seen == [1], timeout_s=5)
+            let_go.set()
+
+    anyrun(scene())
+
+
+def test_a_call_under_way_may_finish_before_the_end(anyrun, caplog):
+    async def scene():
+        began, let_go = threading.Event(), threading.Event()
+        ended = []
+
+        def slow(reading):
+            began.set()
+            assert let_go.wait(20)
+            ended.append(reading.value)
+
+        async with open_hub() as hub:
+            hub.handlers.add(slow)
+            device, session = await attached(hub)
+            for n in range(2):
+                hub.ingest(session, device, [(n, "a", n)], n)
+            await until(began.is_set)
+            asyncio.get_running_loop().call_later(0.01, let_go.set)
+        assert ended == [0], "and what was queued is let go"
+
+    anyrun(scene())
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("kind", ["plain", "async"])
+def test_one_that_does_not_end_is_left_behind(anyrun, caplog, monkeypatch, kind):
+    monkeypatch.setattr(handlers_module, "CALL_END_S", 0.05)
+
+    async def scene():
+        began, let_go = threading.Event(), threading.Event()
+        threads = []
+
+        def stuck(reading):
+            threads.append(threading.current_thread())
+            began.set()
+            assert let_go.wait(20)
+
+        async def stubborn(reading):
+            began.set()
+            while not let_go.is_set():
+                try:
+                    await asyncio.sleep(0.001)
+                except asyncio.CancelledError:
+                    pass
+
+        async with asyncio.timeout(10):
+            async with open_hub() as hub:
+                hub.handlers.add(stuck if kind == "plain" else stubborn)
+                device, session = await attached(hub)
+                hub.ingest(session, device, [(1, "a", 1)], 1)
+                await until(began.is_set)
+        let_go.set()
+        for thread in threads:
+            assert thread.daemon
+            thread.join(20)
+        await until(lambda: len(asyncio.all_tasks()) == 1)
+
+    anyrun(scene())
+    assert "does not end: it is left behind" in caplog.text
+
+
 def test_a_callable_that_returns_a_coroutine_is_awaited(anyrun):
     async def scene():
         seen = []

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import BadInput, PeerError, StorageError, TimedOut
 from ..hardware.commands import HostCommands
+from ..threads import DaemonExecutor
 from ..wire.line_client import Answer, CommandLine, decode_params, encode_failure, encode_readings, encode_result
 from .backoff import Backoff
 from .link import Link
@@ -65,7 +66,9 @@ class Agent:
         self._now_ms = now_ms
         self._backoff = backoff or Backoff()
         self._interval_s = settings.interval_s
-        self._commands = HostCommands(mount, self._set_interval)
+        # A daemon thread: a sensor that never answers must not hold up the end.
+        self._sensors = DaemonExecutor("hardpoint-sensors")
+        self._commands = HostCommands(mount, self._set_interval, self._sensors)
         self._running_commands: set[asyncio.Task[None]] = set()
         # The spool's thread: SQLite waits for the disk, and a card in a small machine takes seconds at times.
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="hardpoint-spool")
@@ -97,6 +100,7 @@ class Agent:
             for half in halves:
                 half.cancel()
             ended = await asyncio.gather(*halves, return_exceptions=True)
+            self._sensors.shutdown()
             await self._close_spool()
         for outcome in ended:
             if isinstance(outcome, Exception):
@@ -131,7 +135,7 @@ class Agent:
             due = next_round(due, self._interval_s, loop.time())
 
     async def _take_round(self) -> None:
-        values = await asyncio.to_thread(self._mount.read)
+        values = await asyncio.get_running_loop().run_in_executor(self._sensors, self._mount.read)
         if self._spool.dropped:
             values["agent.dropped_lines"] = self._spool.dropped
         lines = _encode_what_fits(values, self._now_ms())

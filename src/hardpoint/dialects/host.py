@@ -12,6 +12,7 @@ from ..errors import HardpointError
 from ..hardware.commands import HostCommands
 from ..hub.hub import HOST_DEVICE_ID
 from ..hub.session import Session
+from ..threads import DaemonExecutor
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -27,7 +28,7 @@ logger = logging.getLogger("hardpoint.host")
 class HostSession(Session):
     """Reads the mount every ``interval_s`` and hands it in; answers the host's commands."""
 
-    __slots__ = ("_commands", "_hub", "_interval_s", "_mount", "_tasks", "_wake")
+    __slots__ = ("_commands", "_hub", "_interval_s", "_mount", "_sensors", "_tasks", "_wake")
 
     dialect = "host"
 
@@ -37,7 +38,9 @@ class HostSession(Session):
         self._mount = mount
         self._interval_s = interval_s
         self._wake = asyncio.Event()
-        self._commands = HostCommands(mount, self._set_interval)
+        # A daemon thread: a sensor that never answers must not hold up the end of the server.
+        self._sensors = DaemonExecutor("hardpoint-sensors")
+        self._commands = HostCommands(mount, self._set_interval, self._sensors)
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -55,10 +58,11 @@ class HostSession(Session):
         self._spawn(self._read_for_ever())
 
     async def close(self) -> None:
-        """Stop reading."""
+        """Stop reading; a round that is under way is not waited for."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._sensors.shutdown()
         self._hub.detach(self)
 
     def acknowledge(self, receipts: Sequence[object], error: StorageError | None) -> None:
@@ -81,7 +85,7 @@ class HostSession(Session):
 
     async def _read_for_ever(self) -> None:
         while self.device is not None:
-            values = await asyncio.to_thread(self._mount.read)
+            values = await asyncio.get_running_loop().run_in_executor(self._sensors, self._mount.read)
             try:
                 self._hub.ingest(self, self.device, [(None, key, value) for key, value in values.items()], None)
             except HardpointError as error:

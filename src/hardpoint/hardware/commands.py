@@ -10,6 +10,7 @@ from ..errors import BadInput, NotFound, UnknownVerb
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Executor
 
     from ..model import Json, Value
     from .mount import Mount
@@ -20,10 +21,13 @@ MAX_INTERVAL_S = 86_400
 
 
 class HostCommands:
-    """``ping``, ``read`` and ``set-interval``. ``set_interval(s)`` is called on the loop's thread."""
+    """``ping``, ``read`` and ``set-interval``. ``set_interval(s)`` is called on the loop's thread. The mount is
+    read on ``executor``, which has one thread: it makes one round at a time anyway.
+    """
 
-    def __init__(self, mount: Mount, set_interval: Callable[[float], None]) -> None:
+    def __init__(self, mount: Mount, set_interval: Callable[[float], None], executor: Executor) -> None:
         self._mount = mount
+        self._executor = executor
         self._set_interval = set_interval
         self._methods = {"ping": self._ping, "read": self._read, "set-interval": self._set}
 
@@ -53,7 +57,7 @@ class HostCommands:
         key = params.get("key")
         if key is not None and not isinstance(key, str):
             raise BadInput("key must be a string", field="params.key")
-        values = await asyncio.to_thread(self._mount.read)
+        values = await asyncio.get_running_loop().run_in_executor(self._executor, self._mount.read)
         if key is None:
             return values
         if key not in values:

@@ -15,6 +15,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, TypeAlias
 
 from ..model import Reading
+from ..threads import DaemonExecutor
 
 if TYPE_CHECKING:
     from ..model import Row
@@ -26,6 +27,8 @@ Callback: TypeAlias = Callable[[Reading], Awaitable[None] | None]
 
 MAX_QUEUED = 10_000
 """Readings a handler may be behind."""
+CALL_END_S = 1.0
+"""How long a call under way may take to finish when the server stops; nobody waits for it after that."""
 
 
 class Handler:
@@ -36,12 +39,16 @@ class Handler:
         self.device = device
         self.key = key
         self.dropped = 0
-        self._is_async = inspect.iscoroutinefunction(callback)
+        # A thread each, so that one that blocks holds up no other handler; a plain function may block.
+        self._thread = None if inspect.iscoroutinefunction(callback) else DaemonExecutor(f"handler {self}")
+        self._closed = False
         self._queue: deque[Reading] = deque()
         self._task: asyncio.Task[None] | None = None
 
     def put(self, reading: Reading) -> None:
         """Queue a reading that fits the patterns."""
+        if self._closed:
+            return
         if len(self._queue) >= MAX_QUEUED:
             self._queue.popleft()
             if not self.dropped:
@@ -52,11 +59,21 @@ class Handler:
             self._begin()
 
     async def close(self) -> None:
-        """Let go of what is queued, and of a call under way."""
+        """Let go of what is queued. A coroutine under way is cancelled, a plain function may finish; one that has not
+        ended after `CALL_END_S` is left behind, on its daemon thread.
+        """
+        self._closed = True
         self._queue.clear()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        task, thread = self._task, self._thread
+        if task is not None:
+            if thread is not None:
+                await asyncio.wait({task}, timeout=CALL_END_S)
+            task.cancel()
+            await asyncio.wait({task}, timeout=CALL_END_S)
+            if not task.done() or (thread is not None and thread.busy):
+                logger.warning("handler %s does not end: it is left behind", self)
+        if thread is not None:
+            thread.shutdown()
 
     def _begin(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._serve(), name=f"handler {self}")
@@ -67,10 +84,10 @@ class Handler:
         while self._queue:
             reading = self._queue.popleft()
             try:
-                if self._is_async:
+                if self._thread is None:
                     await self.callback(reading)  # type: ignore[misc]
-                else:  # a plain function may block, so it gets a thread
-                    made = await loop.run_in_executor(None, self.callback, reading)
+                else:
+                    made = await loop.run_in_executor(self._thread, self.callback, reading)
                     if inspect.isawaitable(made):  # a callable that returns a coroutine
                         await made
             except Exception:
@@ -120,8 +137,7 @@ class Handlers:
 
     async def close(self) -> None:
         """Stop every handler."""
-        for handler in self._handlers:
-            await handler.close()
+        await asyncio.gather(*(handler.close() for handler in self._handlers))
 
     def _matching(self, state: SeriesState) -> tuple[Handler, ...]:
         record = state.device.record
