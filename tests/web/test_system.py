@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 
@@ -40,6 +41,40 @@ def test_health_says_what_listens_where(run, tmp_path):
             assert health.store["kind"] == "sqlite"
 
     run(scene())
+
+
+def test_health_tells_strangers_nothing_of_the_machines_files(anyrun, tmp_path):
+    async def scene():
+        async with serving(tmp_path) as (server, client):
+            sign_ins = server._running.web.sign_ins
+            answer = await client.request("POST", "/api/login", msgspec.json.encode({"link": sign_ins.new_link()}))
+            cookie = {"Cookie": answer.headers["set-cookie"].split(";")[0]}
+            new_token = msgspec.json.encode({"name": "monitor", "role": "viewer"})
+            token = (await client.request("POST", "/api/tokens", new_token, cookie)).json()["token"]
+
+            for headers in ({}, {"Cookie": "hardpoint_session=guess"}, {"Authorization": "Bearer guess"}):
+                answer = await client.request("GET", "/api/health", headers=headers)
+                health = msgspec.convert(answer.json(), shapes.Health, strict=True)
+                assert answer.status == 200
+                assert str(tmp_path).encode() not in answer.body
+                assert {listener.url.split(":")[0] for listener in health.listeners} == {"line", "http"}
+                assert "kind" in health.store
+                assert "free_bytes" not in health.store
+
+            answers = [
+                (await client.request("GET", "/api/health", headers=headers)).json()
+                for headers in (cookie, {"Authorization": f"Bearer {token}"})
+            ]
+            reader, writer = await asyncio.open_unix_connection(str(server.config.socket_path))
+            with contextlib.closing(writer):
+                writer.write(b"GET /api/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                answers.append(msgspec.json.decode((await reader.read()).partition(b"\r\n\r\n")[2]))
+            for health in answers:
+                assert health["store"]["path"].startswith(str(tmp_path))
+                assert health["store"]["free_bytes"] > 0
+                assert f"unix:{server.config.socket_path}" in {listener["url"] for listener in health["listeners"]}
+
+    anyrun(scene())
 
 
 def test_health_is_503_while_the_store_fails(anyrun, tmp_path, caplog):

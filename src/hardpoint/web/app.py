@@ -35,7 +35,7 @@ class WebApp:
             DeviceRoutes(hub),
             CommandRoutes(hub),
             self.live,
-            SystemRoutes(version, health, Metrics(hub, self.live, metrics)),
+            SystemRoutes(version, health, Metrics(hub, self.live, metrics), self.sign_ins.identify),
             self.site,
         ):
             part.register(self.router)

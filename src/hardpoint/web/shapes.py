@@ -218,7 +218,9 @@ class Listener(Struct):
 
 
 class Health(Struct):
-    """Readiness with every part's state."""
+    """Readiness with every part's state. Strangers are not shown Unix listeners, nor the store's ``path`` and
+    ``free_bytes``.
+    """
 
     status: Literal["ok", "degraded"]
     version: str

@@ -93,27 +93,31 @@ class SignIns:
         needed = route.meta["role"]
         if needed is None:
             return
-        if request.user is None:
-            request.user = self._principal(request)
-        user: Principal | None = request.user
+        user = request.user = self.identify(request)
         if user is None:
+            if "authorization" in request.headers:
+                address = request.peer.rpartition(":")[0]
+                self._hub.throttle.check(address)
+                self._hub.throttle.failed(address)
+                raise Unauthorized("this API token opens nothing")
             raise Unauthorized("sign in, or send Authorization: Bearer <api token>")
         if user.via == "cookie" and request.method not in _SAFE_METHODS:
             _refuse_foreign_page(request)
         if ROLES.index(user.role) < ROLES.index(needed):
             raise Forbidden(f"this needs the role {needed}; yours is {user.role}")
 
-    def _principal(self, request: Request) -> Principal | None:
+    def identify(self, request: Request) -> Principal | None:
+        """Whom a request speaks for; None for a stranger. Refuses nothing, so that a route which is open to everybody
+        may ask, and show more to those who are known.
+        """
+        if request.user is not None:  # came by the Unix socket
+            known: Principal = request.user
+            return known
         authorization = request.headers.get("authorization")
         if authorization is not None:
             scheme, _, secret = authorization.partition(" ")
             token = self._tokens.get(hash_token(secret.strip())) if scheme.lower() == "bearer" else None
-            if token is None:
-                address = request.peer.rpartition(":")[0]
-                self._hub.throttle.check(address)
-                self._hub.throttle.failed(address)
-                raise Unauthorized("this API token opens nothing")
-            return Principal(token.name, token.role, "token")
+            return None if token is None else Principal(token.name, token.role, "token")
         cookie = request.cookies.get(COOKIE)
         if cookie is None:
             return None
