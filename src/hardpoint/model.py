@@ -35,6 +35,8 @@ MAX_JSON_DEPTH = 32
 """Objects and arrays within one another. Every encoder on a value's way recurses, each at another depth of our own
 stack: what one of them takes, the next must take as well, or one device's value fails a commit of many.
 """
+PLAIN_ROW_BYTES = 160
+"""What a reading of a number takes while it waits: a tuple, a float, an integer and its places in lists."""
 MAX_NAME_LENGTH = 128
 """A device's, user's or token's name."""
 MAX_TS_MS = 253_402_300_799_999
@@ -266,6 +268,17 @@ def checked_json(value: Json) -> Json:
     if len(msgspec.json.encode(value)) > MAX_VALUE_BYTES:
         raise TooLarge(f"a JSON value may have at most {MAX_VALUE_BYTES} bytes")
     return value
+
+
+def weight(value: Value) -> int:
+    """How many plain readings a value weighs in memory, beyond its own row: limits that count rows count this too, or
+    rows of 64 KiB each would pass them by the gigabyte.
+    """
+    if type(value) is str:
+        return len(value) // PLAIN_ROW_BYTES
+    if type(value) is dict or type(value) is list:
+        return len(msgspec.json.encode(value)) // PLAIN_ROW_BYTES
+    return 0
 
 
 def checked_ts(ts: int) -> int:

@@ -330,3 +330,21 @@ def test_closing_on_a_full_disk_ends_all_the_same(anyrun, caplog):
 
     anyrun(scene())
     assert "the last commit failed: no space left" in caplog.text
+
+
+def test_large_values_fill_a_batch_as_well(anyrun):
+    async def scene():
+        store = HeldStore()
+        async with open_hub(store, max_pending_readings=1000) as hub:
+            device, session = await attached(hub)
+            store.held = True
+            hub.ingest(session, device, [(1, "a", "x" * 60_000), (2, "a", {"x": ["y" * 60_000]})], 1)
+            assert not session.paused
+            hub.ingest(session, device, [(3, "a", "x" * 60_000)], 2)
+            assert session.paused
+            await turn()
+            store.held = False
+            store.release()
+            await until(lambda: not session.paused)
+
+    anyrun(scene())

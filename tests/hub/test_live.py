@@ -5,7 +5,7 @@ from __future__ import annotations
 from hardpoint.hub import live as live_module
 from hardpoint.hub.devices import DeviceState, SeriesState
 from hardpoint.hub.live import LiveFeed
-from hardpoint.model import Device
+from hardpoint.model import Device, weight
 
 
 def make_feed():
@@ -51,3 +51,12 @@ def test_what_is_kept_is_bounded_by_rows_too(monkeypatch):
 def test_a_batch_is_grouped_by_device_in_its_order():
     rows = [(1, 5, 1), (3, 5, 2), (2, 5, 3), (9, 5, 4), (1, 6, 5)]
     assert make_feed().group(rows) == {"one": [("a", 5, 1), ("b", 5, 3), ("a", 6, 5)], "two": [("a", 5, 2)]}
+
+
+def test_large_values_count_as_several():
+    feed = LiveFeed({})
+    for number in range(200):
+        feed.publish_rows([(1, number, "x" * 60_000)], weight("x" * 60_000))
+    assert sum(len(entry.rows) for entry in feed._kept) * 60_000 < 4_000_000
+    assert feed.since(0) is None
+    assert len(feed.since(199)) == 1

@@ -186,3 +186,14 @@ class TestFold:
         assert INSERT_SIZES[-1] == 1
         assert list(INSERT_SIZES) == sorted(INSERT_SIZES, reverse=True)
         assert INSERT_SIZES[0] * 3 <= 999, "SQLite's limit of bound values before 3.32"
+
+
+def test_large_batches_are_folded_sooner() -> None:
+    journal = Journal()
+    journal.add(1, [(1, 1, "x" * 6400)], 6400)
+    journal.add(2, [(1, 2, 2)], 12)
+    assert journal.readings == 101
+    journal.take_back(2)
+    assert journal.readings == 100
+    journal.drop(1)
+    assert journal.readings == 0

@@ -39,10 +39,12 @@ long. A device alone never waits. (PostgreSQL has ``commit_delay`` and ``commit_
 class Batch:
     """What one commit makes durable, and who waits for it."""
 
-    __slots__ = ("changes", "facts", "futures", "receipts", "rows")
+    __slots__ = ("changes", "extra_weight", "facts", "futures", "receipts", "rows")
 
     def __init__(self) -> None:
         self.rows: list[Row] = []
+        self.extra_weight = 0
+        """What the rows weigh beyond their number (`model.weight`)."""
         self.changes: list[Change] = []
         """In the order in which they were made. What somebody asked for and waits for is undone by whoever asked if
         the commit fails."""
@@ -119,7 +121,9 @@ class GroupCommit:
             self.schedule()
         elif self._hold is not None and len(batch.receipts) >= self._expected_sessions:
             self._release()
-        full = len(batch.rows) >= self.max_pending_rows or (receipts is not None and len(receipts) > MAX_RECEIPTS)
+        full = len(batch.rows) + batch.extra_weight >= self.max_pending_rows or (
+            receipts is not None and len(receipts) > MAX_RECEIPTS
+        )
         if full and not session.paused_by_hub:
             session.paused_by_hub = True
             self._paused.append(session)
@@ -241,7 +245,7 @@ class GroupCommit:
             logger.warning("commits work again")
 
     def _resume(self) -> None:
-        if len(self.batch.rows) * 2 > self.max_pending_rows:
+        if (len(self.batch.rows) + self.batch.extra_weight) * 2 > self.max_pending_rows:
             return
         paused, self._paused = self._paused, []
         for session in paused:

@@ -30,6 +30,7 @@ from ..model import (
     Value,
     checked_json,
     checked_key,
+    weight,
 )
 from .batch import Batch, GroupCommit
 from .commands import Ledger
@@ -215,6 +216,8 @@ class Hub:
                         del rows[begin:]
                         raise
                 series.stamped_ms = ts
+            if type(value) is not float and type(value) is not int:
+                batch.extra_weight += weight(value)
             rows.append((series.id, ts, value))
         if self.limits.readings_per_s:
             try:
@@ -519,7 +522,7 @@ class Hub:
             if series is not None and ts >= series.ts:
                 series.ts = ts
                 series.value = value
-        self.live.publish_rows(rows)
+        self.live.publish_rows(rows, batch.extra_weight)
         if self.handlers:
             self.handlers.feed(rows, self.catalogue.series)
 

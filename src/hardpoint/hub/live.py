@@ -34,6 +34,7 @@ class Entry(NamedTuple):
     device: str
     data: Data
     rows: Sequence[Row]
+    weight: int
 
     def describe(self) -> dict[str, Json]:
         """``data``, worked out."""
@@ -46,18 +47,18 @@ class LiveFeed:
     def __init__(self, series: dict[int, SeriesState]) -> None:
         self._series = series
         self._kept: deque[Entry] = deque()
-        self._kept_rows = 0
+        self._kept_weight = 0
         self.number = 0
         """Of the latest entry."""
         self.listener: Callable[[Entry], None] | None = None
 
     def publish(self, kind: str, device: str, data: Data) -> None:
         """Something about one device: ``presence``, ``command``, ``device``, ``alert``."""
-        self._append(Entry(self.number + 1, kind, device, data, ()))
+        self._append(Entry(self.number + 1, kind, device, data, (), 0))
 
-    def publish_rows(self, rows: Sequence[Row]) -> None:
-        """A batch of readings that is now durable."""
-        self._append(Entry(self.number + 1, "reading", "", {}, rows))
+    def publish_rows(self, rows: Sequence[Row], extra_weight: int = 0) -> None:
+        """A batch of readings that is now durable; ``extra_weight`` is what large values weigh (`model.weight`)."""
+        self._append(Entry(self.number + 1, "reading", "", {}, rows, len(rows) + extra_weight))
 
     def since(self, number: int) -> list[Entry] | None:
         """Every entry after that number, or None when some of them are no longer kept."""
@@ -80,8 +81,8 @@ class LiveFeed:
         self.number = entry.number
         kept = self._kept
         kept.append(entry)
-        self._kept_rows += len(entry.rows)
-        while len(kept) > MAX_ENTRIES or (self._kept_rows > MAX_ROWS and len(kept) > 1):
-            self._kept_rows -= len(kept.popleft().rows)
+        self._kept_weight += entry.weight
+        while len(kept) > MAX_ENTRIES or (self._kept_weight > MAX_ROWS and len(kept) > 1):
+            self._kept_weight -= kept.popleft().weight
         if self.listener is not None:
             self.listener(entry)

@@ -199,7 +199,10 @@ class LiveStreams:
 
     def _send(self, client: LiveClient, data: bytes) -> None:
         outlet = client.outlet
-        if outlet.backlog_bytes + len(data) > self._hub.limits.live_backlog_bytes:
+        limit = self._hub.limits.live_backlog_bytes
+        if len(data) > limit:  # one tick, and too much for anybody: fetching anew is cheaper
+            data = encode_event(b"{}", event="reset", id=self._id())
+        if outlet.backlog_bytes + len(data) > limit:
             # It comes back by itself and resumes from its last id: better than a server that remembers for it.
             self.dropped_slow += 1
             outlet.close()

@@ -16,6 +16,8 @@ import msgspec
 
 from ...model import INT64_MAX, INT64_MIN, Row, Value
 
+BYTES_A_READING = 64
+"""Of a batch's blob, at most, before its readings count as more than their number."""
 APPEND_SQL = "INSERT INTO journal (seq, batch) VALUES (?, ?)"
 _SPAN_SQL = "SELECT (SELECT min(seq) FROM journal), (SELECT max(seq) FROM journal)"
 # One SELECT with both would scan the table: SQLite's shortcut to either end holds for a lone min or max only.
@@ -29,8 +31,9 @@ class Journal:
 
     def __init__(self) -> None:
         self.batches: dict[int, Sequence[Row]] = {}
+        self._weights: dict[int, int] = {}
         self.readings = 0
-        """Rows in all batches: what folding is due by."""
+        """Rows in all batches, large values counted as several: what folding is due by."""
         self.next_seq = 1
 
     def load(self, connection: sqlite3.Connection) -> None:
@@ -40,25 +43,30 @@ class Journal:
             msgspec.DecodeError: a row is no batch.
         """
         self.batches.clear()
+        self._weights.clear()
         self.readings = 0
         for seq, blob in connection.execute("SELECT seq, batch FROM journal ORDER BY seq"):
-            self.add(seq, decode_batch(blob))
+            self.add(seq, decode_batch(blob), len(blob))
 
-    def add(self, seq: int, rows: Sequence[Row]) -> None:
+    def add(self, seq: int, rows: Sequence[Row], blob_bytes: int = 0) -> None:
         """Note a batch **before** its transaction commits: a reader may see it there at once."""
         self.batches[seq] = rows
-        self.readings += len(rows)
+        # A plain reading is some 20 bytes of its blob; what is far larger counts as several.
+        self._weights[seq] = max(len(rows), blob_bytes // BYTES_A_READING)
+        self.readings += self._weights[seq]
         self.next_seq = seq + 1
 
     def take_back(self, seq: int) -> None:
         """The transaction of the newest batch failed."""
-        self.readings -= len(self.batches.pop(seq))
+        del self.batches[seq]
+        self.readings -= self._weights.pop(seq)
         self.next_seq = seq
 
     def drop(self, last_seq: int) -> None:
         """Forget the batches up to and with this one, **after** the transaction that folded them."""
         for seq in [seq for seq in self.batches if seq <= last_seq]:
-            self.readings -= len(self.batches.pop(seq))
+            del self.batches[seq]
+            self.readings -= self._weights.pop(seq)
 
     def as_seen_by(self, connection: sqlite3.Connection) -> list[Sequence[Row]]:
         """The batches, oldest first, of the read transaction that this connection is in, or begins here.

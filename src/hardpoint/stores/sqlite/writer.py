@@ -147,7 +147,7 @@ class Writer:
         """Outside a transaction this is one: the common commit is a single step."""
         blob = encode_batch(rows)
         seq = self._journal.next_seq
-        self._journal.add(seq, rows)
+        self._journal.add(seq, rows, len(blob))
         try:
             self._connection.execute(APPEND_SQL, (seq, blob))
         except BaseException:
@@ -160,7 +160,7 @@ class Writer:
         seq = self._journal.next_seq
         purging = job.removes_readings or bool(self._purges.waiting)
         if blob is not None:
-            self._journal.add(seq, job.rows)
+            self._journal.add(seq, job.rows, len(blob))
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             for sql, parameters in job.statements:
