@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -36,16 +35,11 @@ class Terminal:
         self._server = server
 
     def type(self, command: str) -> str:
-        """What it printed. A netcat that goes on listening is ended by Ctrl-C, as its user would."""
+        """What it printed. Every command must end by itself."""
         command = re.sub(r"\b(9000|8080)\b", lambda port: str(self._server.ports[WRITTEN_PORTS[port[0]]]), command)
         with subprocess.Popen(
             ["sh", "-c", command], stdout=subprocess.PIPE, text=True, env=self.variables, start_new_session=True
         ) as running:
-            assert running.stdout is not None
-            if "| nc " in command:
-                printed = running.stdout.readline() + running.stdout.readline()
-                os.killpg(running.pid, signal.SIGINT)
-                return printed
             printed, _ = running.communicate(timeout=DEADLINE_S)
             assert running.returncode == 0, command
             return printed
@@ -67,4 +61,4 @@ def test_the_readme_is_true(server: ServerProcess) -> None:
             wait_until(lambda: [value for _, value in server.api.readings("greenhouse-1", "temp")] == sent, command)
         if command.startswith("hardpoint readings"):
             assert all(str(value) in printed for value in sent), printed
-    assert len(sent) >= 3
+    assert len(sent) >= 2

@@ -295,3 +295,19 @@ def test_an_unknown_device_is_404(anyrun):
             await listen("?device=never", status=b"404")
 
     anyrun(scene())
+
+
+def test_a_tick_that_is_too_much_for_anybody_is_a_reset_and_cuts_nobody(run):
+    async def scene():
+        async with streaming(live_backlog_bytes=4096) as (hub, streams, listen):
+            stream = await listen()
+            assert await stream.next() == ("hello", {})
+            _, session = await device_with_session(hub)
+            assert [(await stream.next())[0] for _ in range(2)] == ["device", "presence"]
+            await ingest(hub, session, (5, "a", "x" * 10_000))
+            assert await stream.next() == ("reset", {})
+            await ingest(hub, session, (6, "a", 1))
+            assert await stream.next() == ("reading", {"device": "dev", "readings": [["a", 6, 1]]})
+            assert streams.dropped_slow == 0
+
+    run(scene())
