@@ -243,7 +243,7 @@ def test_sighup_takes_over_limits_and_names_what_needs_a_restart(
 
 
 STUCK = """
-import asyncio, signal, os, sys, threading, types
+import asyncio, signal, os, sys, threading
 from hardpoint import Server
 
 server = Server(data=sys.argv[1], loop=sys.argv[2], listen=["line://127.0.0.1:0"], host={"enabled": False})
@@ -261,10 +261,13 @@ def plain(reading):
 async def on_the_loops_own_executor(reading):
     await asyncio.to_thread(stuck)
 
+class Nobody:
+    def acknowledge(self, receipts, error):
+        pass
+
 async def drive():
     device, _ = await server.hub.create_device("d")
-    nobody = types.SimpleNamespace(acknowledge=lambda receipts, error: None)
-    server.hub.ingest(nobody, device, [(1, "a", 1)], None)
+    server.hub.ingest(Nobody(), device, [(1, "a", 1)], None)
     for _ in range(2):
         while not entered.acquire(blocking=False):
             await asyncio.sleep(0.001)
