@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from hardpoint.cli.device import facts
+from hardpoint.cli.device import facts, state_word
+from presence_words import NOW_MS, PRESENCE_WORDS
 
 from .conftest import AWAY, DEVICE, Script, error
 
 
+@pytest.mark.parametrize(("presence", "word"), PRESENCE_WORDS.values(), ids=PRESENCE_WORDS)
+def test_presence_in_a_word(presence: dict[str, Any], word: str) -> None:
+    assert state_word(presence, NOW_MS) == word
+
+
 @pytest.fixture(autouse=True)
-def known(script: Script) -> None:
+def known(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hardpoint.cli.device.now_ms", lambda: DEVICE["presence"]["last_seen"] + 5_000)
     page = {"items": [DEVICE, AWAY], "next_cursor": None, "total": 2}
     script.answers["GET /api/devices"] = (200, page)
     script.answers["GET /api/devices/greenhouse"] = (200, DEVICE)
@@ -22,9 +31,9 @@ class TestLs:
         assert result.code == 0
         head, greenhouse, pump = result.out.splitlines()
         assert head.split() == ["NAME", "STATE", "LAST", "SEEN", "LATEST"]
-        assert greenhouse.startswith("greenhouse  online   ")
+        assert greenhouse.startswith("greenhouse  online  5 s ago ")
         assert greenhouse.endswith(r"temp=21.5 note=dry\x1b[31m"), "the newest first, and harmless"
-        assert pump.split() == ["[red]pump", "offline", "never"]
+        assert pump.split() == ["[red]pump", "never", "never"]
 
     def test_late_is_what_matters_most(self, hardpoint, script: Script) -> None:
         late = {**DEVICE, "presence": {**DEVICE["presence"], "late": True}}
@@ -108,7 +117,7 @@ class TestShow:
         assert dict(facts(AWAY, 0)) == {
             "name": "[red]pump",
             "id": "pump",
-            "state": "offline",
+            "state": "never",
             "last seen": "never",
             "last reading": "never",
             "created": "2025-11-23T06:40:00.000Z",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,7 +9,7 @@ import click
 from ..errors import BadInput
 from .command import Group, json_option
 from .connection import with_client
-from .output import MAX_CELL_CHARS, ago, document, iso, printable, say, shown, span, table
+from .output import MAX_CELL_CHARS, ago, document, iso, now_ms, printable, say, shown, span, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +20,17 @@ PAGE = 500
 """Devices asked for at a time."""
 LATEST_IN_LIST = 3
 """Values of a device that fit in its row."""
+
+# Presence in a word. The page's `core/devices.mjs` has the same rule and the same numbers, and both are tested with the
+# same table of cases.
+LATE_FACTOR = 1.5
+"""Late after one and a half intervals: half an interval forgives jitter, and a missed report shows at once."""
+LATE_GRACE_S = 2.0
+"""And never within two seconds more than the interval: networks hiccup."""
+OFFLINE_FACTOR = 3.0
+"""A device without a connection that missed two reports is not late, it is gone."""
+FIRST_S = 60.0
+"""A device whose interval is not known yet counts as present for so long."""
 
 command = Group(
     "device",
@@ -79,11 +89,11 @@ def ls(client: Client, online: bool | None, search: str | None, label: str | Non
     if as_json:
         print(document("devices", {"items": devices}))
         return
-    now_ms = time.time_ns() // 1_000_000
+    at = now_ms()
     table(
         ("name", "state", "last seen", "latest"),
         [
-            (each["name"], state_word(each), ago(each["presence"]["last_seen"], now_ms), _latest_cell(each))
+            (each["name"], state_word(each["presence"], at), ago(each["presence"]["last_seen"], at), _latest_cell(each))
             for each in devices
         ],
     )
@@ -102,12 +112,24 @@ def every_device(client: Client, query: dict[str, Any]) -> Iterator[dict[str, An
             return
 
 
-def state_word(device: dict[str, Any]) -> str:
-    """Presence in a word, the one that matters most."""
-    presence = device["presence"]
-    if presence["late"]:
-        return "late"
-    return "online" if presence["connected"] else "offline"
+def state_word(presence: dict[str, Any], at: int) -> str:
+    """Presence facts in a word, at a time in ms.
+
+    ``never``: nothing was seen of it. ``online``: connected and not late, or seen within its allowance. ``late``: a
+    reading is overdue on its connection, or, without one, nothing came for longer than that. ``offline``: the rest.
+    """
+    every_s, read = presence["expected_every_s"], presence["last_reading"]
+    allowed_s = FIRST_S if every_s is None else max(every_s * LATE_FACTOR, every_s + LATE_GRACE_S)
+    if presence["connected"]:
+        overdue = every_s is not None and read is not None and at - read > allowed_s * 1000
+        # The server's own word was right when it said it; what came due since is worked out here.
+        return "late" if presence["late"] or overdue else "online"
+    seen = max(presence["last_seen"] or 0, read or 0)
+    if not seen:
+        return "never"
+    if at - seen <= allowed_s * 1000:
+        return "online"
+    return "late" if every_s is not None and at - seen <= every_s * OFFLINE_FACTOR * 1000 else "offline"
 
 
 def _latest_cell(device: dict[str, Any]) -> str:
@@ -145,7 +167,7 @@ def show(client: Client, device: str, as_json: bool) -> None:
     if as_json:
         print(document("device", found))
         return
-    for name, value in facts(found, time.time_ns() // 1_000_000):
+    for name, value in facts(found, now_ms()):
         print(f"{name:<14}{printable(value)}")
     if found["latest"]:
         print()
@@ -158,18 +180,18 @@ def show(client: Client, device: str, as_json: bool) -> None:
         )
 
 
-def facts(device: dict[str, Any], now_ms: int) -> Iterator[tuple[str, str]]:
-    """What `show` says of a device, line by line."""
+def facts(device: dict[str, Any], at: int) -> Iterator[tuple[str, str]]:
+    """What `show` says of a device at a time in ms, line by line."""
     presence = device["presence"]
     connected = presence["connected"]
     yield "name", device["name"]
     yield "id", device["id"]
-    yield "state", state_word(device)
+    yield "state", state_word(presence, at)
     if connected:
-        since = span(max(0, now_ms - connected["since"]) / 1000)
+        since = span(max(0, at - connected["since"]) / 1000)
         yield "connected", f"over {connected['dialect']} from {connected['from']}, for {since}"
-    yield "last seen", ago(presence["last_seen"], now_ms)
-    yield "last reading", ago(presence["last_reading"], now_ms)
+    yield "last seen", ago(presence["last_seen"], at)
+    yield "last reading", ago(presence["last_reading"], at)
     if presence["expected_every_s"] is not None:
         yield "expected", f"every {span(presence['expected_every_s'])}{' (set)' if presence['expected_set'] else ''}"
     if device["labels"]:

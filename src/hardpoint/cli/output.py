@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,11 @@ def shown(value: Any, limit: int | None = None) -> str:
         value = msgspec.json.encode(value).decode()
     text = printable(value)
     return text if limit is None or len(text) <= limit else text[: limit - 1] + "…"
+
+
+def now_ms() -> int:
+    """The time, Unix ms: what the server's times are compared with."""
+    return time.time_ns() // 1_000_000
 
 
 def clock(ms: int) -> str:

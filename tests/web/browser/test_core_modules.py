@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from presence_words import NOW_MS, PRESENCE_WORDS
+
 if TYPE_CHECKING:
     from .conftest import Server
 
@@ -78,20 +80,9 @@ def test_relative_times(call: Any, ago_s: int, words: str) -> None:
     assert call("core/format.mjs", f"relative(1e12, 1e12 + {ago_s * 1000})").replace(".", "") == words
 
 
-@pytest.mark.parametrize(
-    ("presence", "word"),
-    [
-        ({"connected": {"dialect": "line"}, "late": False}, "online"),
-        ({"connected": {"dialect": "line"}, "late": True}, "late"),
-        ({"last_seen": None}, "never"),
-        ({"last_seen": 900_000, "last_reading": 990_000, "expected_every_s": 10}, "online"),
-        ({"last_seen": 900_000, "last_reading": 980_000, "expected_every_s": 10}, "offline"),
-        ({"last_seen": 999_999, "last_reading": None}, "offline"),
-    ],
-)
+@pytest.mark.parametrize(("presence", "word"), PRESENCE_WORDS.values(), ids=PRESENCE_WORDS)
 def test_presence_in_a_word(call: Any, presence: dict[str, Any], word: str) -> None:
-    whole = {"connected": None, "last_seen": 1, "last_reading": 1, "expected_every_s": None, "late": False} | presence
-    assert call("core/devices.mjs", f"presenceWord({json.dumps(whole)}, 1000000)") == word
+    assert call("core/devices.mjs", f"presenceWord({json.dumps(presence)}, {NOW_MS})") == word
 
 
 @pytest.mark.parametrize(

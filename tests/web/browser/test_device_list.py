@@ -27,8 +27,19 @@ def test_a_row_follows_its_device(server: Server, open_page: Any, line_device: A
     assert device.say("temp=22.75") == "OK 1"
     row(page, "follower").get_by_text("22.8").wait_for()
     row(page, "follower").locator(".spark-line").wait_for(state="attached")
+    # A short interval, so that its allowance is soon over.
+    server.call("PATCH", "/devices/follower", {"expected_every_s": 0.5})
+    row(page, "follower").get_by_text("Late").wait_for()
     device.close()
     row(page, "follower").get_by_text("Offline").wait_for()
+
+
+def test_a_device_that_posted_its_first_reading_is_online(server: Server, open_page: Any) -> None:
+    token = server.add("poster")
+    page = open_page(server, "/devices")
+    row(page, "poster").get_by_text("Never seen").wait_for()
+    server.call("POST", f"/v1/{token}/telemetry", {"temp": 21.5})
+    row(page, "poster").get_by_text("Online").wait_for()
 
 
 def test_devices_come_and_go_by_themselves(server: Server, open_page: Any) -> None:

@@ -56,15 +56,33 @@ export function forgetDevices() {
   deviceIds.value = null;
 }
 
+// Presence in a word. The commands' `state_word` in cli/device.py has the same rule and the same numbers, and both are
+// tested with the same table of cases.
+/** Late after one and a half intervals: half an interval forgives jitter, and a missed report shows at once. */
+const LATE_FACTOR = 1.5;
+/** And never within two seconds more than the interval: networks hiccup. */
+const LATE_GRACE_S = 2;
+/** A device without a connection that missed two reports is not late, it is gone. */
+const OFFLINE_FACTOR = 3;
+/** A device whose interval is not known yet counts as present for so long. */
+const FIRST_S = 60;
+
 /**
- * A device's state in one word: `online`, `late`, `offline` or `never`.
- * A device without an open connection (HTTP) is online while its last reading is within 1.5 of its usual intervals.
+ * Presence facts in a word, at a time in ms. `never`: nothing was seen of it. `online`: connected and not late, or seen
+ * within its allowance. `late`: a reading is overdue on its connection, or, without one, nothing came for longer than
+ * that. `offline`: the rest.
  */
 export function presenceWord({ connected, last_seen: seen, last_reading: read, expected_every_s: every, late }, at) {
-  if (connected) return late ? "late" : "online";
-  if (seen === null) return "never";
-  if (every && read !== null && at - read <= every * 1_500) return "online";
-  return "offline";
+  const allowed = every === null ? FIRST_S : Math.max(every * LATE_FACTOR, every + LATE_GRACE_S);
+  if (connected) {
+    const overdue = every !== null && read !== null && at - read > allowed * 1_000;
+    // The server's own word was right when it said it; what came due since is worked out here.
+    return late || overdue ? "late" : "online";
+  }
+  const last = Math.max(seen ?? 0, read ?? 0);
+  if (!last) return "never";
+  if (at - last <= allowed * 1_000) return "online";
+  return every !== null && at - last <= every * OFFLINE_FACTOR * 1_000 ? "late" : "offline";
 }
 
 function applyReadings({ device: id, readings }) {
@@ -79,7 +97,8 @@ function applyReadings({ device: id, readings }) {
     if (ts > newest) newest = ts;
   }
   const at = Math.min(newest, Date.now());
-  found.value = { ...device, latest, presence: { ...device.presence, last_reading: at, last_seen: at } };
+  const presence = { ...device.presence, last_reading: at, last_seen: at, late: false };
+  found.value = { ...device, latest, presence };
 }
 
 function applyPresence({ device: id, presence }) {
