@@ -144,8 +144,23 @@ def test_the_value_axis_keeps_air_and_never_collapses(call: Any) -> None:
     assert call("ui/chart.mjs", "valueRange(null, null)") == [0, 1]
 
 
+@pytest.mark.parametrize(
+    ("values", "indices"),
+    [
+        ([], []),
+        ([1], [0]),
+        ([1, 2], []),
+        ([1, None, 2, 3, None, 4, None, 5], [0, 5, 7]),
+        ([None, 0, None], [1]),
+    ],
+)
+def test_points_that_no_line_reaches(call: Any, values: list[float | None], indices: list[int]) -> None:
+    assert call("ui/chart.mjs", f"isolated({json.dumps(values)})") == indices
+
+
 def test_sparklines(call: Any) -> None:
-    assert call("ui/spark.mjs", "sparkPath([[0, 1]])") is None
+    assert call("ui/spark.mjs", "sparkPath([])") is None
+    assert call("ui/spark.mjs", "sparkPath([[0, 1]], 10, 10)") == {"dot": "M10 5h0"}, "one reading is seen too"
     assert call("ui/spark.mjs", "sparkPath([[0, 0], [10, 1]], 10, 10)")["line"] == "M0.0 8.0L10.0 2.0"
     assert call("ui/spark.mjs", "sparkPath([[0, 5], [10, 5]], 10, 10)")["line"] == "M0.0 5.0L10.0 5.0"
 

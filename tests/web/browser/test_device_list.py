@@ -40,6 +40,7 @@ def test_a_device_that_posted_its_first_reading_is_online(server: Server, open_p
     row(page, "poster").get_by_text("Never seen").wait_for()
     server.call("POST", f"/v1/{token}/telemetry", {"temp": 21.5})
     row(page, "poster").get_by_text("Online").wait_for()
+    row(page, "poster").locator(".spark-dot").wait_for(state="attached")
 
 
 def test_devices_come_and_go_by_themselves(server: Server, open_page: Any) -> None:

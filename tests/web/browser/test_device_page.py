@@ -37,6 +37,27 @@ def test_numbers_get_charts_and_the_rest_gets_rows(server: Server, open_page: An
     assert rows(page, "temp") == ["23.5", "21.5"]
 
 
+COLOURED_PIXELS = """canvas => {
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  let n = 0;
+  for (let i = 0; i < data.length; i += 4) {
+    const [low, high] = [Math.min(data[i], data[i + 1], data[i + 2]), Math.max(data[i], data[i + 1], data[i + 2])];
+    if (data[i + 3] > 200 && high - low > 60) n += 1;
+  }
+  return n;
+}"""
+"""Pixels of a chart's own colour: its axes and its grid are grey."""
+
+
+def test_one_reading_is_seen_in_its_chart(server: Server, open_page: Any, line_device: Attach) -> None:
+    device = line_device(server, server.add("single"))
+    device.say(f"temp=21.5 @{int(time.time() * 1000) - 60_000}")
+    page = open_page(server, "/devices/single")
+    canvas = card(page, "temp").locator("canvas")
+    canvas.wait_for()
+    page.wait_for_function(f"canvas => ({COLOURED_PIXELS})(canvas) > 8", arg=canvas.element_handle())
+
+
 def test_ranges_and_zoom(server: Server, open_page: Any, line_device: Attach) -> None:
     device = line_device(server, server.add("ranged"))
     now = int(time.time() * 1000)

@@ -7,6 +7,7 @@ await loadStyle("vendor/uplot.css");
 
 const HEIGHT = 168;
 const HALF_LABEL_PX = 14;
+const DOT_PX = 5;
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
@@ -42,6 +43,15 @@ export function withGaps(points) {
     values.push(value);
   });
   return [times, values];
+}
+
+/** Indices of the points that no line reaches, because there is a gap, or nothing, on both sides. */
+export function isolated(values) {
+  const found = [];
+  values.forEach((value, i) => {
+    if (value !== null && (values[i - 1] ?? null) === null && (values[i + 1] ?? null) === null) found.push(i);
+  });
+  return found;
 }
 
 /** Bottom and top of the value axis: some air around the line. */
@@ -149,7 +159,13 @@ export class LineChart {
       ],
       series: [
         {},
-        { stroke: line, width: 1.6, fill: (plot) => wash(plot, line), points: { show: false }, spanGaps: false },
+        {
+          stroke: line,
+          width: 1.6,
+          fill: (plot) => wash(plot, line),
+          points: { show: true, filter: (plot, series) => isolated(plot.data[series]), size: DOT_PX, fill: line },
+          spanGaps: false,
+        },
       ],
       hooks: {
         setCursor: [(plot) => onHover(plot.cursor.idx ?? null)],

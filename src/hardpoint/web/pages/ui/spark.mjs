@@ -30,9 +30,13 @@ function next() {
   }
 }
 
-/** `{line, area}` path data of points in a box, or `null` with fewer than two. Flat data is drawn in the middle. */
+/**
+ * `{line, area}` path data of points in a box, or `null` of none. Flat data is drawn in the middle. One point alone is a
+ * `dot`, at the right where the present is: a line of no length, which its round ends make visible.
+ */
 export function sparkPath(points, width = WIDTH, height = HEIGHT) {
-  if (points.length < 2) return null;
+  if (!points.length) return null;
+  if (points.length === 1) return { dot: `M${width} ${height / 2}h0` };
   const values = points.map((point) => point[1]);
   const low = Math.min(...values);
   const spread = Math.max(...values) - low;
@@ -81,6 +85,7 @@ export function Spark({ id, name, latest, series = 0 }) {
   const path = sparkPath(points);
   return html`<svg ref=${ref} class="spark series-${series}" viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none"
     aria-hidden="true">
-    ${path && html`<path class="spark-area" d=${path.area} /><path class="spark-line" d=${path.line} />`}
+    ${path?.dot && html`<path class="spark-dot" d=${path.dot} />`}
+    ${path?.line && html`<path class="spark-area" d=${path.area} /><path class="spark-line" d=${path.line} />`}
   </svg>`;
 }
