@@ -85,6 +85,8 @@ class LineServer:
                 write(lines.encode_text(tag, f"ERR {error}"))
         elif kind == lines.ANSWER:
             self.answers.append(rest)
+        elif kind == lines.BAD:
+            write(lines.encode_error(tag, rest[0]))
         elif kind == lines.VERB:
             self.verbs.append(rest[0])
             answer = {"TIME": f"TIME {self.time_ms}", "PING": "PONG", "QUIT": "BYE"}[rest[0]]

@@ -12,6 +12,7 @@ from hardpoint.agent.spool import Spool
 from hardpoint.errors import StorageFull, Unauthorized
 from hardpoint.hardware.base import Driver
 from hardpoint.hardware.mount import Mount
+from hardpoint.wire.lines import MAX_LINE_BYTES
 
 
 def assert_complete(server):
@@ -107,6 +108,51 @@ def test_a_line_that_can_never_be_taken_holds_up_no_other(anyrun, running, caplo
         assert "the server cannot use line 3 of the spool: bad-line that is no number" in caplog.messages
 
     anyrun(scenario())
+
+
+def test_a_limit_of_the_server_that_may_be_raised_costs_no_reading(anyrun, running):
+    async def scenario():
+        async with running() as (server, agent):
+            limited = True
+            said = "too-long limits.max_keys_per_device (3) is reached for box"
+            server.refuse = lambda n: said if limited and n > 5 else ""
+            await server.until(lambda: server.seen.count(6) >= 3)
+            limited = False
+            await server.until(lambda: len(server.rows) >= 20)
+        rows = sorted(server.rows)
+        assert [n for _, n in rows] == list(range(1, len(rows) + 1))
+        assert agent.refused == 0
+
+    anyrun(scenario())
+
+
+def test_a_line_longer_than_any_may_be_holds_up_no_other(anyrun, running, caplog):
+    async def scenario():
+        async with running(interval_s=3600) as (server, agent):
+            await server.until(lambda: len(server.rows) == 1)
+            await agent._on_disk(agent._spool.append, [b'n="%b"' % (b"x" * MAX_LINE_BYTES)])
+            server.send('!1 set-interval {"s":1}')
+            await server.until(lambda: len(server.rows) == 2)
+            assert agent.refused == 1
+        assert server.accepted == 1
+
+    anyrun(scenario())
+    assert any("the server cannot use line 2 of the spool: too-long" in message for message in caplog.messages)
+
+
+@pytest.mark.parametrize("text", ["#%s OK 1", "#time TIME %s", "!%s ping"])
+@pytest.mark.parametrize("digits", [21, 5000])
+def test_numbers_beyond_reason_harm_nothing(anyrun, running, caplog, text, digits):
+    async def scenario():
+        async with running(interval_s=3600) as (server, _):
+            await server.until(lambda: len(server.rows) == 1 and server.verbs)
+            server.send(text % ("9" * digits))
+            server.send("!7 ping")
+            await server.until(lambda: (7, True, "pong") in server.answers)
+            assert server.accepted == 1
+
+    anyrun(scenario())
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 def test_a_wrong_token_ends_the_agent_and_keeps_the_readings(run, make_server, make_agent, tmp_path):

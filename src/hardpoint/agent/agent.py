@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..errors import BadInput, PeerError, StorageError, TimedOut
 from ..hardware.commands import HostCommands
 from ..threads import DaemonExecutor
-from ..wire.line_client import Answer, CommandLine, decode_params, encode_failure, encode_readings, encode_result
+from ..wire.line_client import (
+    MAX_NUMBER_DIGITS,
+    Answer,
+    CommandLine,
+    decode_params,
+    encode_failure,
+    encode_readings,
+    encode_result,
+)
+from ..wire.lines import MAX_LINE_BYTES
 from .backoff import Backoff
 from .link import Link
 
@@ -38,9 +47,11 @@ MAX_UNWRITTEN_REMOVALS = 1024
 MAX_RUNNING_COMMANDS = 8
 MAX_CLOCK_SKEW_S = 60
 
-REFUSED_FOR_GOOD = frozenset({"bad-line", "too-long", "unknown-verb"})
+REFUSED_FOR_GOOD = frozenset({"bad-line", "unknown-verb"})
 """Error codes of SPEC §3 that the same line would get again. After any other one it is sent again later: "not-found"
-is a device that was removed, and its readings are kept for whoever attaches this folder again.
+is a device that was removed, and its readings are kept for whoever attaches this folder again. "too-long" is any
+limit of the server that was passed, as ``limits.max_keys_per_device``; an operator may raise it, so such a line is
+kept too, unless it is longer than the dialect allows.
 """
 
 
@@ -72,7 +83,7 @@ class Agent:
         self._running_commands: set[asyncio.Task[None]] = set()
         # The spool's thread: SQLite waits for the disk, and a card in a small machine takes seconds at times.
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="hardpoint-spool")
-        self._in_flight: set[int] = set()
+        self._in_flight: dict[int, int] = {}  # number in the spool → bytes of the line
         self._window = MAX_LINES_IN_FLIGHT
         self._answered: list[int] = []
         self._refused_for_now = False
@@ -252,8 +263,10 @@ class Agent:
                 rows = await self._on_disk(self._spool.after, sent, self._window - len(self._in_flight))
                 if rows:
                     sent = rows[-1][0]
-                    self._in_flight.update(seq for seq, _ in rows)
-                    link.write(b"".join([b"#%d %b\n" % row for row in rows]))
+                    sent_lines = [b"#%d %b\n" % row for row in rows]
+                    for (seq, _), line in zip(rows, sent_lines, strict=True):
+                        self._in_flight[seq] = len(line)
+                    link.write(b"".join(sent_lines))
                     continue
             await self._may_send.wait()
 
@@ -275,18 +288,18 @@ class Agent:
         if answer.tag == "time":
             self._compare_clocks(answer.rest)
             return
-        seq = int(answer.tag) if answer.tag is not None and answer.tag.isdecimal() else None
-        if seq not in self._in_flight:
+        seq = _number(answer.tag)
+        if seq is None or seq not in self._in_flight:
             logger.debug("the server says %s %s", answer.verb, answer.rest)
             return
-        self._in_flight.discard(seq)
+        line_bytes = self._in_flight.pop(seq) - 1  # without its end
         self._may_send.set()
         code = answer.rest.partition(" ")[0]
         if answer.verb == "OK":
             self._answered.append(seq)
             self._backoff.reset()
             self._window = MAX_LINES_IN_FLIGHT
-        elif code in REFUSED_FOR_GOOD:
+        elif code in REFUSED_FOR_GOOD or (code == "too-long" and line_bytes > MAX_LINE_BYTES):
             self.refused += 1
             logger.error("the server cannot use line %d of the spool: %s", seq, answer.rest)
             self._answered.append(seq)
@@ -298,7 +311,11 @@ class Agent:
             self._window = 1
 
     def _compare_clocks(self, server_ms: str) -> None:
-        skew_s = (self._now_ms() - int(server_ms)) / 1000 if server_ms.isdecimal() else 0
+        server = _number(server_ms)
+        if server is None:
+            logger.debug("the server's time is no number")
+            return
+        skew_s = (self._now_ms() - server) / 1000
         if abs(skew_s) > MAX_CLOCK_SKEW_S:
             logger.warning(
                 "this machine's clock is %.0f s %s the server's: its readings carry that time",
@@ -335,6 +352,13 @@ def next_round(due: float, interval_s: float, now: float) -> float:
     """
     following = due + interval_s
     return following if following > now - interval_s else now
+
+
+def _number(text: str | None) -> int | None:
+    """A number of the server's; None for what cannot be one of those we wait for. Its length is bounded before it is
+    read, because `int` refuses thousands of digits with an error, and what it takes may be too large for a float.
+    """
+    return int(text) if text is not None and len(text) <= MAX_NUMBER_DIGITS and text.isdecimal() else None
 
 
 def _encode_what_fits(values: dict[str, Value], ts: int) -> list[bytes]:

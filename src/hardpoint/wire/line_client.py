@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from ..model import Json, Value
 
 MAX_TAG_BYTES = 24
-"""Room that `encode_readings` leaves for ``#<tag> `` in front: 20 digits count every line of a long life."""
+"""Room that `encode_readings` leaves for ``#<tag> `` in front: `MAX_NUMBER_DIGITS` count every line of a long life."""
+MAX_NUMBER_DIGITS = 20
 MAX_ANSWER_BYTES = 2 * MAX_VALUE_BYTES
 """A line from the server: a command's parameters may be a whole value, and have its method in front."""
 
