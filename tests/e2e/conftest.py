@@ -25,7 +25,7 @@ def servers(base: Path) -> Iterator[Serve]:
         for server in started:
             server.end()
     for server in started:
-        assert server.unexpected_log() == []
+        assert server.unexpected_log() == [], "\n".join(server.unexpected_log())
 
 
 @pytest.fixture

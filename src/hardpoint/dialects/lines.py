@@ -227,7 +227,8 @@ class LineSession(asyncio.Protocol, Session):
         self._answers_due -= len(receipts)
         transport = self._transport
         if transport is not None:
-            if error is None and len(receipts) == 1 and receipts[0] == 1:
+            first = receipts[0]
+            if error is None and len(receipts) == 1 and type(first) is int and first == 1:
                 transport.write(_OK_ONE)
             else:
                 transport.write(b"".join([_encode_receipt(receipt, error) for receipt in receipts]))
