@@ -73,6 +73,7 @@ class LiveStreams:
             "/api/live",
             self.open,
             role="viewer",
+            head=False,
             summary="Live events: reading, presence, command, device; Last-Event-ID resumes",
             query=("device", "key"),
         )
