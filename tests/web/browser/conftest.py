@@ -188,7 +188,7 @@ class Watch:
 
 @pytest.fixture
 def open_page(browser: Any) -> Iterator[Any]:
-    """Opens a page on a server, signed in where the server is set up; at the end none may have done wrong."""
+    """Opens a page on a server (a blank one for no path), signed in where the server is set up; at the end none may have done wrong."""
     contexts: list[Any] = []
     watches: list[Watch] = []
 
@@ -203,7 +203,8 @@ def open_page(browser: Any) -> Iterator[Any]:
             context.add_cookies([{"name": name, "value": value, "url": server.url}])
         page = context.new_page()
         watches.append(Watch(page, server))
-        page.goto(server.url + path)
+        if path:
+            page.goto(server.url + path)
         return page
 
     yield open_page

@@ -49,3 +49,45 @@ def test_a_session_that_ended_leads_to_sign_in(fresh_server: Server, open_page: 
     attributes.get_by_role("button", name="Notes").click()
     page.get_by_role("heading", name="Sign in").wait_for()
     assert page.url.endswith("/login?next=%2Fdevices%2Fquiet")
+
+
+def test_a_page_wanted_while_the_server_is_away_opens_when_it_is_back(fresh_server: Server, open_page: Any) -> None:
+    server = fresh_server
+    server.set_up()
+    server.add("wanted")
+    page = open_page(server, "")
+    # Not fetched ahead: here the click comes first.
+    page.add_init_script("globalThis.requestIdleCallback = () => {}")
+    page.goto(server.url + "/devices")
+    page.get_by_role("link", name="wanted").wait_for()
+
+    server.stop(signal.SIGKILL)
+    page.get_by_role("link", name="wanted").click()
+    page.get_by_role("heading", name="The server cannot be reached.").wait_for()
+    assert page.locator("header.top").count() == 1, "the shell stays"
+    page.get_by_role("button", name="Try again").click()
+    page.get_by_role("link", name="Devices", exact=True).click()
+    page.get_by_role("link", name="wanted").wait_for()
+    page.go_back()
+    page.get_by_role("heading", name="The server cannot be reached.").wait_for()
+
+    server.start()
+    page.get_by_role("heading", name="wanted").wait_for(timeout=20_000)
+    assert page.url.endswith("/devices/wanted")
+
+
+def test_the_other_pages_are_fetched_ahead(fresh_server: Server, open_page: Any) -> None:
+    server = fresh_server
+    server.set_up()
+    server.add("near")
+    page = open_page(server, "")
+    with page.expect_response("**/pages/device/readings.mjs"), page.expect_response("**/ui/shortcuts.mjs"):
+        page.goto(server.url + "/devices")
+    page.get_by_role("link", name="near").wait_for()
+
+    server.stop(signal.SIGKILL)
+    page.get_by_text("Connection lost.").wait_for()
+    page.get_by_role("link", name="near").click()
+    page.get_by_role("heading", name="near").wait_for()
+    page.keyboard.press("?")
+    page.get_by_role("dialog").get_by_text("Keyboard shortcuts").wait_for()

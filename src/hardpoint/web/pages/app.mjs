@@ -3,19 +3,14 @@ import { effect, html, render, signal, useEffect, useState } from "./vendor/prea
 import { loadSession, session } from "./core/api.mjs";
 import { forgetDevices, loadDevices } from "./core/devices.mjs";
 import { preferredLocale, setLocale, t } from "./core/i18n.mjs";
-import { onLive, startLive, stopLive } from "./core/live.mjs";
+import { liveStatus, onLive, startLive, stopLive } from "./core/live.mjs";
+import { loadModule, loadWhenIdle } from "./core/modules.mjs";
 import { interceptLinks, navigate, route } from "./core/router.mjs";
-import { Loading, Problem } from "./ui/elements.mjs";
-import { overlay, useShortcuts, watchConnection } from "./ui/shell.mjs";
+import { Empty, Loading, Problem } from "./ui/elements.mjs";
+import { overlay, Page, useShortcuts, watchConnection } from "./ui/shell.mjs";
 import { toast, Toasts } from "./ui/toast.mjs";
 
-const PAGES = {
-  welcome: () => import("./pages/welcome.mjs"),
-  login: () => import("./pages/login.mjs"),
-  devices: () => import("./pages/devices.mjs"),
-  device: () => import("./pages/device.mjs"),
-  missing: () => import("./pages/missing.mjs"),
-};
+const OFTEN_NEXT = ["pages/devices.mjs", "pages/device.mjs", "ui/add_device.mjs", "ui/shortcuts.mjs"];
 const OPEN_TO_ALL = new Set(["welcome", "login"]);
 
 const failure = signal(null);
@@ -46,30 +41,55 @@ function redirect() {
   }
 }
 
-function App() {
-  const [page, setPage] = useState(null);
-  const name = allowed();
-  const id = route.value.params.id;
-  useShortcuts();
+/** The page of this name: `{Component, error, retry}`, the first two `null` while it is on its way. */
+function usePage(name, id) {
+  const [shown, setShown] = useState({});
+  const [round, setRound] = useState(0);
+  const retry = () => setRound((n) => n + 1);
+  const here = shown.name === name && shown.id === id ? shown : {};
+  const live = liveStatus.value;
   useEffect(() => {
     let current = true;
+    const show = (what) => current && setShown({ name, id, ...what });
     if (name) {
-      PAGES[name]()
-        .then((module) => current && setPage({ name, id, Component: module.default }))
-        .catch((error) => (failure.value = error));
+      loadModule(`pages/${name}.mjs`).then(
+        (module) => show({ Component: module.default }),
+        (error) => show({ error }),
+      );
     }
     return () => (current = false);
-  }, [name, id]);
+  }, [name, id, round]);
+  useEffect(() => void (live === "open" && here.error && retry()), [live]);
+  useEffect(() => void (here.Component && loadWhenIdle(OFTEN_NEXT)), [Boolean(here.Component)]);
+  return { Component: here.Component ?? null, error: here.error ?? null, retry };
+}
 
+/** In place of a page that could not be fetched. */
+function Away({ error, retry }) {
+  const away = error.status === 0;
+  const act = away ? retry : () => location.reload();
+  return html`<div class="card" role="alert"><${Empty} icon="refresh-cw" heading="h1" title=${error.text}>
+    ${away && html`<p>${t("live.away_text")}</p>`}
+    <button type="button" class="button" onClick=${act}>${t(away ? "live.retry" : "live.reload")}</button>
+  <//></div>`;
+}
+
+function App() {
+  const name = allowed();
+  const id = route.value.params.id;
+  const { Component, error, retry } = usePage(name, id);
+  useShortcuts();
+
+  const Frame = session.value && !session.value.setup_needed ? Page : "main";
   const Overlay = overlay.value;
   return html`${
     failure.value
       ? html`<main class="stack"><${Problem} error=${failure.value} />
       <div><button type="button" class="button" onClick=${() => location.reload()}>${t("live.reload")}</button></div>
       </main>`
-      : page && page.name === name && page.id === id
-        ? html`<${page.Component} key=${id} params=${route.value.params} />`
-        : html`<main><${Loading} /></main>`
+      : Component
+        ? html`<${Component} key=${id} params=${route.value.params} />`
+        : html`<${Frame}>${error ? html`<${Away} error=${error} retry=${retry} />` : html`<${Loading} />`}<//>`
   }
     ${Overlay && html`<${Overlay} />`}<${Toasts} />`;
 }

@@ -4,6 +4,7 @@ import { mayAs } from "../core/api.mjs";
 import { deviceIds, deviceSignal, deviceTotal, loadDevices, MAX_LISTED, presenceWord } from "../core/devices.mjs";
 import { now, unitOf, valueParts } from "../core/format.mjs";
 import { t } from "../core/i18n.mjs";
+import { loadModule } from "../core/modules.mjs";
 import { deviceHref, route, setQuery } from "../core/router.mjs";
 import { Ago, Empty, Icon, Loading, Presence, Problem } from "../ui/elements.mjs";
 import { Page, showDialog } from "../ui/shell.mjs";
@@ -14,7 +15,7 @@ const METRICS = 3;
 const WORDS = ["online", "late", "offline", "never"];
 
 /** Open the dialog that makes a device and waits for its first reading. */
-const addDevice = () => showDialog(async () => (await import("../ui/add_device.mjs")).AddDeviceDialog);
+const addDevice = () => showDialog(async () => (await loadModule("ui/add_device.mjs")).AddDeviceDialog);
 
 /** The keys worth a place in the row: numbers whose unit the name tells, other numbers, then the rest. */
 export function headlineKeys(latest) {

@@ -3,6 +3,7 @@ import { effect, html, signal, useEffect } from "../vendor/preact.mjs";
 import { session, signOut } from "../core/api.mjs";
 import { chooseLocale, LOCALES, locale, t } from "../core/i18n.mjs";
 import { liveStatus } from "../core/live.mjs";
+import { loadModule } from "../core/modules.mjs";
 import { theme } from "../core/preferences.mjs";
 import { navigate } from "../core/router.mjs";
 import { Icon, Mark } from "./elements.mjs";
@@ -25,7 +26,7 @@ export async function showDialog(load, props = {}) {
   }
 }
 
-const showShortcuts = () => showDialog(async () => (await import("./shortcuts.mjs")).ShortcutsDialog);
+const showShortcuts = () => showDialog(async () => (await loadModule("ui/shortcuts.mjs")).ShortcutsDialog);
 
 /** Theme and language, also offered before sign-in. */
 export function Preferences() {
