@@ -65,3 +65,28 @@ def test_addresses_are_forgotten_from_the_oldest_on(clock, monkeypatch):
     for address in ("a", "c"):
         with pytest.raises(RateLimited):
             throttle.check(address)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "together"),
+    [
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", True),
+        ("[2001:db8:1:2::1]", "2001:db8:1:2::2", True),
+        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+        ("fe80::1%eth0", "fe80::2%eth0", True),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("unix:a", "unix:b", False),
+    ],
+)
+def test_ipv6_is_counted_by_what_one_customer_has(clock, one, other, together):
+    throttle = Throttle(1, clock)
+    throttle.failed(one)
+    if together:
+        with pytest.raises(RateLimited):
+            throttle.check(other)
+        throttle.succeeded(other)
+        throttle.check(one)
+    else:
+        throttle.check(other)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from ipaddress import AddressValueError, IPv6Address
 
 from ..errors import RateLimited
 
@@ -15,7 +16,9 @@ not stopped by counting them: 256-bit tokens and a slow password hash are.
 
 
 class Throttle:
-    """Counts failures by address in windows of a minute."""
+    """Counts failures by address in windows of a minute; of IPv6 by /64, which is what one customer is given at least:
+    2^64 addresses to be wrong from (RFC 6177 §2).
+    """
 
     def __init__(self, max_failures_per_min: int, clock_ms: Callable[[], int]) -> None:
         self.max_failures_per_min = max_failures_per_min
@@ -28,7 +31,7 @@ class Throttle:
         Raises:
             RateLimited: it was wrong too often within the last minute.
         """
-        begin, count = self._failures.get(address, (0, 0))
+        begin, count = self._failures.get(_counted(address), (0, 0))
         left_ms = begin + WINDOW_MS - self._clock_ms()
         if count >= self.max_failures_per_min and 0 < left_ms <= WINDOW_MS:  # beyond it the clock was set back
             raise RateLimited(f"too many failed sign-ins from {address}; try again in {left_ms // 1000 + 1} s")
@@ -37,6 +40,7 @@ class Throttle:
         """What was counted as `failed` in advance was right: a try that takes long is counted before it is known, or
         a thousand at once would all be the first.
         """
+        address = _counted(address)
         begin, count = self._failures.get(address, (0, 0))
         if count > 1:
             self._failures[address] = (begin, count - 1)
@@ -46,6 +50,7 @@ class Throttle:
     def failed(self, address: str) -> None:
         """This address was wrong."""
         now = self._clock_ms()
+        address = _counted(address)
         begin, count = self._failures.get(address, (now, 0))
         if not 0 <= now - begin < WINDOW_MS:
             begin, count = now, 0
@@ -53,3 +58,18 @@ class Throttle:
         self._failures.move_to_end(address)
         if len(self._failures) > MAX_ADDRESSES:
             self._failures.popitem(last=False)
+
+
+def _counted(address: str) -> str:
+    """What an address is counted as: an IPv6 one as its /64, and one that stands for IPv4 (``::ffff:192.0.2.1``, on a
+    socket for both) as that. ``[…]`` around it and a zone behind it are of no interest.
+    """
+    if ":" not in address:
+        return address
+    try:
+        found = IPv6Address(address.strip("[]").partition("%")[0])
+    except AddressValueError:
+        return address
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return f"{IPv6Address(int(found) >> 64 << 64)}/64"
