@@ -48,6 +48,11 @@ class TestAgent:
         assert (result.code, agents) == (2, [])
         assert "--token-file FILE" in result.err
 
+    def test_a_wrong_address_is_a_wrong_call(self, hardpoint, agents) -> None:
+        result = hardpoint("agent", "--server", "a..b", "--token", "hp_t")
+        assert (result.code, agents) == (2, [])
+        assert "--server 'a..b' is not a host and a port (write 192.168.1.20:9000)" in result.err
+
     @pytest.mark.parametrize(
         ("text", "parsed"),
         [
@@ -61,7 +66,9 @@ class TestAgent:
     def test_server(self, text: str, parsed: tuple[str, int]) -> None:
         assert parse_server(text) == parsed
 
-    @pytest.mark.parametrize("text", ["", ":9000", "box:x", "box:70000", "http://box", "box/x", "a@box", "[::1"])
+    @pytest.mark.parametrize(
+        "text", ["", ":9000", "box:x", "box:70000", "http://box", "box/x", "a@box", "[::1", "a..b", "x" * 64]
+    )
     def test_no_server(self, text: str) -> None:
         with pytest.raises(BadInput, match="not a host and a port"):
             parse_server(text)

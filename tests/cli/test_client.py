@@ -48,7 +48,8 @@ class TestAddress:
         assert Address.parse(str(address)) == address
 
     @pytest.mark.parametrize(
-        "url", ["", "box:8080", "ftp://box", "http://", "http://box:x", "http://box/api", "http://b?q"]
+        "url",
+        ["", "box:8080", "ftp://box", "http://", "http://box:x", "http://box/api", "http://b?q", "unix:", "unix:/a\0b"],
     )
     def test_refused(self, url: str) -> None:
         with pytest.raises(BadInput, match="not a server's address"):

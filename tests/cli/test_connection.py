@@ -34,6 +34,12 @@ class TestWhichServer:
         monkeypatch.setenv("HARDPOINT_SERVER", script.url)
         assert hardpoint("health").code == 0
 
+    @pytest.mark.parametrize("url", ["unix:", "box:8080"])
+    def test_no_address_is_a_wrong_call(self, hardpoint, url: str) -> None:
+        result = hardpoint("health", "--server", url)
+        assert result.code == 2
+        assert f"{url!r} is not a server's address (write " in result.err
+
     def test_two_are_one_too_many(self, hardpoint) -> None:
         assert hardpoint("health", "--data", "x", "--server", "http://y").code == 2
 
@@ -57,6 +63,14 @@ class TestToken:
         monkeypatch.setattr("sys.stdin", io.StringIO("by-stdin\nrest"))
         assert read_secret(Path("-")) == "by-stdin"
         assert read_secret(None) is None
+
+    @pytest.mark.parametrize("token", ["a\nb", "gr\u00fcn"])
+    def test_one_that_no_header_can_hold(self, hardpoint, monkeypatch: pytest.MonkeyPatch, token: str) -> None:
+        monkeypatch.setenv("HARDPOINT_TOKEN", token)
+        result = hardpoint("health", "--server", "http://127.0.0.1:1")
+        assert result.code == 2
+        assert "the API token holds a character that no token has" in result.err
+        assert token not in result.err
 
     @pytest.mark.parametrize(("content", "said"), [(b"", "it is empty"), (b" \n", "it is empty"), (b"\xff", "utf-8")])
     def test_a_file_without_one(self, hardpoint, tmp_path: Path, content: bytes, said: str) -> None:

@@ -59,7 +59,10 @@ def command(
     secret = read_secret(token_file) or token
     if not secret:
         raise click.UsageError("the device's token is missing: --token-file FILE, or HARDPOINT_TOKEN")
-    host, port = parse_server(server)
+    try:
+        host, port = parse_server(server)
+    except BadInput as error:
+        raise click.UsageError(f"{error.message} ({error.hint})") from None
     logging.basicConfig(level=log_level.upper(), format=LOG_FORMAT)
     from ..agent import AgentSettings, run_agent
 
@@ -78,6 +81,8 @@ def parse_server(text: str) -> tuple[str, int]:
     try:
         parts = urlsplit("//" + text.removeprefix("line://"))
         port = parts.port
+        # As the look-up of its address will want it; "a..b" is no name. UnicodeError is a ValueError.
+        (parts.hostname or "").encode("idna")
     except ValueError:
         raise _no_server(text) from None
     if not parts.hostname or parts.path or parts.query or parts.username is not None:

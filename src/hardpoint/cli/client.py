@@ -89,7 +89,10 @@ class Address:
             BadInput: something else.
         """
         if url.startswith("unix:"):
-            return cls(path=url.removeprefix("unix:"))
+            path = url.removeprefix("unix:")
+            if not path or "\0" in path:
+                raise BadInput(f"{url!r} is not a server's address", hint="write unix:/path/to/hardpoint.sock")
+            return cls(path=path)
         try:
             parts = urlsplit(url)
             port = parts.port or {"http": 80, "https": 443}[parts.scheme]
@@ -141,7 +144,14 @@ class Client:
     """
 
     def __init__(self, address: Address, token: str | None = None) -> None:
+        """Nothing is connected yet.
+
+        Raises:
+            BadInput: no header can hold the token.
+        """
         self.address = address
+        if token and not (token.isascii() and token.isprintable()):
+            raise BadInput("the API token holds a character that no token has: a line's end, or one beyond ASCII")
         self._headers = {"Accept": "application/json"}
         if token:
             self._headers["Authorization"] = f"Bearer {token}"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ..errors import BadInput
 from .command import Option
 
 if TYPE_CHECKING:
@@ -82,7 +83,11 @@ def with_client(function: Callable[..., R]) -> Callable[..., R]:
 
 
 def make_client(server: str | None, data: Path | None, token_file: Path | None) -> Client:
-    """The client that these options describe. It has not connected yet."""
+    """The client that these options describe. It has not connected yet.
+
+    Raises:
+        click.UsageError: two servers are named, or the address or the token cannot be one.
+    """
     from .client import Address, Client
 
     if server and data:
@@ -91,7 +96,12 @@ def make_client(server: str | None, data: Path | None, token_file: Path | None) 
         # Not click's envvar: --data must win over this variable as over its own.
         server = server or os.environ.get("HARDPOINT_SERVER")
     if server:
-        return Client(Address.parse(server), read_secret(token_file) or os.environ.get("HARDPOINT_TOKEN"))
+        secret = read_secret(token_file) or os.environ.get("HARDPOINT_TOKEN")
+        try:
+            return Client(Address.parse(server), secret)
+        except BadInput as error:
+            hint = f" ({error.hint})" if error.hint else ""
+            raise click.UsageError(f"{error.message}{hint}") from None
     from ..config import load
 
     return Client(Address(path=str(load({"data": data}).socket_path)))
