@@ -14,7 +14,7 @@ import pytest
 from hardpoint.model import ROLES, ApiToken, SignIn, User
 from hardpoint.testing import HttpDevice
 from hardpoint.web import shapes, signin
-from hub.hubs import FULL, HeldStore
+from hub.hubs import FULL, HeldStore, until
 
 from .webs import cookie_of, open_web
 
@@ -89,6 +89,40 @@ class TestTheLink:
                     assert "HttpOnly" in answer.headers["set-cookie"]
                     assert "SameSite=Lax" in answer.headers["set-cookie"]
                     await browser.refused(401, "POST", "/api/login", {"link": link})
+
+        anyrun(scene())
+
+    def test_is_not_spent_when_its_session_could_not_be_stored(self, anyrun, caplog):
+        async def scene():
+            store = HeldStore()
+            async with open_web(store) as web, web.anyone() as browser:
+                link = {"link": web.app.sign_ins.new_link()}
+                store.error = FULL
+                await browser.refused(507, "POST", "/api/login", link)
+                assert not web.app.sign_ins._sessions
+                store.error = None
+                answer, _ = await browser.ask("POST", "/api/login", link)
+                assert answer.status == 200
+                await browser.refused(401, "POST", "/api/login", link)
+                assert len(list(store.load(SignIn))) == 1
+
+        anyrun(scene())
+
+    def test_does_not_come_back_when_there_is_a_newer_one(self, anyrun, caplog):
+        async def scene():
+            store = HeldStore()
+            async with open_web(store) as web, web.anyone() as browser:
+                older = {"link": web.app.sign_ins.new_link()}
+                store.held = True
+                trying = asyncio.ensure_future(browser.refused(507, "POST", "/api/login", older))
+                await until(lambda: store.waiting)
+                newer = {"link": web.app.sign_ins.new_link()}
+                store.held = False
+                store.release(FULL)
+                await trying
+                await browser.refused(401, "POST", "/api/login", older)
+                answer, _ = await browser.ask("POST", "/api/login", newer)
+                assert answer.status == 200
 
         anyrun(scene())
 

@@ -180,13 +180,26 @@ class SignIns:
         self._hub.throttle.check(address)
         self._hub.throttle.failed(address)  # until it is known better: checking takes long enough for a thousand more
         if given.link:
-            name = LINK_USER if self._take_link(given.link) else None
-        else:
-            name = await self._check_password(given.name, given.password)
+            return await self._login_by_link(given.link, request, address)
+        name = await self._check_password(given.name, given.password)
         if name is None:
-            raise Unauthorized("this link was used, or is not the newest" if given.link else "wrong name or password")
+            raise Unauthorized("wrong name or password")
         self._hub.throttle.succeeded(address)
         return await self._open_session(request, name)
+
+    async def _login_by_link(self, link: str, request: Request, address: str) -> Response:
+        link_hash = self._link_hash
+        if not self._take_link(link):
+            raise Unauthorized("this link was used, or is not the newest")
+        self._hub.throttle.succeeded(address)
+        try:
+            return await self._open_session(request, LINK_USER)
+        except BaseException:
+            # It opened nothing, so it is not spent: on a new server whose disk is full there is no other way in.
+            # Unless there is a newer one by now, or a person.
+            if not self._link_hash and self.setup_needed:
+                self._link_hash = link_hash
+            raise
 
     async def logout(self, request: Request) -> Response:
         """``POST /api/logout``."""
@@ -295,7 +308,12 @@ class SignIns:
         entry = SignIn(hash_token(secret), name, now, now + SESSION_S * 1000)
         self._sessions[entry.id_hash] = entry
         self._hub.commits.note(Put(entry))
-        await self._hub.commits.durable()
+        try:
+            await self._hub.commits.durable()
+        except BaseException:  # nobody will ever have its secret
+            del self._sessions[entry.id_hash]
+            self._hub.commits.note(Delete(entry))
+            raise
         # Not `__Host-` and not Secure: on a LAN the page is plain HTTP, and such a cookie would never come back.
         cookie = f"{COOKIE}={secret}; Path=/; Max-Age={SESSION_S}; HttpOnly; SameSite=Lax"
         user = self._users.get(name)
