@@ -22,6 +22,7 @@ from hardpoint.config import configure
 from hardpoint.errors import AddressTaken, BadInput, ConfigError, FolderTaken
 from hardpoint.stores.memory import MemoryStore
 from hardpoint.testing import LineDevice
+from hub.hubs import HeldStore, until
 
 QUIET: dict[str, Any] = {
     "listen": ["line://127.0.0.1:0", "http://127.0.0.1:0"],
@@ -240,6 +241,33 @@ def test_sighup_takes_over_limits_and_names_what_needs_a_restart(
         "not reloaded: hardpoint.toml:3: listne is no setting",
     ]
     assert "Try it     printf 'HELLO hp_" in capsys.readouterr().out
+
+
+def test_a_device_has_every_answer_that_is_due_before_it_is_told_of_the_end(run, tmp_path: Path) -> None:
+    async def scene() -> None:
+        store = HeldStore()
+        server = Server(data=tmp_path, store=store, **QUIET)
+        async with server:
+            device, token = await server.hub.create_device("d")
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.ports["line"])
+            writer.write(f"HELLO {token}\n".encode())
+            for _ in range(2):  # the greeting, and OK
+                await reader.readline()
+            store.held = True
+            writer.write(b"#1 n=1 @1732320000000\n#2 n=2 @1732320000001\n")
+            await until(lambda: store.waiting)
+            (session,) = device.sessions
+            stopping = asyncio.ensure_future(server.stop())
+            await until(lambda: session._ending)  # type: ignore[attr-defined]
+            store.held = False
+            store.release()
+            assert (await reader.read()).decode().splitlines() == ["#1 OK 1", "#2 OK 1", "BYE the server is stopping"]
+            writer.close()
+            await writer.wait_closed()
+            await stopping
+        assert [row[2] for rows, _ in store.batches for row in rows] == [1, 2]
+
+    run(scene())
 
 
 STUCK = """
