@@ -94,3 +94,20 @@ def test_touch_targets_are_large_enough(furnished: Server, open_page: Any) -> No
     for button in page.locator("header button, .page-head .button").all():
         box = button.bounding_box()
         assert min(box["width"], box["height"]) >= 44
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_snippets_are_whole_on_a_narrow_screen(server: Server, open_page: Any, width: int) -> None:
+    page = open_page(server, "/devices", width=width, height=844, has_touch=True, is_mobile=True)
+    assert not page.locator(".search kbd").is_visible(), "a key is no hint without a keyboard"
+    page.locator(".page-head .button").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Add device").click()
+    for tab in dialog.locator(".segments button").all():
+        tab.click()
+        for part in (".chips-scroll", ".code pre"):
+            box = dialog.locator(part)
+            assert box.evaluate("box => box.scrollWidth - box.clientWidth") == 0, "nothing is cut off"
+        code, copy = dialog.locator(".code pre").bounding_box(), dialog.locator(".code button").bounding_box()
+        assert code["x"] + code["width"] <= copy["x"], "the button is beside the text"
+    page.keyboard.press("Escape")
