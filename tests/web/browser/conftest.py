@@ -188,7 +188,7 @@ class Watch:
 
 @pytest.fixture
 def open_page(browser: Any) -> Iterator[Any]:
-    """Opens a page on a server (a blank one for no path), signed in where the server is set up; at the end none may have done wrong."""
+    """Opens a page on a server, signed in where that is set up (no path: a blank one). None may have done wrong."""
     contexts: list[Any] = []
     watches: list[Watch] = []
 

@@ -40,13 +40,15 @@ def test_from_the_link_to_a_live_reading(fresh_server: Server, open_page: Any) -
     assert page.locator(".chart-value").inner_text().startswith("21.5")
 
 
-def test_a_used_link_says_so_and_leads_to_sign_in(fresh_server: Server, open_page: Any) -> None:
+def test_a_link_that_no_longer_works_says_what_does(fresh_server: Server, open_page: Any) -> None:
     link = fresh_server.link
     fresh_server.set_up()
     fresh_server.cookie = ""
     page = open_page(fresh_server, f"/welcome#{link}")
-    page.get_by_role("heading", name="This link was used already").wait_for()
-    page.get_by_role("button", name="Go to sign-in").click()
+    page.get_by_role("heading", name="This link no longer works").wait_for()
+    assert page.locator(".gate-card p").all_inner_texts() == ["Open the newest link that hardpoint serve printed."]
+    assert page.get_by_role("alert").count() == 0, "said once"
+    page.get_by_role("button", name="I have an account").click()
     page.get_by_role("heading", name="Sign in").wait_for()
 
 

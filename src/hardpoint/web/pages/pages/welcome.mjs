@@ -48,10 +48,13 @@ export default function WelcomePage() {
 
   if (!session.value?.setup_needed) {
     if (!error) return html`<main><${Loading} /></main>`;
-    return html`<${Gate} title=${t("welcome.used_title")} text=${t("welcome.used_text")}
+    // Used, or not the newest: which, and whether there is an account by now, the server tells nobody.
+    const used = error.status === 401;
+    const [title, text] = used ? [t("welcome.used_title"), t("welcome.used_text")] : [t("welcome.title"), ""];
+    return html`<${Gate} title=${title} text=${text}
       onSubmit=${() => navigate("/login")}>
-      <${Problem} error=${error} />
-      <button class="button primary">${t("welcome.to_login")}</button>
+      ${!used && html`<${Problem} error=${error} />`}
+      <button class="button">${t("welcome.to_login")}</button>
     <//>`;
   }
   return html`<${Gate} title=${t("welcome.title")} text=${t("welcome.text")} onSubmit=${submit}>
