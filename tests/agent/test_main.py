@@ -87,6 +87,49 @@ def test_a_signal_ends_it_cleanly(tmp_path, loop_name, number):
     assert not any(b"@%d" % rows[0][0] in line for line in kept)
 
 
+HANGS = """
+import socket, threading
+from hardpoint.agent import main
+from hardpoint.hardware.base import Driver
+from hardpoint.hardware.mount import Mount
+
+class Stuck(Driver):
+    name = "stuck"
+
+    def probe(self):
+        return None
+
+    def read(self):
+        hang()
+
+def hang(*args, **kwargs):
+    print("entered", flush=True)
+    threading.Event().wait()
+
+main.mount_host = lambda: Mount({"stuck": Stuck})
+socket.getaddrinfo = hang
+"""
+
+
+def test_a_sensor_and_a_name_server_that_never_answer_do_not_hold_up_the_end(tmp_path):
+    async def scenario():
+        agent = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", HANGS + PROGRAM, "box.invalid", "1", "hp_good", str(tmp_path), "hardpoint"),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        for _ in range(2):
+            await agent.stdout.readline()
+        agent.send_signal(signal.SIGTERM)
+        _, log = await asyncio.wait_for(agent.communicate(), 10)
+        return agent.returncode, log.decode()
+
+    code, log = asyncio.run(asyncio.wait_for(scenario(), 30))
+    assert code == 0, log
+    assert "the end waits no longer; at work are still: asyncio_" in log
+    assert "Traceback" not in log
+
+
 def test_a_wrong_token_exits_77(tmp_path, loop_name):
     async def scenario():
         made = await asyncio.get_running_loop().create_server(lambda: Recorder([], asyncio.Event()), "127.0.0.1", 0)
