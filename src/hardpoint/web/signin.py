@@ -75,7 +75,9 @@ class SignIns:
         return not self._users
 
     def new_link(self) -> str:
-        """A secret that signs in once, until somebody has a password. A new one ends the one before."""
+        """A secret that signs in until somebody has a password: opening it in a second browser, or closing the first
+        one too early, must not lock the owner out. A new one ends the one before.
+        """
         link = secrets.token_urlsafe(24)
         self._link_hash = hash_token(link)
         return link
@@ -180,26 +182,13 @@ class SignIns:
         self._hub.throttle.check(address)
         self._hub.throttle.failed(address)  # until it is known better: checking takes long enough for a thousand more
         if given.link:
-            return await self._login_by_link(given.link, request, address)
-        name = await self._check_password(given.name, given.password)
+            name = LINK_USER if self._is_link(given.link) else None
+        else:
+            name = await self._check_password(given.name, given.password)
         if name is None:
-            raise Unauthorized("wrong name or password")
+            raise Unauthorized("this link is over, or not the newest" if given.link else "wrong name or password")
         self._hub.throttle.succeeded(address)
         return await self._open_session(request, name)
-
-    async def _login_by_link(self, link: str, request: Request, address: str) -> Response:
-        link_hash = self._link_hash
-        if not self._take_link(link):
-            raise Unauthorized("this link was used, or is not the newest")
-        self._hub.throttle.succeeded(address)
-        try:
-            return await self._open_session(request, LINK_USER)
-        except BaseException:
-            # It opened nothing, so it is not spent: on a new server whose disk is full there is no other way in.
-            # Unless there is a newer one by now, or a person.
-            if not self._link_hash and self.setup_needed:
-                self._link_hash = link_hash
-            raise
 
     async def logout(self, request: Request) -> Response:
         """``POST /api/logout``."""
@@ -210,22 +199,28 @@ class SignIns:
         return Response.empty(204, [("Set-Cookie", f"{COOKIE}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax")])
 
     async def setup(self, request: Request) -> Response:
-        """``POST /api/setup``."""
-        if not self.setup_needed:
+        """``POST /api/setup``: the first person; or, over the Unix socket, anybody's new password at any time, which is
+        the way back for whoever forgot theirs.
+        """
+        local = request.user is LOCAL_ADMIN
+        if not self.setup_needed and not local:
             raise Conflict("somebody has a password already: sign in")
         given = request.json(shapes.NewUser)
         if given.name != given.name.strip() or not given.name.isprintable() or given.name == LINK_USER:
             raise BadInput("this name cannot be used", field="name")
         user = User(given.name, "admin", await self._hash_password(given.password), self._hub.clock_ms())
-        if not self.setup_needed:
+        if not self.setup_needed and not local:
             raise Conflict("somebody was faster: sign in")
+        before = self._users.get(user.name)
         self._users[user.name] = user
-        self._link_hash = ""
         self._hub.commits.batch.changes.append(Put(user))
         try:
             await self._hub.commits.durable()
         except Exception:
-            del self._users[user.name]
+            if before is None:
+                del self._users[user.name]
+            else:
+                self._users[user.name] = before
             raise
         return await self._open_session(request, user.name)
 
@@ -287,14 +282,9 @@ class SignIns:
             headers=headers or (),
         )
 
-    def _take_link(self, link: str) -> bool:
-        """Whether it is the link; it then is no longer."""
-        if not self.setup_needed or not self._link_hash:
-            return False
-        if not hmac.compare_digest(hash_token(link), self._link_hash):
-            return False
-        self._link_hash = ""
-        return True
+    def _is_link(self, link: str) -> bool:
+        """Whether it is the newest link, and nobody has a password yet."""
+        return self.setup_needed and hmac.compare_digest(hash_token(link), self._link_hash)
 
     async def _open_session(self, request: Request, name: str) -> Response:
         now = self._hub.clock_ms()
