@@ -370,7 +370,7 @@ class Server:
             "connections",
             "Open connections by listener",
             "listener",
-            {str(listener.bound): listener.connections for listener in self._listeners},
+            {_label(listener.bound): float(listener.connections) for listener in self._listeners},
         )
         responses = {f"{digit}xx": float(http.responses[digit]) for digit in range(1, 6)}
         yield "http_responses_total", "HTTP answers by class of status", "status", responses
@@ -379,6 +379,11 @@ class Server:
         if counters is not None:
             values = {name: float(value) for name, value in dataclasses.asdict(counters).items()}
             yield "loop_events_total", "What the event loop and its transports did", "event", values
+
+
+def _label(url: ListenUrl) -> str:
+    """A listener in the metrics, which anybody may read: a socket's path is the data folder's."""
+    return "unix" if url.scheme == "unix" else str(url)
 
 
 @dataclasses.dataclass(slots=True)
