@@ -27,7 +27,7 @@ def describe_start(
         page = f"http://{address}:{ports['http']}/"
         lines.append(f"  Dashboard  {page}welcome#{link}" if link else f"  Dashboard  {page}")
         if link:
-            lines.append("             This link signs in once; choose a name and a password there.")
+            lines.append("             Choose a name and a password there; the link opens until you have.")
     for number, url in enumerate(listeners):
         lines.append(f"  {'Listening' if number == 0 else '         '}  {url}")
     if token is not None and "line" in ports:
