@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from hardpoint.errors import StorageError
+from hardpoint.errors import StorageError, TooLarge
 from hardpoint.hub import batch as batch_module
 from hardpoint.model import Attribute, Delete, Device, Put, Series
 
@@ -346,5 +346,16 @@ def test_large_values_fill_a_batch_as_well(anyrun):
             store.held = False
             store.release()
             await until(lambda: not session.paused)
+
+    anyrun(scene())
+
+
+def test_what_is_refused_weighs_nothing(anyrun):
+    async def scene():
+        async with open_hub(max_keys_per_device=1) as hub:
+            device, session = await attached(hub)
+            with pytest.raises(TooLarge):
+                hub.ingest(session, device, [(1, "a", "x" * 60_000), (1, "b", 1)], 1)
+            assert (hub.commits.batch.rows, hub.commits.batch.extra_weight) == ([], 0)
 
     anyrun(scene())

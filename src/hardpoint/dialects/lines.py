@@ -408,13 +408,13 @@ class LineSession(asyncio.Protocol, Session):
             return wire.encode_ok(tag, device.id)
         hub.detach(self)
         self._dialect.waiting.pop(self, None)
+        answer = wire.encode_ok(tag, device.id)
         if not self._answers_due:  # the OK leaves before a command that waits for this device does
-            answers.append(wire.encode_ok(tag, device.id))
+            answers.append(answer)
             self._flush(answers)
-            hub.attach(self, device)
-            return b""
+            answer = b""
         hub.attach(self, device)
-        return wire.encode_ok(tag, device.id)
+        return answer
 
     def _verb(self, verb: str, tag: str) -> bytes:
         if verb == "PING":

@@ -195,36 +195,26 @@ class Hub:
         now = self.clock_ms()
         batch = self.commits.batch
         rows = batch.rows
-        begin = len(rows)
+        begin, begin_weight = len(rows), batch.extra_weight
         known = device.series
-        for ts, key, value in samples:
-            series = known.get(key) if known is not None else None
-            if series is None:
-                try:
+        try:
+            for ts, key, value in samples:
+                series = known.get(key) if known is not None else None
+                if series is None:
                     series = self._new_series(device, key)
-                except PeerError:
-                    del rows[begin:]
-                    raise
-                known = device.series
-            if ts is None:
-                if series.stamped_ms < now:
-                    ts = now
-                else:
-                    try:
-                        ts = self._next_stamp(series, now)
-                    except RateLimited:
-                        del rows[begin:]
-                        raise
-                series.stamped_ms = ts
-            if type(value) is not float and type(value) is not int:
-                batch.extra_weight += weight(value)
-            rows.append((series.id, ts, value))
-        if self.limits.readings_per_s:
-            try:
+                    known = device.series
+                if ts is None:
+                    ts = now if series.stamped_ms < now else self._next_stamp(series, now)
+                    series.stamped_ms = ts
+                if type(value) is not float and type(value) is not int:
+                    batch.extra_weight += weight(value)
+                rows.append((series.id, ts, value))
+            if self.limits.readings_per_s:
                 self._spend(device, len(rows) - begin, now)
-            except RateLimited:
-                del rows[begin:]
-                raise
+        except PeerError:  # all of a message, or nothing
+            del rows[begin:]
+            batch.extra_weight = begin_weight
+            raise
         device.last_seen_ms = now
         if len(rows) > begin:  # "{}" is a message, but no reading
             if not 0 <= now - device.report_ms < REPORT_GAP_MS:  # below 0 the clock was set back
