@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias
 
@@ -192,6 +192,25 @@ class DeleteReadings:
 
 
 Change: TypeAlias = Put | Delete | DeleteReadings
+
+
+@dataclass(slots=True, frozen=True)
+class RetentionPolicy:
+    """How long readings are kept, and on how much disk. None is no limit.
+
+    What is older than its age is dropped. A store that is larger than ``max_store_bytes`` thins its oldest readings to
+    summaries first, and drops summaries only when that is not enough.
+    """
+
+    max_age_ms: int | None = None
+    """Of every series that is not in ``series_max_age_ms``."""
+    series_max_age_ms: Mapping[int, int | None] = field(default_factory=dict)
+    """Series → its own age; None keeps it for ever, whatever ``max_age_ms`` says."""
+    max_store_bytes: int | None = None
+
+    def age_of(self, series: int) -> int | None:
+        """How old a reading of that series may become, in ms; None: any age."""
+        return self.series_max_age_ms.get(series, self.max_age_ms)
 
 
 ROLES = ("viewer", "operator", "admin")
