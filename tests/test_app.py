@@ -174,7 +174,7 @@ def test_accepted_sockets_are_watched_by_the_kernel(run, tmp_path: Path) -> None
         async with Server(data=tmp_path, **QUIET) as server:
             reader, writer = await asyncio.open_connection("127.0.0.1", server.ports["line"])
             await reader.readline()
-            (session,) = server._running.lines.connections
+            (session,) = server._running.factories["line"].connections
             sock = session._transport.get_extra_info("socket")
             assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60

@@ -17,7 +17,7 @@ ROWS: tuple[frozenset[str], ...] = (
     frozenset({"__main__"}),
     frozenset({"cli"}),
     frozenset({"app", "agent", "testing"}),
-    frozenset({"dialects", "web", "banner"}),
+    frozenset({"dialects", "web", "banner", "listeners"}),
     frozenset({"http"}),
     frozenset({"hub", "stores", "hardware", "registry"}),
     frozenset({"wire"}),

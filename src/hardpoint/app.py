@@ -10,12 +10,10 @@ import errno
 import logging
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
 from math import inf
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
@@ -25,9 +23,10 @@ from .banner import describe_start
 from .config import Config, ListenUrl, configure, settings
 from .dialects.http import HttpDialect
 from .dialects.lines import LineDialect
-from .errors import AddressTaken, ConfigError, HardpointError
+from .errors import ConfigError, HardpointError
 from .http import HttpServer
 from .hub.hub import HOST_DEVICE_ID, Hub
+from .listeners import Listener, ProtocolFactory, listen
 from .threads import ExitDeadline, call_apart
 from .web.app import WebApp
 from .wire.http1 import HttpLimits
@@ -40,8 +39,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("hardpoint")
 
-BACKLOG = 1024
-"""Connections the kernel completes for us while the loop is busy. Linux cuts it to net.core.somaxconn."""
 DRAIN_S = 5.0
 """How long answers in hand may take to leave at the end; SPEC §8 allows 10 s in all."""
 EXIT_S = 9.0
@@ -50,10 +47,6 @@ What was acknowledged is on disk."""
 LEFT_BEHIND_S = 1.0
 """How long threads that are still at work may hold up the end after a stop."""
 DESCRIPTORS_SAID_EVERY_S = 60.0
-KEEP_ALIVE_IDLE_S = 60
-KEEP_ALIVE_GAP_S = 15
-KEEP_ALIVE_TRIES = 4
-"""A device that vanished is noticed after two minutes; a phone's network drops silent connections after five."""
 FIRST_DEVICE = "first-device"
 """Made at the first start, so that the line which is printed to try things with really works."""
 
@@ -88,7 +81,7 @@ class Server:
         self._reload_config = reload
         self._handlers: list[tuple[Callback, str, str]] = []
         self._parts: _Parts | None = None
-        self._listeners: list[_Listener] = []
+        self._listeners: list[Listener] = []
         self._host: HostSession | None = None
         self._host_task: asyncio.Task[None] | None = None
         self._began = 0.0
@@ -173,12 +166,15 @@ class Server:
                 hub.handlers.add(callback, device, key)
             web = WebApp(hub, __version__, health=self._health, metrics=self._metrics)
             HttpDialect(hub).register(web.router)
-            lines = LineDialect(hub, __version__)
-            self._parts = _Parts(
-                hub, lines, web, _http_server(web.handle, config), _http_server(web.handle_local, config)
-            )
+            http, local_http = _http_server(web.handle, config), _http_server(web.handle_local, config)
+            factories: dict[str, ProtocolFactory] = {
+                "line": LineDialect(hub, __version__),
+                "http": http,
+                "unix": local_http,
+            }
+            self._parts = _Parts(hub, web, http, local_http, factories)
             for url in (*config.listeners, ListenUrl("unix", path=str(config.socket_path))):
-                self._listeners.append(await self._listen(url))
+                self._listeners.append(await listen(url, factories[url.scheme]))
         except BaseException:
             await self.stop()
             await asyncio.to_thread(store.close)
@@ -205,7 +201,7 @@ class Server:
         for device in parts.hub.catalogue:
             for session in device.sessions:
                 session.end("the server is stopping")
-        await asyncio.gather(parts.lines.drain(DRAIN_S), parts.http.drain(DRAIN_S), parts.local_http.drain(DRAIN_S))
+        await asyncio.gather(*(factory.drain(DRAIN_S) for factory in parts.factories.values()))
         await parts.hub.close()
         for listener in self._listeners:
             await listener.wait_closed()
@@ -280,32 +276,6 @@ class Server:
             f"; a restart is needed for {', '.join(waiting)}" if waiting else "",
         )
 
-    async def _listen(self, url: ListenUrl) -> _Listener:
-        loop = asyncio.get_running_loop()
-        factory: LineDialect | HttpServer
-        if url.scheme == "line":
-            factory = self._running.lines
-        elif url.scheme == "http":
-            factory = self._running.http
-        elif url.scheme == "unix":
-            factory = self._running.local_http
-        else:
-            raise ConfigError(f"{url}: this version does not speak {url.scheme} yet")
-        try:
-            if url.scheme == "unix":
-                server = await _listen_unix(loop, factory, Path(url.path))
-            else:
-                server = await loop.create_server(factory, url.host or None, url.port, backlog=BACKLOG)
-                for sock in server.sockets:
-                    _keep_alive(sock)
-        except OSError as error:
-            reason = os.strerror(error.errno) if error.errno else str(error)
-            raise AddressTaken(
-                f"cannot listen on {url}: {reason}",
-                hint="another --listen address, or 'hardpoint doctor' for who has it",
-            ) from error
-        return _Listener(url, server, factory)
-
     async def _mount_host(self) -> None:
         from .dialects.host import HostSession
         from .hardware.mount import mount_host
@@ -370,7 +340,7 @@ class Server:
             "connections",
             "Open connections by listener",
             "listener",
-            {_label(listener.bound): float(listener.connections) for listener in self._listeners},
+            {listener.label: float(listener.connections) for listener in self._listeners},
         )
         responses = {f"{digit}xx": float(http.responses[digit]) for digit in range(1, 6)}
         yield "http_responses_total", "HTTP answers by class of status", "status", responses
@@ -381,78 +351,17 @@ class Server:
             yield "loop_events_total", "What the event loop and its transports did", "event", values
 
 
-def _label(url: ListenUrl) -> str:
-    """A listener in the metrics, which anybody may read: a socket's path is the data folder's."""
-    return "unix" if url.scheme == "unix" else str(url)
-
-
 @dataclasses.dataclass(slots=True)
 class _Parts:
     """What there is while the server runs."""
 
     hub: Hub
-    lines: LineDialect
     web: WebApp
     http: HttpServer
     local_http: HttpServer
     """The same application for the Unix socket, where nobody has to sign in."""
-
-
-class _Listener:
-    """One bound address."""
-
-    def __init__(self, url: ListenUrl, server: asyncio.AbstractServer, factory: LineDialect | HttpServer) -> None:
-        self.url = url
-        self._server = server
-        self._factory = factory
-        sockets = getattr(server, "sockets", ())
-        self.port: int | None = sockets[0].getsockname()[1] if url.scheme != "unix" and sockets else None
-
-    @property
-    def bound(self) -> ListenUrl:
-        """The URL with its real port."""
-        return self.url if self.port is None else ListenUrl(self.url.scheme, self.url.host, self.port)
-
-    @property
-    def connections(self) -> int:
-        """Open connections of its dialect."""
-        return len(self._factory.connections)
-
-    def close(self) -> None:
-        self._server.close()
-
-    async def wait_closed(self) -> None:
-        await self._server.wait_closed()
-        if self.url.scheme == "unix":
-            Path(self.url.path).unlink(missing_ok=True)
-
-
-def _keep_alive(sock: socket.socket) -> None:
-    """Have the kernel ask a silent peer whether it is there, so that a device that lost its power does not stay
-    connected for ever: after `KEEP_ALIVE_IDLE_S`, then every `KEEP_ALIVE_GAP_S`, `KEEP_ALIVE_TRIES` times. Accepted
-    sockets inherit it from the listening one.
-    """
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (
-        ("TCP_KEEPIDLE", KEEP_ALIVE_IDLE_S),
-        ("TCP_KEEPINTVL", KEEP_ALIVE_GAP_S),
-        ("TCP_KEEPCNT", KEEP_ALIVE_TRIES),
-    ):
-        if hasattr(socket, name):  # macOS calls the first one differently; its default is two hours
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-
-
-async def _listen_unix(
-    loop: asyncio.AbstractEventLoop, factory: Callable[[], asyncio.Protocol], path: Path
-) -> asyncio.AbstractServer:
-    """Whoever may open the file is the administrator, so nobody but its owner may from the first moment on."""
-    if path.is_socket():  # left by a server that was killed; anything else there is not ours to remove
-        path.unlink()
-    before = os.umask(0o177)
-    try:
-        return await loop.create_unix_server(factory, path, backlog=BACKLOG)
-    finally:
-        os.umask(before)
+    factories: dict[str, ProtocolFactory]
+    """What speaks on a listener, by the scheme of its URL."""
 
 
 def _http_server(app: Handler, config: Config) -> HttpServer:
