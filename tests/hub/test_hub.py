@@ -319,6 +319,34 @@ class TestDevices:
 
         anyrun(scene())
 
+    def test_a_right_token_always_opens_and_wrong_ones_are_counted_by_address(self, anyrun, clock):
+        async def scene():
+            async with open_hub(clock=clock, sign_in_failures_per_min=2) as hub:
+                device, token = await hub.create_device("Dev 1")
+                for _ in range(2):
+                    with pytest.raises(Unauthorized, match="belongs to no device"):
+                        hub.sign_in("[2001:db8::7]:49152", "hp_x")
+                with pytest.raises(RateLimited, match=r"from \[2001:db8::7\]; try again in 61 s"):
+                    hub.sign_in("[2001:db8::7]:49153", "hp_x")
+                assert hub.sign_in("[2001:db8::7]:49154", token) is device
+                with pytest.raises(Unauthorized):
+                    hub.sign_in("192.0.2.1:1", "hp_x")
+
+        anyrun(scene())
+
+    def test_a_device_that_says_which_it_is_must_be_the_tokens(self, anyrun, clock):
+        async def scene():
+            async with open_hub(clock=clock, sign_in_failures_per_min=1) as hub:
+                device, token = await hub.create_device("Dev 1")
+                for claimed in ("", "Dev 1", "dev-1"):
+                    assert hub.sign_in("192.0.2.1:1", token, claimed=claimed) is device
+                with pytest.raises(Unauthorized, match="another device"):
+                    hub.sign_in("192.0.2.1:1", token, claimed="dev-2")
+                with pytest.raises(RateLimited):
+                    hub.sign_in("192.0.2.1:1", token, claimed="dev-2")
+
+        anyrun(scene())
+
     @pytest.mark.parametrize(
         ("name", "device_id"),
         [("Pump", "pump"), ("Pump 2 (old)", "pump-2-old"), ("泵", "device"), ("x" * 128, "x" * 48), ("--", "device")],

@@ -13,7 +13,6 @@ from ..errors import BadInput, HardpointError, Unauthorized
 from ..http import Response
 from ..http.errors import error_response
 from ..hub.session import Session
-from ..hub.tokens import hash_token
 from ..wire.telemetry import decode_json, parse_attributes, parse_telemetry
 
 if TYPE_CHECKING:
@@ -198,17 +197,7 @@ class HttpDialect:
         return PollSession(self._hub, request, wants).wait(device, min(int(text) or DEFAULT_POLL_MS, MAX_POLL_MS))
 
     def _device(self, request: Request) -> DeviceState:
-        hub = self._hub
-        device = hub.catalogue.by_token_hash.get(hash_token(request.params["token"]))
-        if device is not None:
-            return device
-        address = request.peer.rpartition(":")[0]
-        hub.throttle.check(address)
-        try:
-            return hub.authenticate(request.params["token"])
-        except Unauthorized:
-            hub.throttle.failed(address)
-            raise
+        return self._hub.sign_in(request.peer, request.params["token"])
 
     def _when_durable(self, request: Request) -> Deferred:
         answer = request.defer()

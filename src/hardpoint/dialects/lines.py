@@ -388,22 +388,14 @@ class LineSession(asyncio.Protocol, Session):
     def _hello(self, token: str, tag: str, answers: list[bytes]) -> bytes:
         hub = self._dialect.hub
         try:
-            # Before the throttle: a right token always opens. Behind one address sit the board with an old token, which
-            # tries for ever, and all the others.
-            device = hub.authenticate(token)
-        except Unauthorized as error:
-            address = self.peer.rpartition(":")[0]
-            try:
-                hub.throttle.check(address)
-            except RateLimited:
-                self._ending = True
-                raise
-            hub.throttle.failed(address)
-            hub.note_refused(error)
+            device = hub.sign_in(self.peer, token)
+        except RateLimited:
+            self._ending = True
+            raise
+        except Unauthorized:
             self._wrong_tokens += 1
-            if self._wrong_tokens >= MAX_WRONG_TOKENS:
-                self._ending = True
-            return wire.encode_error(tag, error)
+            self._ending = self._wrong_tokens >= MAX_WRONG_TOKENS
+            raise
         if device is self.device:  # a repeated HELLO changes nothing, and repeats no command
             return wire.encode_ok(tag, device.id)
         hub.detach(self)

@@ -162,6 +162,28 @@ class Hub:
             raise Unauthorized("this token belongs to no device")
         return device
 
+    def sign_in(self, peer: str, token: str, *, claimed: str = "") -> DeviceState:
+        """`authenticate` for whoever comes over a network: wrong tries are counted by address, and too many are told to
+        wait. ``peer`` is as `Session.peer` gives it; ``claimed`` the id or name the device says it has, where its
+        dialect makes it say one.
+
+        Raises:
+            Unauthorized: the token opens nothing, or another device than the claimed one.
+            RateLimited: the same, and this address was wrong too often within the last minute.
+        """
+        try:
+            # Before the throttle: a right token always opens. Behind one address sit the board with an old token, which
+            # tries for ever, and all the others.
+            device = self.authenticate(token)
+            if claimed and claimed not in (device.id, device.record.name):
+                raise Unauthorized("this token belongs to another device")
+        except Unauthorized:
+            address = peer.rpartition(":")[0]
+            self.throttle.check(address)
+            self.throttle.failed(address)
+            raise
+        return device
+
     def attach(self, session: Session, device: DeviceState) -> None:
         """The device speaks over this session from now on. What waits for it is delivered."""
         now = self.clock_ms()
