@@ -11,16 +11,56 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeAlias, TypeVar
+from itertools import islice
+from pathlib import Path
+from typing import Literal, NamedTuple, TypeAlias, TypeVar
 
 from ..errors import StorageError
 from ..model import Change, Command, Delete, DeleteReadings, Put, Record, Row, Value
+from .pieces import Stretch, Summary
+from .retention import Keep, Plan, Policy, Step
 
-__all__ = ["Change", "Delete", "DeleteReadings", "Done", "Put", "Store"]
+__all__ = [
+    "Change",
+    "CheckReport",
+    "Delete",
+    "DeleteReadings",
+    "Done",
+    "Finding",
+    "Keep",
+    "Plan",
+    "Policy",
+    "Put",
+    "Step",
+    "Store",
+    "Stretch",
+    "Summary",
+]
 
 R = TypeVar("R", bound=Record)
 
 Done: TypeAlias = Callable[[StorageError | None], None]
+
+
+class Finding(NamedTuple):
+    """One thing that `Store.check` found wrong. ``series`` and the range are None where it concerns none."""
+
+    place: str
+    series: int | None
+    start_ms: int | None
+    end_ms: int | None
+    readings: int
+    """How many readings it concerns; 0 where that is not known, or none is lost."""
+    problem: str
+    done: Literal["reported", "repaired", "quarantined"]
+
+
+class CheckReport(NamedTuple):
+    """What `Store.check` looked at, and what was wrong; nothing, when ``findings`` is empty."""
+
+    pieces: int
+    readings: int
+    findings: tuple[Finding, ...]
 
 
 class Store(ABC):
@@ -58,13 +98,65 @@ class Store(ABC):
         """For every series that has readings, or for that one alone, the row with the greatest time, by series."""
 
     @abstractmethod
+    def stretches(self, series: int, start_ms: int, end_ms: int, *, newest_first: bool = False) -> Iterator[Stretch]:
+        """The readings with ``start_ms <= ts < end_ms`` in pieces of at most `PIECE_READINGS`, the last value winning.
+
+        The pieces come by ascending time, or descending with ``newest_first``; within one the times ascend in either
+        case. The iterator sees one moment: what is committed while it runs is not in it. It holds resources until it
+        is exhausted or closed, and is used from one thread. Of a stretch that retention thinned the readings that are
+        left come: the first, the least, the greatest and the last.
+        """
+
+    @abstractmethod
+    def overview(
+        self, series: int, start_ms: int, end_ms: int, edges: Sequence[int] = ()
+    ) -> Iterator[Stretch | Summary]:
+        """The same range by ascending time, with summaries in the place of readings where the store has them.
+
+        A `Summary` stands for a closed piece that lies whole inside the range and between two neighbouring ``edges``
+        (ascending times; a piece lies on one side of an edge when all its readings are before it, or none is).
+        Everything else comes as `Stretch`. How a range is divided is the store's affair and may change between calls.
+        """
+
+    @abstractmethod
+    def extent(self, series: int) -> tuple[int, int] | None:
+        """The times of the first and the last reading; None where there is none."""
+
     def readings(
         self, series: int, start_ms: int, end_ms: int, *, limit: int | None = None
     ) -> Iterator[tuple[int, Value]]:
-        """``(ts, value)`` with ``start_ms <= ts < end_ms`` by ascending time, each time once, the last value winning.
+        """``(ts, value)`` of `stretches` one by one, at most ``limit``."""
+        return _one_by_one(self.stretches(series, start_ms, end_ms), limit)
 
-        The iterator sees one moment: what is committed while it runs is not in it. It holds resources until it is
-        exhausted or closed, and is used from one thread.
+    @abstractmethod
+    def backup(self, target: Path) -> None:
+        """Write one consistent copy of everything that was committed before the call, while commits go on.
+
+        Blocks the calling thread until the copy is whole and on disk; until then ``target`` does not exist.
+
+        Raises:
+            StorageError: ``target`` exists or cannot be written, or the store keeps nothing that a file could hold.
+        """
+
+    @abstractmethod
+    def check(self, *, repair: bool = False) -> CheckReport:
+        """Read everything and verify it. With ``repair`` what can be is put right, and what is damaged is taken out of
+        the readers' way and kept aside. Blocks the calling thread; commits go on.
+        """
+
+    @abstractmethod
+    def plan(self, policy: Policy, now_ms: int) -> Plan:
+        """What `retain` would do at this time. Blocks the calling thread; changes nothing that a reader sees."""
+
+    @abstractmethod
+    def retain(self, policy: Policy, now_ms: int) -> Plan:
+        """Do what `plan` says, in slices that commits go between, and return what was done. Space goes back to the
+        disk. A store without a disk drops what is old enough and thins nothing.
+
+        Blocks the calling thread until it is done.
+
+        Raises:
+            StorageError: the disk is full, or the store was closed meanwhile; what was done until then is done.
         """
 
     @abstractmethod
@@ -82,3 +174,8 @@ class Store(ABC):
         """What `doctor`, health and the start message say: ``kind``, ``path``, ``schema``, ``size_bytes``,
         ``free_bytes`` (None where there is none) and ``readings`` (an estimate that costs nothing).
         """
+
+
+def _one_by_one(stretches: Iterator[Stretch], limit: int | None) -> Iterator[tuple[int, Value]]:
+    rows = (row for times, values in stretches for row in zip(times, values, strict=True))
+    yield from islice(rows, limit)

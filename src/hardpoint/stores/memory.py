@@ -8,6 +8,7 @@ import copy
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from queue import SimpleQueue
 from typing import TypeAlias, cast
 
@@ -24,7 +25,9 @@ from ..model import (
     Series,
     Value,
 )
-from .base import Change, Delete, DeleteReadings, Done, Put, R, Store
+from .base import Change, CheckReport, Delete, DeleteReadings, Done, Put, R, Store
+from .pieces import Stretch, Summary, cut
+from .retention import Plan, Policy, Step, limits_by_series
 
 log = logging.getLogger("hardpoint.store")
 
@@ -79,13 +82,54 @@ class MemoryStore(Store):
             rows = [(one, ts := max(self._readings[one]), self._readings[one][ts]) for one in chosen]
         return iter(rows)
 
-    def readings(
-        self, series: int, start_ms: int, end_ms: int, *, limit: int | None = None
-    ) -> Iterator[tuple[int, Value]]:
+    def stretches(self, series: int, start_ms: int, end_ms: int, *, newest_first: bool = False) -> Iterator[Stretch]:
         with self._lock:
             values = self._readings.get(series, {})
-            found = sorted(((ts, value) for ts, value in values.items() if start_ms <= ts < end_ms), key=_by_time)
-        return iter(found if limit is None else found[:limit])
+            times = sorted(ts for ts in values if start_ms <= ts < end_ms)
+            found = [values[ts] for ts in times]
+        return cut(times, found, newest_first=newest_first)
+
+    def overview(
+        self, series: int, start_ms: int, end_ms: int, edges: Sequence[int] = ()
+    ) -> Iterator[Stretch | Summary]:
+        return self.stretches(series, start_ms, end_ms)  # nothing is closed here: no summary is kept
+
+    def extent(self, series: int) -> tuple[int, int] | None:
+        with self._lock:
+            values = self._readings.get(series)
+            return (min(values), max(values)) if values else None
+
+    def backup(self, target: Path) -> None:
+        raise StorageError("the store is in memory: there is nothing to back up", hint="start with a data folder")
+
+    def check(self, *, repair: bool = False) -> CheckReport:
+        with self._lock:
+            return CheckReport(len(self._readings), self._count, ())
+
+    def plan(self, policy: Policy, now_ms: int) -> Plan:
+        steps: list[Step] = []
+        known = self.load(Series)
+        for series in known:
+            limits = limits_by_series(policy, [series], now_ms).get(series.id)
+            if limits is None or limits.drop_before_ms is None:
+                continue
+            with self._lock:
+                times = [ts for ts in self._readings.get(series.id, ()) if ts < limits.drop_before_ms]
+            if times:
+                begin, end = min(times), limits.drop_before_ms
+                steps.append(Step(series.id, series.device_id, series.key, "drop", "age", begin, end, len(times), 0))
+        return Plan(now_ms, 0, tuple(steps))
+
+    def retain(self, policy: Policy, now_ms: int) -> Plan:
+        plan = self.plan(policy, now_ms)
+        finished = threading.Event()
+        self.commit(
+            [],
+            [DeleteReadings(step.series, step.start_ms, step.end_ms) for step in plan.steps],
+            lambda _: finished.set(),
+        )
+        finished.wait()
+        return plan
 
     def commands(
         self,
@@ -182,7 +226,3 @@ class MemoryStore(Store):
 
 def _key(record: Record) -> Key:
     return tuple(getattr(record, name) for name in record.KEY)
-
-
-def _by_time(row: tuple[int, Value]) -> int:
-    return row[0]

@@ -66,6 +66,19 @@ class Readers:
         self._closed = False
 
     @contextmanager
+    def connection(self) -> Generator[sqlite3.Connection]:
+        """A connection outside of any transaction.
+
+        Raises:
+            StorageError: the store is not open.
+        """
+        connection = self._borrow()
+        try:
+            yield connection
+        finally:
+            self._give_back(connection)
+
+    @contextmanager
     def snapshot(self) -> Generator[tuple[sqlite3.Connection, list[Sequence[Row]]]]:
         """A connection in a read transaction, and the journal's batches as that transaction sees them.
 

@@ -7,14 +7,19 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
+from queue import SimpleQueue
 from typing import cast
 
 import msgspec
 
 from ...errors import StorageError
-from ...model import COMMAND_FINAL_STATES, Command, Row, Value
-from ..base import Change, Done, R, Store
+from ...model import COMMAND_FINAL_STATES, INT64_MAX, INT64_MIN, Command, DeleteReadings, Row, Series, Value
+from ..base import Change, CheckReport, Done, Finding, R, Store
+from ..pieces import PIECE_READINGS, Stretch, Summary
+from ..retention import Plan, Policy, Step, limits_by_series
+from .backup import back_up
 from .checkpoint import Checkpointer
 from .connections import connect_checkpointer, connect_writer, storage_error
 from .folder import DataFolder
@@ -109,10 +114,51 @@ class SqliteStore(Store):
     def latest(self, series: int | None = None) -> Iterator[Row]:
         return self._readers.latest(series)
 
-    def readings(
-        self, series: int, start_ms: int, end_ms: int, *, limit: int | None = None
-    ) -> Iterator[tuple[int, Value]]:
-        return self._readers.readings(series, start_ms, end_ms, limit)
+    def stretches(self, series: int, start_ms: int, end_ms: int, *, newest_first: bool = False) -> Iterator[Stretch]:
+        rows = self._readers.readings(series, start_ms, end_ms, None)
+        return reversed(list(_pieces(rows))) if newest_first else _pieces(rows)
+
+    def overview(
+        self, series: int, start_ms: int, end_ms: int, edges: Sequence[int] = ()
+    ) -> Iterator[Stretch | Summary]:
+        return self.stretches(series, start_ms, end_ms)
+
+    def extent(self, series: int) -> tuple[int, int] | None:
+        first = next(self.stretches(series, INT64_MIN, INT64_MAX), None)
+        last = next(self.latest(series), None)
+        return (first.times[0], last[1]) if first is not None and last is not None else None
+
+    def backup(self, target: Path) -> None:
+        back_up(self._readers, target)
+
+    def check(self, *, repair: bool = False) -> CheckReport:
+        with self._readers.snapshot() as (connection, batches):
+            problems = [text for (text,) in connection.execute("PRAGMA quick_check") if text != "ok"]
+            (folded,) = connection.execute("SELECT readings FROM totals").fetchone()
+        findings = tuple(Finding("database", None, None, None, 0, problem, "reported") for problem in problems)
+        return CheckReport(1, folded + sum(map(len, batches)), findings)
+
+    def plan(self, policy: Policy, now_ms: int) -> Plan:
+        steps: list[Step] = []
+        size_bytes = self._folder.size_bytes()
+        for series in self.load(Series):
+            limits = limits_by_series(policy, [series], now_ms).get(series.id)
+            if limits is None or limits.drop_before_ms is None:
+                continue
+            times = [ts for ts, _ in self.readings(series.id, INT64_MIN, limits.drop_before_ms)]
+            if times:
+                end_ms = limits.drop_before_ms
+                step = Step(series.id, series.device_id, series.key, "drop", "age", times[0], end_ms, len(times), 0)
+                steps.append(step)
+        return Plan(now_ms, size_bytes, tuple(steps))
+
+    def retain(self, policy: Policy, now_ms: int) -> Plan:
+        plan = self.plan(policy, now_ms)
+        finished: SimpleQueue[StorageError | None] = SimpleQueue()
+        self.commit([], [DeleteReadings(step.series, step.start_ms, step.end_ms) for step in plan.steps], finished.put)
+        if (error := finished.get()) is not None:
+            raise error
+        return plan
 
     def commands(
         self, *, device_id: str | None = None, before_id: int | None = None, limit: int = 100, open_only: bool = False
@@ -152,3 +198,8 @@ class SqliteStore(Store):
             "commits": writer.commits if writer is not None else 0,
             "failed_commits": writer.failures if writer is not None else 0,
         }
+
+
+def _pieces(rows: Iterator[tuple[int, Value]]) -> Iterator[Stretch]:
+    while piece := list(islice(rows, PIECE_READINGS)):
+        yield Stretch([ts for ts, _ in piece], [value for _, value in piece])

@@ -1,0 +1,59 @@
+"""One consistent copy of a running store, in one file."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from typing import TYPE_CHECKING
+
+from ...errors import StorageError
+from .folder import FILE_MODE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .reader import Readers
+
+
+def back_up(readers: Readers, target: Path) -> None:
+    """Copy everything that was committed before the call to ``target``, which must not exist.
+
+    ``VACUUM INTO`` and not SQLite's online backup: it reads one snapshot in one call without the interpreter lock, and
+    free pages are not copied. Commits go on; the write-ahead log grows by them until the copy is done, because its
+    pages before the snapshot's end cannot be overwritten while it is read.
+
+    Raises:
+        StorageError: ``target`` exists or cannot be written.
+    """
+    partial = target.with_name(f"{target.name}.partial")
+    if target.exists():
+        raise StorageError(f"{target} exists already", hint="name a file that does not")
+    try:
+        partial.unlink(missing_ok=True)
+        os.close(os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE))
+    except OSError as error:
+        raise StorageError(f"{target} cannot be written: {error.strerror}") from error
+    try:
+        with readers.connection() as connection:
+            connection.execute("PRAGMA query_only = OFF")  # it would hold for the copy too
+            try:
+                connection.execute("VACUUM INTO ?", (str(partial),))
+            finally:
+                connection.execute("PRAGMA query_only = ON")
+        _sync(partial)
+        partial.replace(target)  # not a hard link, which would refuse an existing file: a USB stick's FAT has none
+        _sync(target.parent)
+    except sqlite3.Error as error:
+        raise StorageError(f"{target} cannot be written: {error}") from error
+    except OSError as error:
+        raise StorageError(f"{target} cannot be written: {error.strerror}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
