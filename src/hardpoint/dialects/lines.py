@@ -359,8 +359,11 @@ class LineSession(asyncio.Protocol, Session):
 
     def _handle_event(self, event: wire.Event, tag: str, answers: list[bytes]) -> bytes:
         kind = event[0]
+        hub = self._dialect.hub
         if kind == wire.BAD:
-            raise event[2]
+            error: PeerError = event[2]
+            hub.note_refused(error)  # not raised: its traceback would hold this frame, and the frame the error
+            return wire.encode_error(tag, error)
         if kind == wire.HELLO:
             return self._hello(event[2], tag, answers)
         if kind == wire.VERB:
@@ -368,7 +371,6 @@ class LineSession(asyncio.Protocol, Session):
         device = self.device
         if device is None:
             raise Unauthorized("say HELLO <token> first")
-        hub = self._dialect.hub
         if kind == wire.GET:
             get = partial(self._get, device, event[2], event[3], tag)
             if not self._answers_due:

@@ -143,7 +143,9 @@ class LineDecoder:
                     raise BadInput("nothing follows the tag")
             events.append(_parse(text, tag))
         except PeerError as error:
-            events.append((BAD, tag, error))
+            # Its traceback holds this frame, which holds the list that holds it: a cycle a bad line, which Python 3.14's
+            # collector leaves for tens of thousands of them.
+            events.append((BAD, tag, error.with_traceback(None)))
 
 
 def _too_long(line: bytes, limit: int) -> Event:
