@@ -15,10 +15,9 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from wire.mqtt.vectors import BAD, BAD_CONNECTS, CONNECTS, FROM_CLIENT, HELLO
-
 from hardpoint.wire.mqtt.decoder import PacketDecoder
 from hardpoint.wire.mqtt.encoder import encode
+from wire.mqtt.vectors import BAD, BAD_CONNECTS, CONNECTS, FROM_CLIENT, HELLO
 
 FIRST = [*HELLO.values(), *(data for data, _ in (*CONNECTS.values(), *BAD_CONNECTS.values()))]
 NEXT = [data for _, data, _ in (*FROM_CLIENT.values(), *BAD.values())]

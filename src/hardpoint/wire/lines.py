@@ -143,8 +143,8 @@ class LineDecoder:
                     raise BadInput("nothing follows the tag")
             events.append(_parse(text, tag))
         except PeerError as error:
-            # Its traceback holds this frame, which holds the list that holds it: a cycle a bad line, which Python 3.14's
-            # collector leaves for tens of thousands of them.
+            # Its traceback holds this frame, which holds the list that holds it: a cycle a bad line, and
+            # Python 3.14's collector lets tens of thousands of them pile up.
             events.append((BAD, tag, error.with_traceback(None)))
 
 
