@@ -43,10 +43,11 @@ types: $(VENV)/.check ## mypy --strict and pyright
 conformance: $(VENV)/.test ## Against others' parsers, and with real clients (nc, curl, a browser)
 	@$(BIN)/python -bb -m pytest -m conformance $(ARGS)
 
-fuzz: $(VENV)/.test ## Every property with far more examples, and mutated requests (FUZZ_EXAMPLES, FUZZ_SECONDS)
+fuzz: $(VENV)/.test ## Every property with far more examples, and mutated requests, packets, frames (FUZZ_EXAMPLES, FUZZ_SECONDS)
 	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-20000} $(BIN)/python -bb -m pytest -m hypothesis $(ARGS)
 	@$(BIN)/python tests/fuzz/fuzz_http1.py --seconds $${FUZZ_SECONDS:-300}
 	@$(BIN)/python tests/fuzz/fuzz_mqtt.py --seconds $${FUZZ_SECONDS:-300}
+	@$(BIN)/python tests/fuzz/fuzz_websocket.py --seconds $${FUZZ_SECONDS:-300}
 
 bench: $(VENV)/.test $(VENV)/.bench ## What it costs, as ratios beside its peers; needs cc, taskset and wrk
 	@$(BIN)/python benchmarks/run.py $(ARGS)
