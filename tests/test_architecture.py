@@ -16,7 +16,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "hardpoint"
 ROWS: tuple[frozenset[str], ...] = (
     frozenset({"__main__"}),
     frozenset({"cli"}),
-    frozenset({"app", "agent", "testing"}),
+    frozenset({"app", "agent", "lab", "testing"}),
     frozenset({"dialects", "web", "banner", "listeners"}),
     frozenset({"http"}),
     frozenset({"hub", "stores", "hardware", "registry"}),
@@ -26,7 +26,7 @@ ROWS: tuple[frozenset[str], ...] = (
 )
 ROW_OF = {room: number for number, row in enumerate(ROWS) for room in row}
 
-LOOP_USERS = frozenset({"app", "agent", "cli", "testing"})
+LOOP_USERS = frozenset({"app", "agent", "cli", "lab", "testing"})
 """The loop is used through asyncio's own interface everywhere else."""
 NOT_IN_WIRE = frozenset({"socket", "select", "selectors", "asyncio", "threading", "time", "ssl"})
 NOT_IN_HUB = frozenset({"socket", "select", "selectors", "ssl", "sqlite3"})

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "Run": ("serve", "agent"),
     "Devices": ("connect", "device", "send", "tail", "readings"),
-    "See how it is": ("status", "health", "doctor"),
+    "See how it is": ("status", "health", "doctor", "lab"),
     "Set up": ("config", "completion", "version"),
 }
 """Heading in the help → commands. Each is ``command`` in the module of its name, imported when it is called."""
