@@ -90,6 +90,7 @@ class Limits:
     readings_per_s: Annotated[float, About("Readings one device may send; 0 is no limit.", 0)] = 0.0
     live_backlog_bytes: Annotated[int, About("What may wait for one slow live client.", 4096)] = 2**20
     max_live_clients: Annotated[int, About("Live streams at a time.", 0)] = 1_000
+    max_reads: Annotated[int, About("Answers made of stored readings at a time.", 1)] = 64
     sign_in_failures_per_min: Annotated[int, About("Failed sign-ins from one address.", 1)] = 30
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -194,23 +194,31 @@ class DeleteReadings:
 Change: TypeAlias = Put | Delete | DeleteReadings
 
 
-@dataclass(slots=True, frozen=True)
-class RetentionPolicy:
-    """How long readings are kept, and on how much disk. None is no limit.
+class Stretch(NamedTuple):
+    """Readings next to one another: ``times`` ascending, each once, and the value of each at the same place."""
 
-    What is older than its age is dropped. A store that is larger than ``max_store_bytes`` thins its oldest readings to
-    summaries first, and drops summaries only when that is not enough.
+    times: Sequence[int]
+    values: Sequence[Value]
+
+
+class Summary(NamedTuple):
+    """What is known of a closed piece of a series without its readings.
+
+    Least, greatest and sum are those of its ``numbers`` (integers and floats, not booleans), and None without any. Of
+    several readings with the least or greatest value the earliest is told. ``end_ms`` is the time of the last reading.
     """
 
-    max_age_ms: int | None = None
-    """Of every series that is not in ``series_max_age_ms``."""
-    series_max_age_ms: Mapping[int, int | None] = field(default_factory=dict)
-    """Series → its own age; None keeps it for ever, whatever ``max_age_ms`` says."""
-    max_store_bytes: int | None = None
-
-    def age_of(self, series: int) -> int | None:
-        """How old a reading of that series may become, in ms; None: any age."""
-        return self.series_max_age_ms.get(series, self.max_age_ms)
+    start_ms: int
+    end_ms: int
+    count: int  # type: ignore[assignment] # not tuple.count
+    numbers: int
+    min: float | None
+    min_ms: int | None
+    max: float | None
+    max_ms: int | None
+    sum: float | None
+    first: Value
+    last: Value
 
 
 ROLES = ("viewer", "operator", "admin")

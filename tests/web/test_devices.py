@@ -91,7 +91,7 @@ class TestDevices:
             ("GET", "/api/devices/dev/readings?key=a&from=-1", None, 400, "from"),
             ("GET", "/api/devices/dev/readings?key=a&to=now", None, 400, "to"),
             ("GET", "/api/devices/dev/readings?key=a&points=0", None, 400, "points"),
-            ("GET", "/api/devices/dev/readings?key=a&agg=sum", None, 400, "agg"),
+            ("GET", "/api/devices/dev/readings?key=a&agg=median", None, 400, "agg"),
             ("DELETE", "/api/devices/dev/readings?key=a&from=5", None, 400, "to"),
             ("DELETE", "/api/devices/dev/readings?key=a&to=5", None, 400, "from"),
             ("DELETE", "/api/devices/dev/readings?key=a&from=5&to=4", None, 400, "from"),

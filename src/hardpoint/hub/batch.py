@@ -39,10 +39,12 @@ long. A device alone never waits. (PostgreSQL has ``commit_delay`` and ``commit_
 class Batch:
     """What one commit makes durable, and who waits for it."""
 
-    __slots__ = ("changes", "extra_weight", "facts", "futures", "receipts", "rows")
+    __slots__ = ("changes", "extra_weight", "facts", "futures", "past", "receipts", "rows")
 
     def __init__(self) -> None:
         self.rows: list[Row] = []
+        self.past: list[Row] = []
+        """Readings that were brought in from elsewhere: stored before the rows, and no news to anybody."""
         self.extra_weight = 0
         """What the rows weigh beyond their number (`model.weight`)."""
         self.changes: list[Change] = []
@@ -103,7 +105,7 @@ class GroupCommit:
     @property
     def pending_rows(self) -> int:
         """Readings that were handed in and are not durable yet."""
-        return len(self.batch.rows) + (len(self._in_flight.rows) if self._in_flight is not None else 0)
+        return sum(len(batch.rows) + len(batch.past) for batch in (self.batch, self._in_flight) if batch is not None)
 
     def wait(self, session: Session, receipt: object) -> None:
         """Give the receipt back to the session once the batch being collected is durable.
@@ -187,7 +189,8 @@ class GroupCommit:
         self.batch = Batch()
         self._scheduled = False
         try:
-            self._store.commit(batch.rows, batch.changes, self._done)
+            rows = [*batch.past, *batch.rows] if batch.past else batch.rows
+            self._store.commit(rows, batch.changes, self._done)
         except Exception as error:  # a record it cannot take: without an end of this batch there is no next one
             logger.exception("a batch could not be handed to the store")
             self._loop.call_soon(self._finish, StorageError(f"not stored: {type(error).__name__}"))

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -17,7 +16,6 @@ from typing import TYPE_CHECKING, TypeVar
 from ..errors import BadInput, HardpointError, NotFound, PeerError, RateLimited, StorageError, TooLarge, Unauthorized
 from ..model import (
     ATTRIBUTE_SCOPES,
-    MAX_TS_MS,
     Attribute,
     Command,
     Delete,
@@ -30,13 +28,16 @@ from ..model import (
     Value,
     checked_json,
     checked_key,
+    checked_ts,
+    checked_value,
     weight,
 )
 from .batch import Batch, GroupCommit
 from .commands import Ledger
 from .devices import Catalogue, DeviceState, SeriesState, checked_labels
 from .handlers import Handlers
-from .history import reduce_points
+from .history import RangeQuery, reduce_range
+from .history.pool import ReadPool
 from .live import LiveFeed
 from .presence import REPORT_GAP_MS, facts, note_report
 from .throttle import Throttle
@@ -62,10 +63,10 @@ connection is dead, a few times perhaps; a firmware that never closes would othe
 """
 MAX_EXPECTED_S = 366 * 24 * 3600.0
 """The longest habit a device may be given."""
+MAX_PAST_READINGS = 10_000
+"""In one `Hub.backfill`: checked within some milliseconds, and stored by one commit."""
 MAX_OPEN_COMMANDS = 1_000_000
 """Loaded at start. ``max_devices`` times ``max_open_commands_per_device`` could be more; nobody waits for those."""
-READERS = 2
-"""Threads that read the store: one long query does not hold up the next."""
 
 
 def wall_clock_ms() -> int:
@@ -109,7 +110,7 @@ class Hub:
         self._changing = asyncio.Lock()  # one change of a device's record at a time
         self._latest_ms = 0  # of the clock
         self._set_back_from_ms = -MAX_LEAD_MS
-        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="hardpoint-read")
+        self.reads = ReadPool(limits.max_reads)
 
     def fill(self) -> None:
         """Take over what the store holds. Before the first session attaches."""
@@ -132,13 +133,14 @@ class Hub:
         self.commits.max_pending_rows = limits.max_pending_readings
         self.ledger.max_open_per_device = limits.max_open_commands_per_device
         self.throttle.max_failures_per_min = limits.sign_in_failures_per_min
+        self.reads.max_reads = limits.max_reads
 
     async def close(self) -> None:
         """Commit what was taken and stop. The store stays open: it is its opener's."""
         self.ledger.close()
         await self.commits.drain()
         await self.handlers.close()
-        self._readers.shutdown(wait=True, cancel_futures=True)
+        self.reads.shutdown()
 
     # -- the five verbs
 
@@ -363,7 +365,8 @@ class Hub:
             known, device.series = device.series, None  # so that `ingest` has to look, and is refused
             numbers = {series.id for series in (known or {}).values()}
             batch = self.commits.batch
-            batch.rows[:] = [row for row in batch.rows if row[0] not in numbers]  # rows are stored behind the changes
+            for rows in (batch.rows, batch.past):  # rows are stored behind the changes
+                rows[:] = [row for row in rows if row[0] not in numbers]
             batch.changes.append(Delete(device.record))
             self.catalogue.remove(device, known)
             try:
@@ -402,17 +405,48 @@ class Hub:
     async def readings(
         self, device: DeviceState, key: str, start_ms: int, end_ms: int, *, agg: str = "auto", points: int = 600
     ) -> tuple[str, list[tuple[int, Value]]]:
-        """``(agg as it was done, [(ts, value), …])`` with ``start_ms <= ts < end_ms``; see `history.reduce_points`.
+        """`read_range` of ``start_ms <= ts < end_ms``."""
+        return await self.read_range(device, key, RangeQuery(start_ms, end_ms, agg, points))
+
+    async def read_range(self, device: DeviceState, key: str, query: RangeQuery) -> tuple[str, list[tuple[int, Value]]]:
+        """``(agg as it was done, [(ts, value), …])`` of one key; see `history.reduce_range`.
 
         Raises:
             NotFound: the device never sent that key.
             BadInput, TooLarge: the range or the aggregation cannot be used.
+            RateLimited: too many answers are being read.
         """
         series = device.series_of(key)
-        _check_range(start_ms, end_ms)
-        return await self._read(
-            lambda: reduce_points(self.store.readings(series.id, start_ms, end_ms), agg, points, start_ms, end_ms)
-        )
+        query.check()
+        with self.reads.answering():
+            return await self.reads.run(lambda wanted: reduce_range(self.store, series.id, query, wanted=wanted))
+
+    async def backfill(self, given: Sequence[tuple[DeviceState, str, Sequence[tuple[int, Value]]]]) -> int:
+        """Store readings of the past: ``(device, key, [(ts, value), …])``. Returns how many, once they are on disk.
+        They replace those with the same key and time. Latest values take them in; the live stream and handlers do not
+        see them, for nothing has happened just now.
+
+        Raises:
+            BadInput: a key, a time or a value that cannot be. Nothing was taken, as with what follows.
+            TooLarge: more than `MAX_PAST_READINGS`, or a device would have too many keys.
+            NotFound: a device was removed.
+            StorageError: it could not be stored.
+        """
+        count = sum(len(points) for _, _, points in given)
+        if count > MAX_PAST_READINGS:
+            raise TooLarge(f"{count} readings at once are more than {MAX_PAST_READINGS}: send them in parts")
+        rows = [
+            (device, checked_key(key), [(checked_ts(ts), checked_value(value)) for ts, value in points])
+            for device, key, points in given
+        ]
+        while self.commits.pending_rows >= self.limits.max_pending_readings:
+            await self.commits.durable()
+        series = [(device.series or {}).get(key) or self._new_series(device, key) for device, key, _ in rows]
+        batch = self.commits.batch
+        for one, (_, _, points) in zip(series, rows, strict=True):
+            batch.past.extend([(one.id, ts, value) for ts, value in points])
+        await self.commits.durable()
+        return count
 
     async def delete_readings(self, device: DeviceState, key: str, start_ms: int, end_ms: int) -> None:
         """Remove the readings of a key with ``start_ms <= ts < end_ms``.
@@ -423,7 +457,7 @@ class Hub:
             StorageError: it could not be stored, and nothing is removed.
         """
         series = device.series_of(key)
-        _check_range(start_ms, end_ms)
+        RangeQuery(start_ms, end_ms).check()
         self.commits.batch.changes.append(DeleteReadings(series.id, start_ms, end_ms))
         await self.commits.durable()
         if start_ms <= series.ts < end_ms:
@@ -454,7 +488,7 @@ class Hub:
     # -- inside
 
     async def _read(self, query: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._readers, query)
+        return await self.reads.run(lambda _: query())
 
     def _make_device(self, name: str, labels: dict[str, str]) -> tuple[DeviceState, str]:
         token = new_token()
@@ -525,10 +559,15 @@ class Hub:
 
     def _on_durable(self, batch: Batch) -> None:
         rows = batch.rows
+        get = self.catalogue.series.get
+        for series_id, ts, value in batch.past:
+            series = get(series_id)
+            if series is not None and ts > series.ts:
+                series.ts, series.value = ts, value
+                series.device.last_reading_ms = max(ts, series.device.last_reading_ms or 0)
+        self.readings_total += len(rows) + len(batch.past)
         if not rows:
             return
-        self.readings_total += len(rows)
-        get = self.catalogue.series.get
         for series_id, ts, value in rows:
             series = get(series_id)
             if series is not None and ts >= series.ts:
@@ -550,8 +589,3 @@ def _scope(device: DeviceState, scope: str) -> dict[str, Json]:
     if device.attributes is None:
         device.attributes = {}
     return device.attributes.setdefault(scope, {})
-
-
-def _check_range(start_ms: int, end_ms: int) -> None:
-    if not 0 <= start_ms < end_ms <= MAX_TS_MS + 1:
-        raise BadInput("from must be before to, both in milliseconds since 1970-01-01 UTC", field="from")

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias, TypeVar
 
 from ..errors import StorageError
-from ..model import Change, Command, Delete, DeleteReadings, Put, Record, Row, Value
-from .pieces import Stretch, Summary
+from ..model import Change, Command, Delete, DeleteReadings, Put, Record, Row, Stretch, Summary, Value
 from .retention import Keep, Plan, Policy, Step
 
 __all__ = [

@@ -23,10 +23,12 @@ from ..model import (
     Record,
     Row,
     Series,
+    Stretch,
+    Summary,
     Value,
 )
 from .base import Change, CheckReport, Delete, DeleteReadings, Done, Put, R, Store
-from .pieces import Stretch, Summary, cut
+from .pieces import cut
 from .retention import Plan, Policy, Step, limits_by_series
 
 log = logging.getLogger("hardpoint.store")

@@ -4,41 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from ..model import Stretch, Summary
 
 if TYPE_CHECKING:
     from ..model import Value
 
 PIECE_READINGS = 4096
 """At most so many readings in one `Stretch`: some 300 KB of plain numbers, read in about a millisecond."""
-
-
-class Stretch(NamedTuple):
-    """Readings next to one another: ``times`` ascending, each once, and the value of each at the same place."""
-
-    times: Sequence[int]
-    values: Sequence[Value]
-
-
-class Summary(NamedTuple):
-    """What is known of a closed piece of a series without its readings.
-
-    Least, greatest and sum are those of its ``numbers`` (integers and floats, not booleans), and None without any. Of
-    several readings with the least or greatest value the earliest is told. ``end_ms`` is the time of the last reading.
-    """
-
-    start_ms: int
-    end_ms: int
-    count: int  # type: ignore[assignment]  # it hides `tuple.count`, which says nothing of a piece
-    numbers: int
-    min: float | None
-    min_ms: int | None
-    max: float | None
-    max_ms: int | None
-    sum: float | None
-    first: Value
-    last: Value
-
 
 _NUMBERS = (float, int)
 

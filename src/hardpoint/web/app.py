@@ -11,6 +11,7 @@ from .commands import CommandRoutes
 from .devices import DeviceRoutes
 from .live import LiveStreams
 from .metrics import Metrics
+from .readings import ReadingRoutes
 from .signin import LOCAL_ADMIN, SignIns
 from .site import Site
 from .system import SystemRoutes
@@ -33,6 +34,7 @@ class WebApp:
         for part in (
             self.sign_ins,
             DeviceRoutes(hub),
+            ReadingRoutes(hub),
             CommandRoutes(hub),
             self.live,
             SystemRoutes(version, health, Metrics(hub, self.live, metrics), self.sign_ins.identify),

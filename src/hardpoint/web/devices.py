@@ -1,4 +1,4 @@
-"""The app API's routes of devices, their readings and their attributes (SPEC §5)."""
+"""The app API's routes of devices and their attributes (SPEC §5)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from msgspec import UNSET
 
 from ..errors import BadInput, Forbidden
 from ..http import Response
-from ..hub.history import DEFAULT_POINTS
 from ..wire.telemetry import parse_attributes
 from . import shapes
 
@@ -24,11 +23,10 @@ T = TypeVar("T")
 
 DEFAULT_PAGE = 100
 MAX_PAGE = 1_000
-DEFAULT_RANGE_MS = 3_600_000
 
 
 class DeviceRoutes:
-    """``/api/devices`` and what lies below it but for commands."""
+    """``/api/devices`` and what lies below it but for readings and commands."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
@@ -85,24 +83,6 @@ class DeviceRoutes:
         )
         route(
             "GET",
-            f"{one}/readings",
-            self.readings,
-            role="viewer",
-            summary="A range of one key, as it is or reduced to so many points",
-            query=("key", "from", "to", "points", "agg"),
-            out=shapes.Readings,
-        )
-        route(
-            "DELETE",
-            f"{one}/readings",
-            self.delete_readings,
-            role="admin",
-            summary="Remove a range of one key",
-            query=("key", "from", "to"),
-            status=204,
-        )
-        route(
-            "GET",
             f"{one}/attributes",
             self.attributes,
             role="viewer",
@@ -153,7 +133,7 @@ class DeviceRoutes:
     async def create(self, request: Request) -> Response:
         """``POST /api/devices``."""
         given = request.json(shapes.NewDevice)
-        device, token = await _to_its_end(self._hub.create_device(given.name, given.labels))
+        device, token = await to_its_end(self._hub.create_device(given.name, given.labels))
         return Response.json(
             self._hub.describe(device) | {"token": token},
             status=201,
@@ -173,43 +153,23 @@ class DeviceRoutes:
             for name in ("name", "labels", "expected_every_s")
             if (value := getattr(given, name)) is not UNSET
         }
-        await _to_its_end(self._hub.change_device(device, changes))
+        await to_its_end(self._hub.change_device(device, changes))
         return Response.json(self._hub.describe(device))
 
     async def remove(self, request: Request) -> Response:
         """``DELETE /api/devices/{id}``."""
-        await _to_its_end(self._hub.remove_device(self._device(request)))
+        await to_its_end(self._hub.remove_device(self._device(request)))
         return Response.empty(204)
 
     async def new_token(self, request: Request) -> Response:
         """``POST /api/devices/{id}/token``."""
         device = self._device(request)
-        token = await _to_its_end(self._hub.new_device_token(device))
+        token = await to_its_end(self._hub.new_device_token(device))
         return Response.json({"id": device.id, "token": token})
 
     def latest(self, request: Request) -> Response:
         """``GET /api/devices/{id}/latest``."""
         return Response.json(self._device(request).latest())
-
-    async def readings(self, request: Request) -> Response:
-        """``GET /api/devices/{id}/readings``: the last hour where nothing else is said."""
-        device, key = self._device(request), _key(request)
-        end_ms = whole_number(request, "to", self._hub.clock_ms() + 1)
-        start_ms = whole_number(request, "from", max(0, end_ms - DEFAULT_RANGE_MS))
-        points = whole_number(request, "points", DEFAULT_POINTS)
-        agg, found = await self._hub.readings(
-            device, key, start_ms, end_ms, agg=request.query.get("agg", "auto"), points=points
-        )
-        return Response.json({"key": key, "agg": agg, "points": found})
-
-    async def delete_readings(self, request: Request) -> Response:
-        """``DELETE /api/devices/{id}/readings``: both ends must be named."""
-        device, key = self._device(request), _key(request)
-        for name in ("from", "to"):
-            if name not in request.query:
-                raise BadInput(f"say {name} in milliseconds since 1970-01-01 UTC", field=name)
-        await self._hub.delete_readings(device, key, whole_number(request, "from", 0), whole_number(request, "to", 0))
-        return Response.empty(204)
 
     def attributes(self, request: Request) -> Response:
         """``GET /api/devices/{id}/attributes``."""
@@ -229,7 +189,7 @@ class DeviceRoutes:
         return self._hub.catalogue.find(request.params["id"])
 
 
-async def _to_its_end(change: Coroutine[None, None, T]) -> T:
+async def to_its_end(change: Coroutine[None, None, T]) -> T:
     """Wait for the change. It goes on when the client goes away meanwhile: of half a change, the sessions would stay
     whose token no longer opens anything, and memory could differ from the disk.
     """
@@ -248,13 +208,6 @@ def whole_number(request: Request, name: str, default: int, least: int = 0, most
     if not text.isascii() or not text.isdigit() or len(text) > 16 or not least <= int(text) <= most:
         raise BadInput(f"{name} is a whole number from {least} to {most}", field=name)
     return int(text)
-
-
-def _key(request: Request) -> str:
-    key = request.query.get("key")
-    if not key:
-        raise BadInput("say which key", field="key")
-    return key
 
 
 def _order(device: DeviceState) -> tuple[str, str]:

@@ -51,6 +51,7 @@ class Metrics:
             ("commits", "Commits of the store", commits.commits),
             ("commits_failed", "Commits that failed", commits.failures),
             ("ingest_pauses", "Times a connection was paused because the store was behind", commits.pauses),
+            ("reads_refused", "Answers refused because too many were being read", hub.reads.refused),
             ("live_clients_dropped", "Live streams closed because they did not keep up", self._live.dropped_slow),
         ]
         for name, text, value in counters:
@@ -61,6 +62,7 @@ class Metrics:
             ("series", "Series: keys of devices", len(hub.catalogue.series)),
             ("readings_pending", "Readings that wait for the disk", commits.pending_rows),
             ("commands_open", "Commands without an outcome", hub.ledger.open_count),
+            ("reads", "Answers made of stored readings, in the making", hub.reads.under_way),
             ("live_clients", "Open live streams", len(self._live)),
         ]
         for name, text, value in gauges:

@@ -24,11 +24,15 @@ _QUERY = {
     "limit": ("integer", "How many a page"),
     "cursor": ("string", "`next_cursor` of the page before"),
     "key": ("string", "The reading's key"),
-    "device": ("string", "A device's id or name; may be repeated"),
+    "device": ("string", "A device's id or name; for readings a shell pattern of them; may be repeated"),
+    "series": ("string", "`device:key`; may be repeated"),
+    "every": ("string", "Buckets of this width instead of so many: 30s, 15m, 1h, 1d, 1w, 1mo or 1y"),
+    "tz": ("string", "The time zone whose clocks and days `every` goes by, as Europe/Berlin"),
+    "format": ("string", "json, ndjson or csv; the last two come while they are read, and have no limit"),
     "from": ("integer", "Milliseconds since 1970-01-01 UTC, included"),
     "to": ("integer", "Milliseconds since 1970-01-01 UTC, not included"),
     "points": ("integer", "At most so many points"),
-    "agg": ("string", "auto, raw, avg, min, max, last, count or lttb"),
+    "agg": ("string", "auto, raw, avg, sum, min, max, first, last, count, minmax or lttb"),
     "scope": ("string", "client, shared or server"),
 }
 

@@ -15,9 +15,20 @@ from typing import cast
 import msgspec
 
 from ...errors import StorageError
-from ...model import COMMAND_FINAL_STATES, INT64_MAX, INT64_MIN, Command, DeleteReadings, Row, Series, Value
+from ...model import (
+    COMMAND_FINAL_STATES,
+    INT64_MAX,
+    INT64_MIN,
+    Command,
+    DeleteReadings,
+    Row,
+    Series,
+    Stretch,
+    Summary,
+    Value,
+)
 from ..base import Change, CheckReport, Done, Finding, R, Store
-from ..pieces import PIECE_READINGS, Stretch, Summary
+from ..pieces import PIECE_READINGS
 from ..retention import Plan, Policy, Step, limits_by_series
 from .backup import back_up
 from .checkpoint import Checkpointer

@@ -1,0 +1,10 @@
+"""History: ranges of readings as a chart or a program wants them, read from a store in pieces.
+
+`query.RangeQuery` says what is wanted, `reduce.reduce_range` answers it for one series, and `pool.ReadPool`
+is where all of it runs: on threads, bounded, and no longer than wanted.
+"""
+
+from .query import AGGREGATIONS, DEFAULT_POINTS, MAX_POINTS, MAX_RAW_POINTS, RangeQuery
+from .reduce import reduce_range
+
+__all__ = ["AGGREGATIONS", "DEFAULT_POINTS", "MAX_POINTS", "MAX_RAW_POINTS", "RangeQuery", "reduce_range"]
