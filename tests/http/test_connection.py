@@ -10,7 +10,7 @@ import pytest
 from http_client import Client, Waiting, application, get, post, serving, until
 
 from hardpoint.http import Deferred, EventStream, Outlet, Request, Response
-from hardpoint.http.connection import MAX_CORKED_BYTES
+from hardpoint.http.answering import MAX_CORKED_BYTES
 from hardpoint.wire.http1 import HttpLimits
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hardpoint.errors import BadInput, Forbidden, NotFound
-from hardpoint.http import Request, Response, Route, Router
+from hardpoint.http import BodyPlan, Request, Response, Route, Router
 from hardpoint.wire.http1 import HttpLimits, RequestHead, RequestParser
 
 
@@ -219,3 +219,27 @@ def test_remembered_paths_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(router._recent) <= 4
     ask(router, "/items/" + "x" * 1000)
     assert all(len(path) < 1000 for path in router._recent)
+
+
+def test_a_mount_takes_every_method_below_its_path() -> None:
+    router = declared("/app/own")
+    router.mount("/app/", lambda made: (made.method, made.params), stream=True)  # type: ignore[arg-type, return-value]
+    for method in ("GET", "HEAD", "OPTIONS", "BREW"):
+        assert ask(router, "/app", method) == (method, {})
+        assert ask(router, "/app/", method) == (method, {"rest": ""})
+        assert ask(router, "/app/a/b%20c", method) == (method, {"rest": "a/b c"})
+    assert ask(router, "/app/own") == ("/app/own", {})
+    assert ask(router, "/app/own", "POST").status == 405
+    with pytest.raises(NotFound):
+        ask(router, "/apple")
+
+
+def test_a_route_says_how_it_wants_its_body() -> None:
+    router = declared("/plain")
+    router.post("/up", stream=True, max_body_bytes=9)(lambda made: Response.empty())
+    router.mount("/app", lambda made: Response.empty(), stream=True)
+    whole = BodyPlan(stream=False, max_bytes=None)
+    for target, method in [("/up", "GET"), ("/plain", "HEAD"), ("/no", "GET")]:
+        assert router.plan(request(target, method).head) == whole
+    assert router.plan(request("/up", "POST").head) == BodyPlan(stream=True, max_bytes=9)
+    assert router.plan(request("/app/x", "PUT").head) == BodyPlan(stream=True, max_bytes=None)

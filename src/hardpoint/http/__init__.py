@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from .connection import HttpConnection
 from .errors import error_response, problem
-from .messages import Answer, Deferred, EventStream, Handler, Outlet, Query, Request, Response
-from .router import Route, Router
+from .messages import Answer, Deferred, Handler, Query, Request, Response
+from .router import BodyPlan, Route, Router
 from .server import HttpServer, run
 from .static import StaticFiles
+from .streams import EventStream, FramedOutlet, Outlet, StreamResponse
+from .upgrade import Switch
 
 __all__ = [
     "Answer",
+    "BodyPlan",
     "Deferred",
     "EventStream",
+    "FramedOutlet",
     "Handler",
     "HttpConnection",
     "HttpServer",
@@ -27,6 +31,8 @@ __all__ = [
     "Route",
     "Router",
     "StaticFiles",
+    "StreamResponse",
+    "Switch",
     "error_response",
     "problem",
     "run",

@@ -2,12 +2,15 @@
 
 The life of a connection is its `phase`::
 
-    READING ──whole request──▶ ANSWERING ──response──▶ READING …
-       │                           └──event stream──▶ STREAMING
+    READING ──request──▶ ANSWERING ──answer──▶ READING …
+       │                   │  │ └──answer, but some of the request is still to come──▶ SKIPPING ──▶ READING
+       │                   │  └──switch──▶ somebody else's (`SwitchedConnection`)
+       │                   └──event stream──▶ STREAMING
        └──refused──▶ LINGERING (the answer is out, what still comes is thrown away) ──▶ CLOSING
 
 A plain handler answers within `data_received`: no Task, no timer, one write. What a client sends while a request is in
-hand is one more read, kept as bytes; then reading pauses, so pipelining costs the server no more than its own pace.
+hand is one more read, kept as bytes; then reading pauses, so pipelining costs the server no more than its own pace. A
+route that asked for its body as a stream is called when the head is there, and feeds on what comes (`Body`).
 
 Time-outs need no timer either: the phase sets `deadline`, and the server's sweep looks at it once a second.
 """
@@ -17,92 +20,52 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from math import inf
 from typing import TYPE_CHECKING, Any, cast
 
-from ..wire.http1 import (
-    CONTENT_FREE_STATUSES,
-    CONTINUE,
-    EndOfMessage,
-    RequestHead,
-    RequestParser,
-    RequestRefused,
-    encode_fields,
+from ..wire.http1 import CONTINUE, EndOfMessage, RequestHead, RequestRefused
+from .answering import (
+    ANSWERING,
+    BY_BODY,
+    BY_BUSY,
+    BY_CALLER,
+    BY_WRITING,
+    CLOSING,
+    LINGERING,
+    READING,
+    SKIPPING,
+    STREAMING,
+    Answering,
 )
-from .errors import error_response, problem, unavailable
-from .messages import Deferred, EventStream, Outlet, Request, Response
+from .body import HIGH_WATER_BYTES, Body
+from .errors import error_response, refused, unavailable
+from .messages import Deferred, Request, Response
+from .streams import FramedOutlet, Outlet
 
 if TYPE_CHECKING:
     from ..wire.http1 import Event
-    from .messages import Answer
     from .server import HttpServer
 
 log = logging.getLogger("hardpoint.http")
 
-READING, ANSWERING, STREAMING, LINGERING, CLOSING = range(5)
-
-# Why reading is paused; it goes on when no reason is left.
-_BY_CALLER, _BY_BUSY, _BY_WRITING = 1, 2, 4
-
 # What a deadline in READING stands for.
 _IDLE, _IN_HEAD, _IN_BODY = range(3)
 
-MAX_CORKED_BYTES = 64 * 1024
-"""Answers to pipelined requests are joined into one write up to this size."""
-LINGER_S = 2.0
-"""How long a refused client may go on sending. Closing with bytes unread would make TCP reset the connection, and the
-client might lose the answer that says why (RFC 9112 §9.6); nginx lingers 5 s between reads."""
 
-
-_SERVERS_OWN = frozenset({"connection", "content-length", "date", "server", "transfer-encoding"})
-
-
-def _encode_own(headers: list[tuple[str, str]]) -> bytes:
-    """A handler's header fields.
-
-    Raises:
-        ValueError: one of them is not a field, or is the server's to say: two lengths are how responses are split.
-    """
-    for name, _ in headers:
-        if name.lower() in _SERVERS_OWN:
-            raise ValueError(f"{name} is set by the server")
-    return encode_fields(headers)
-
-
-class HttpConnection(asyncio.Protocol):
+class HttpConnection(Answering):
     """The server's end of one connection. Made by `HttpServer`, one for each client."""
 
-    __slots__ = (
-        "_body", "_corked", "_eof", "_head", "_held", "_keep_alive", "_parser", "_paused", "_pending", "_phase",
-        "_request", "_stalled_bytes", "_unfinished_bytes", "_waiting_for", "context", "deadline",
-        "on_close", "server", "transport",
-    )  # fmt: skip
-
-    transport: asyncio.Transport
+    __slots__ = ("_body", "_head", "_unfinished_bytes", "_waiting_for", "context")
 
     def __init__(self, server: HttpServer) -> None:
-        self.server = server
+        super().__init__(server)
         self.context: Any = None
         """A slot for whoever answers requests, for what it knows of this client."""
-        self.on_close: list[Callable[[], None]] = []
-        """Called once each when the connection is gone, from whichever side."""
-        self.deadline = inf
-        """When, on the loop's clock, the sweep is to call `expire`."""
-        self._parser = RequestParser(server.limits)
-        self._phase = READING
         self._waiting_for = _IDLE
         self._head: RequestHead | None = None  # of a request whose body is still coming
         self._body = bytearray()  # what there is of it: as pieces, two-byte chunks would hold 20 times their size
         self._unfinished_bytes = 0  # this request's share of the server's
-        self._request: Request | None = None  # the one in hand
-        self._pending: Deferred | asyncio.Task[None] | Outlet | None = None  # what will answer it
-        self._held = b""  # read while a request was in hand
-        self._corked: bytearray | None = None  # answers to pipelined requests, not yet written
-        self._keep_alive = True
-        self._eof = False
-        self._paused = 0
-        self._stalled_bytes = 0
 
     # ---- What handlers and the dialect above may use
 
@@ -124,11 +87,16 @@ class HttpConnection(asyncio.Protocol):
 
     def pause_reading(self) -> None:
         """Take no more bytes from this client until `resume_reading`; TCP tells it so."""
-        self._pause(_BY_CALLER)
+        self._pause(BY_CALLER)
 
     def resume_reading(self) -> None:
         """Undo `pause_reading`."""
-        self._resume(_BY_CALLER)
+        self._resume(BY_CALLER)
+
+    def inform(self, message: bytes) -> None:
+        """Send an interim response before the answer to the request in hand; none to HTTP/1.0 (RFC 9110 §15.2)."""
+        if self._phase == ANSWERING and self._request is not None and self._request.head.minor:
+            self.write(message)
 
     # ---- Bytes in
 
@@ -145,11 +113,15 @@ class HttpConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """A read brought bytes: the not-empty event of its receive buffer."""
         self.server.bytes_received += len(data)
-        if self._phase == READING and not self._paused & _BY_WRITING:
+        if self._phase == READING and not self._paused & BY_WRITING:
             self._advance(data)
+        elif self._incoming is not None:
+            self._feed(data)
+        elif self._phase == SKIPPING:
+            self._skip(data)
         elif self._phase <= ANSWERING:
             self._held += data
-            self._pause(_BY_BUSY)
+            self._pause(BY_BUSY)
         # Behind an event stream nothing can be answered; behind a refusal nothing can be understood.
 
     def _advance(self, data: bytes) -> None:
@@ -161,10 +133,14 @@ class HttpConnection(asyncio.Protocol):
             except RequestRefused as refusal:
                 self._refuse(refusal)
                 break
-            if not events or type(events[-1]) is not EndOfMessage:
-                self._await_more(events)
-                break
-            request = self._request = self._whole_request(events)
+            if events and type(events[-1]) is EndOfMessage:
+                request = self._whole_request(events)
+            else:
+                started = self._await_more(events)
+                if started is None:
+                    break
+                request = started
+            self._request = request
             if self._corked is None and parser.buffer:
                 self._corked = bytearray()
             try:
@@ -175,7 +151,7 @@ class HttpConnection(asyncio.Protocol):
                 self._respond(answer)
             else:
                 self._take(answer)
-            if self._phase != READING or self._paused & _BY_WRITING or not parser.buffer:
+            if self._phase != READING or self._paused & BY_WRITING or not parser.buffer:
                 break
             data = b""
         if self._corked is not None:
@@ -196,32 +172,135 @@ class HttpConnection(asyncio.Protocol):
             self._release_unfinished()
         return Request(self, head, body)
 
-    def _await_more(self, events: list[Event]) -> None:
-        """The request is not whole yet: keep what there is of it, and give it a time."""
+    def _await_more(self, events: list[Event]) -> Request | None:
+        """The request is not whole yet: keep what there is of it, and give it a time. Or, where its route takes the
+        body as a stream, begin with it.
+        """
+        server = self.server
         if events and type(events[0]) is RequestHead:
-            head = self._head = cast("RequestHead", events.pop(0))
+            head = cast("RequestHead", events.pop(0))
+            if server.plan(head).stream:
+                return self._begin_stream(head, b"".join(cast("list[bytes]", events)))
+            self._head = head
             self._waiting_for = _IN_BODY
-            self.deadline = self.server.now + self.server.body_timeout_s
+            self.deadline = server.now + server.body_timeout_s
             if head.expect_continue and not events and not self._parser.buffer:
                 # RFC 9110 §10.1.1: not when some of the body is there already.
                 self.write(CONTINUE)
         elif self._waiting_for == _IDLE and self._parser.buffer:
             self._waiting_for = _IN_HEAD
-            self.deadline = self.server.now + self.server.head_timeout_s
+            self.deadline = server.now + server.head_timeout_s
         self._body += b"".join(cast("list[bytes]", events))
         if self._eof:
-            self._refuse(RequestRefused(400, "incomplete", "the request ends before it is whole"))
+            self._refuse(_cut_short())
         else:
-            self._count_unfinished()
+            self._count_unfinished(self._parser.buffered_bytes + len(self._body) + _size_of(self._head))
+        return None
 
-    def _count_unfinished(self) -> None:
+    # ---- A body that is read while it comes
+
+    def _begin_stream(self, head: RequestHead, piece: bytes) -> Request:
+        self._release_unfinished()
+        self._phase = ANSWERING
+        self.deadline = inf
+        body = self._incoming = Body(self)
+        request = self._request = Request(self, head)
+        request.incoming = body
+        if piece:
+            self._received(body, piece)
+        if self._eof:
+            self._fail_body(_cut_short())
+        return request
+
+    def body_wanted(self) -> None:
+        """The handler reads the body: a client that asked whether to send it is told so (RFC 9110 §10.1.1)."""
+        request, body = self._request, self._incoming
+        if request is None or body is None:
+            return
+        if request.head.expect_continue and not body.buffered_bytes and not self._parser.buffer:
+            self.write(CONTINUE)
+        self.deadline = self.server.now + self.server.body_timeout_s
+
+    def body_taken(self, size: int) -> None:
+        """The handler has received this much of the body; what comes next has its own time."""
+        self._count_kept(0)
+        if self._incoming is not None and not self._paused & BY_WRITING:
+            self.deadline = self.server.now + self.server.body_timeout_s
+        self._resume(BY_BODY)
+
+    def _feed(self, data: bytes) -> None:
+        """More of the body of the request in hand."""
+        body = self._incoming
+        assert body is not None
+        try:
+            events = self._parser.receive(data)
+        except RequestRefused as refusal:
+            self._fail_body(refusal)
+            return
+        ended = events and type(events[-1]) is EndOfMessage
+        end = cast("EndOfMessage", events.pop()) if ended else None
+        piece = b"".join(cast("list[bytes]", events))
+        if piece:
+            self._received(body, piece)
+        if end is not None:
+            self._incoming = None
+            self.deadline = inf
+            body.detach()
+            body.end(end.trailers)
+            self._count_kept(0)
+            self._resume(BY_BODY)
+        elif self._eof:
+            self._fail_body(_cut_short())
+
+    def _received(self, body: Body, piece: bytes) -> None:
+        body.feed(piece)
+        if body.buffered_bytes >= HIGH_WATER_BYTES:
+            self.deadline = inf  # the client waits for us
+            self._pause(BY_BODY)
+        elif not self._paused & BY_WRITING:
+            self.deadline = self.server.now + self.server.body_timeout_s
+        refusal = self._count_kept(body.buffered_bytes)
+        if refusal is not None:
+            self._fail_body(refusal)
+
+    def _fail_body(self, error: RequestRefused) -> None:
+        """What is missing of the body will never come; whoever reads it learns so, and the connection ends with the
+        answer.
+        """
+        body = self._incoming
+        if body is None:
+            return
+        self._note_refused(error)
+        self._keep_alive = False
+        self.deadline = inf
+        body.fail(error)
+
+    def _skip(self, data: bytes) -> None:
+        """The rest of a body whose request has been answered."""
+        try:
+            events = self._parser.receive(data)
+        except RequestRefused as refusal:
+            self._note_refused(refusal)
+            self.close()
+            return
+        if events and type(events[-1]) is EndOfMessage:
+            self._phase = READING
+            self.deadline = self.server.idle_deadline
+            self._go_on()
+
+    def _count_unfinished(self, kept: int) -> None:
         """Bring the server's sum up to date with what is kept here, or refuse the request that passes its limit."""
-        head, server = self._head, self.server
-        kept = self._parser.buffered_bytes + len(self._body) + (0 if head is None else head.size_bytes)
+        refusal = self._count_kept(kept)
+        if refusal is not None:
+            self._refuse(refusal)
+
+    def _count_kept(self, kept: int) -> RequestRefused | None:
+        server = self.server
         server.unfinished_bytes += kept - self._unfinished_bytes
         self._unfinished_bytes = kept
         if kept and server.unfinished_bytes > server.max_unfinished_bytes:
-            self._refuse(RequestRefused(503, "no-room", "too many requests are being received; come again"))
+            return RequestRefused(503, "no-room", "too many requests are being received; come again")
+        return None
 
     def _release_unfinished(self) -> None:
         """Nothing of an unfinished request is kept any more: it is whole, refused, or its client gone."""
@@ -235,131 +314,30 @@ class HttpConnection(asyncio.Protocol):
         """The client sends no more. What it asked is still answered, unless the answer can wait for ever."""
         self._eof = True
         if self._phase == READING:
-            if self._paused & _BY_WRITING:
+            if self._paused & BY_WRITING:
                 return True
             if self._waiting_for == _IDLE:
                 return False
-            self._refuse(RequestRefused(400, "incomplete", "the request ends before it is whole"))
+            self._refuse(_cut_short())
             return False
         if self._phase == ANSWERING:
-            return not (isinstance(self._pending, Deferred) and self._pending.on_abort is not None)
+            self._fail_body(_cut_short())
+            pending = self._pending
+            if isinstance(pending, Deferred):
+                return pending.on_abort is None
+            if isinstance(pending, FramedOutlet):
+                return pending.remaining is not None
+            return True
         return False
 
-    # ---- Answers out
-
-    def _take(self, answer: Answer | Awaitable[Answer]) -> None:
-        """Act on what a handler returned."""
-        if isinstance(answer, Response):
-            self._respond(answer)
-        elif isinstance(answer, Deferred):
-            if answer.response is not None:
-                self._respond(answer.response)
-            else:
-                self._pending = answer
-                answer.deliver = self._respond_later
-        elif isinstance(answer, EventStream):
-            self._stream(answer)
-        elif isinstance(answer, Awaitable):
-            self._pending = asyncio.get_running_loop().create_task(self._await(answer))
-        else:
-            error = TypeError(f"a handler returned {type(answer).__name__}, which answers nothing")
-            self._respond(error_response(error))
-
-    async def _await(self, awaitable: Awaitable[Answer]) -> None:
-        try:
-            answer = await awaitable
-        except Exception as error:  # noqa: BLE001 - as for a plain handler
-            answer = error_response(error)
-        self._pending = None
-        if self._phase == ANSWERING:
-            self._take(answer)
-            self._go_on()
-
-    def _respond_later(self, response: Response) -> None:
-        """A `Deferred` was answered after its handler had returned."""
-        self._pending = None
-        self._respond(response)
-        self._go_on()
-
-    def _respond(self, response: Response) -> None:
-        """Write the answer to the request in hand, and be ready for the next."""
-        request = self._request
-        assert request is not None
-        head = request.head
-        server = self.server
-        self._request = None
-        self._keep_alive = head.keep_alive and not server.draining and not (self._eof and not self._has_more())
-        try:
-            self._write_response(response, head)
-        except (TypeError, ValueError) as error:  # no bytes, or a header that cannot be sent
-            self._write_response(error_response(error), head)
-        if self._keep_alive:
-            self._phase = READING
-            self.deadline = server.idle_deadline
-        else:
-            self.close()
-
-    def _has_more(self) -> bool:
-        return bool(self._held or self._parser.buffer)
-
-    def _write_response(self, response: Response, head: RequestHead | None) -> None:
-        status, body = response.status, response.body
-        server = self.server
-        prefix = server.prefixes.get(status) or server.prefix(status)
-        fields = _encode_own(response.headers) if response.headers else b""
-        if not self._keep_alive:
-            fields += b"Connection: close\r\n"
-        elif head is not None and not head.minor:
-            fields += b"Connection: keep-alive\r\n"  # RFC 9112 §9.3: an HTTP/1.0 client has to be told
-        if status in CONTENT_FREE_STATUSES:
-            message = b"%b%b\r\n" % (prefix, fields)
-        else:
-            if response.content_type is not None:
-                fields += server.content_type_line(response.content_type)
-            if head is not None and head.method == "HEAD":
-                # RFC 9110 §9.3.2: the same fields, no content.
-                message = b"%b%bContent-Length: %d\r\n\r\n" % (prefix, fields, len(body))
-            else:
-                message = b"%b%bContent-Length: %d\r\n\r\n%b" % (prefix, fields, len(body), body)
-        server.responses[status // 100] += 1
-        self.write(message)
-
-    def _stream(self, stream: EventStream) -> None:
-        request = self._request
-        assert request is not None
-        try:
-            fields = _encode_own(stream.headers)
-        except (TypeError, ValueError) as error:
-            self._respond(error_response(error))
-            return
-        self._request = None
-        server = self.server
-        server.responses[2] += 1
-        # RFC 9112 §6.3 item 8: without a length, the stream ends with the connection.
-        self.write(
-            b"%b%bContent-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-store\r\n"
-            b"X-Accel-Buffering: no\r\nConnection: close\r\n\r\n" % (server.prefix(200), fields)
-        )
-        self._uncork()
-        if request.method == "HEAD" or server.draining or self._eof:
-            self.close()
-            return
-        self._phase = STREAMING
-        self._held = b""
-        self._resume(_BY_BUSY)
-        outlet = self._pending = Outlet(self)
-        try:
-            stream.start(outlet)
-        except Exception:
-            log.exception("an event stream could not start")
-            outlet.close()
+    # ---- The end
 
     def _go_on(self) -> None:
         """After a late answer: what came meanwhile is next."""
-        if self._phase != READING or self._paused & _BY_WRITING:
+        if self._phase != READING or self._paused & BY_WRITING:
             return
         held, self._held = self._held, b""
-        self._resume(_BY_BUSY)
+        self._resume(BY_BUSY)
         if held or self._parser.buffer:
             self._advance(held)
         elif self._eof:
@@ -367,85 +345,22 @@ class HttpConnection(asyncio.Protocol):
 
     def _refuse(self, refusal: RequestRefused) -> None:
         """Answer what cannot be read, and close: where the next request would start is unknown."""
-        server = self.server
-        server.refused[refusal.reason] = server.refused.get(refusal.reason, 0) + 1
-        log.info("%s: refused, %s", self.peer, refusal.message)
+        self._note_refused(refusal)
         self._release_unfinished()
         self._keep_alive = False
-        code = refusal.reason.replace("-", "_")
-        if refusal.answer == 503:
-            self._write_response(unavailable(code, refusal.message), None)
-        else:
-            self._write_response(problem(refusal.answer, code, refusal.message), None)
-        self._uncork()
-        if self._eof or not self.transport.can_write_eof():
-            self.close()
-            return
-        self._phase = LINGERING
-        self.deadline = server.now + LINGER_S
-        self.transport.write_eof()
+        self._write_response(refused(refusal), None)
+        self._linger()
 
-    def write(self, message: bytes) -> None:
-        """Send bytes as they are: whole responses, or an event stream's."""
-        self.server.bytes_sent += len(message)
-        corked = self._corked
-        if corked is None:
-            self.transport.write(message)
-            return
-        corked += message
-        if len(corked) > MAX_CORKED_BYTES:
-            self._uncork()
-            self._corked = bytearray()
-
-    def _uncork(self) -> None:
-        corked, self._corked = self._corked, None
-        if corked:
-            self.transport.write(bytes(corked))
-
-    def close(self) -> None:
-        """Close once what was written is out; the sweep sees to a client that does not take it."""
-        self._uncork()
-        if self._phase != CLOSING:
-            self._phase = CLOSING
-            self._stalled_bytes = self.transport.get_write_buffer_size()
-            self.deadline = self.server.now + self.server.send_timeout_s
-            self.transport.close()
-
-    # ---- Flow control
-
-    def pause_writing(self) -> None:
-        """The client does not read: take no more requests from it until it has."""
-        self._stalled_bytes = self.transport.get_write_buffer_size()
-        self.deadline = self.server.now + self.server.send_timeout_s
-        self._pause(_BY_WRITING)
-
-    def resume_writing(self) -> None:
-        """The client has caught up."""
-        self._resume(_BY_WRITING)
-        if self._phase <= STREAMING:  # further on, the deadline is the end's
-            self.deadline = self.server.idle_deadline if self._phase == READING else inf
-            self._go_on()
-
-    def _pause(self, reason: int) -> None:
-        if self.transport.is_closing():
-            return
-        if not self._paused:
-            self.transport.pause_reading()
-        self._paused |= reason
-
-    def _resume(self, reason: int) -> None:
-        if self._paused & reason:
-            self._paused &= ~reason
-            if not self._paused and not self.transport.is_closing():
-                self.transport.resume_reading()
-
-    # ---- The end
+    def _note_refused(self, refusal: RequestRefused) -> None:
+        refused = self.server.refused
+        refused[refusal.reason] = refused.get(refusal.reason, 0) + 1
+        log.info("%s: refused, %s", self.peer, refusal.message)
 
     def expire(self) -> None:
         """The deadline has passed: the sweep calls this."""
         if self._phase == LINGERING:
             self.transport.abort()
-        elif self._phase == CLOSING or self._paused & _BY_WRITING:
+        elif self._phase == CLOSING or self._paused & BY_WRITING:
             unsent = self.transport.get_write_buffer_size()
             if unsent >= self._stalled_bytes:
                 self.server.timed_out["send"] += 1
@@ -453,6 +368,12 @@ class HttpConnection(asyncio.Protocol):
             else:  # slow, but it reads
                 self._stalled_bytes = unsent
                 self.deadline = self.server.now + self.server.send_timeout_s
+        elif self._incoming is not None:
+            self.server.timed_out["body"] += 1
+            self._fail_body(RequestRefused(408, "body-timeout", "the body did not arrive in time"))
+        elif self._phase == SKIPPING:
+            self.server.timed_out["body"] += 1
+            self.close()
         elif self._waiting_for == _IDLE:
             self.server.timed_out["keep-alive"] += 1
             self.close()
@@ -463,11 +384,11 @@ class HttpConnection(asyncio.Protocol):
 
     def drain(self) -> None:
         """The server stops: close now, or once the request in hand is answered."""
-        if isinstance(self._pending, Outlet):
+        if self._phase == STREAMING and isinstance(self._pending, Outlet):
             outlet, self._pending = self._pending, None
             outlet.lost()
             self.close()
-        elif self._phase == READING and self._waiting_for == _IDLE and not self._paused & _BY_WRITING:
+        elif self._phase == READING and self._waiting_for == _IDLE and not self._paused & BY_WRITING:
             self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -477,6 +398,11 @@ class HttpConnection(asyncio.Protocol):
         self.server.disconnected(self)
         pending, self._pending = self._pending, None
         self._request = None
+        body, self._incoming = self._incoming, None
+        if body is not None:
+            body.fail(_cut_short())
+            body.detach()
+        self._wake_writer()
         self._release_unfinished()
         callbacks: list[Callable[[], None]] = []
         if isinstance(pending, Deferred):
@@ -490,3 +416,11 @@ class HttpConnection(asyncio.Protocol):
                 callback()
             except Exception:
                 log.exception("a callback at the end of a connection failed")
+
+
+def _size_of(head: RequestHead | None) -> int:
+    return 0 if head is None else head.size_bytes
+
+
+def _cut_short() -> RequestRefused:
+    return RequestRefused(400, "incomplete", "the request ends before it is whole")

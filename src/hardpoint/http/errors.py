@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 from ..errors import HardpointError, PeerError, RateLimited, StorageError, Unauthorized
+from ..wire.http1 import RequestRefused
 from .messages import Response
 
 log = logging.getLogger("hardpoint.http")
@@ -29,12 +30,22 @@ def unavailable(code: str, message: str) -> Response:
     return response
 
 
+def refused(refusal: RequestRefused) -> Response:
+    """The answer to what the parser, or a limit of the connection, refuses."""
+    code = refusal.reason.replace("-", "_")
+    if refusal.answer == 503:
+        return unavailable(code, refusal.message)
+    return problem(refusal.answer, code, refusal.message)
+
+
 def error_response(error: BaseException) -> Response:
     """The answer to a request that ended in this exception.
 
     A `HardpointError` brings its own status, code and message. Anything else is our fault: it is logged with its
     traceback, and the client learns ``internal`` and no more.
     """
+    if isinstance(error, RequestRefused):
+        return refused(error)
     if not isinstance(error, HardpointError) or error.status == 500:
         log.error("a handler failed", exc_info=error)
         return problem(500, "internal", "the server failed; its log says why")

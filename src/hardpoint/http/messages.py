@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 from urllib.parse import parse_qsl
 
 import msgspec
 
-from ..errors import BadInput
+from ..errors import BadInput, TooLarge
+from ..wire.http1 import encode_interim
+from .streams import EventStream, StreamResponse
+from .upgrade import Switch
 
 if TYPE_CHECKING:
+    import asyncio
+
     from ..wire.http1 import Headers, RequestHead
+    from .body import Body
     from .connection import HttpConnection
     from .router import Route
 
@@ -50,7 +56,8 @@ class Query(dict[str, str]):
 
 
 class Request:
-    """One whole request: its head and, already received, its body.
+    """One request: its head and, already received, its ``body``; of a route that asked for a stream, what of it comes
+    by `stream` or `read`.
 
     ``method`` and ``path`` (percent-decoded, without the query) are attributes. ``params`` holds what the route's
     pattern captured. ``user`` is a slot for whoever signs people in. ``connection`` outlives the request.
@@ -63,6 +70,7 @@ class Request:
         "body",
         "connection",
         "head",
+        "incoming",
         "method",
         "params",
         "path",
@@ -76,6 +84,8 @@ class Request:
         self.method: str = head.method
         self.path: str = head.path
         self.body = body
+        self.incoming: Body | None = None
+        """The rest of the body while it still arrives; None when ``body`` is all of it."""
         self.params: dict[str, Any] = {}
         self.route: Route | None = None
         self.user: Any = None
@@ -116,6 +126,54 @@ class Request:
     def peer(self) -> str:
         """Where it comes from: ``ip:port``, ``[ip6]:port``, or ``unix``; empty when there is no connection."""
         return "" if self.connection is None else self.connection.peer
+
+    @property
+    def upgrades(self) -> list[str]:
+        """The protocols the client would rather go on with, in lower case (RFC 9110 §7.8): for `Response.switch`."""
+        headers = self.head.headers.joined
+        connection = headers.get("connection", "").lower()
+        if not self.head.minor or "upgrade" not in (option.strip(" \t") for option in connection.split(",")):
+            return []
+        return [name.strip(" \t") for name in headers.get("upgrade", "").lower().split(",")]
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """The body in pieces, as it comes; of one that is here already, one piece or none. A client is read from no
+        faster than this is.
+
+        Raises:
+            RequestRefused: it will never be whole; see `Body.receive`.
+        """
+        if self.incoming is None:
+            if self.body:
+                yield self.body
+            return
+        while piece := await self.incoming.receive():
+            yield piece
+
+    async def read(self, max_bytes: int | None = None) -> bytes:
+        """All of the body; from then on ``body`` has it too.
+
+        Raises:
+            TooLarge: it is over ``max_bytes``.
+            RequestRefused: it will never be whole; see `Body.receive`.
+        """
+        pieces = bytearray()
+        async for piece in self.stream():
+            pieces += piece
+            if max_bytes is not None and len(pieces) > max_bytes:
+                raise TooLarge(f"the body is over {max_bytes} bytes")
+        self.incoming = None
+        self.body = bytes(pieces)
+        return self.body
+
+    def inform(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
+        """Send an interim answer, such as ``103 Early Hints``, ahead of the one that counts (RFC 9110 §15.2).
+
+        Raises:
+            ValueError: the status is not one of these, or a field cannot be sent.
+        """
+        if self.connection is not None:
+            self.connection.inform(encode_interim(status, headers))
 
     @overload
     def json(self) -> Any: ...
@@ -194,6 +252,13 @@ class Response:
         """An answer without a body."""
         return cls(status, b"", None, headers)
 
+    @staticmethod
+    def switch(protocol: asyncio.Protocol, headers: Iterable[tuple[str, str]] = ()) -> Switch:
+        """Answer ``101`` and give the connection to another protocol; see `Switch`. ``headers`` name it in ``Upgrade``;
+        ``Connection: Upgrade`` is the server's.
+        """
+        return Switch(protocol, headers)
+
     def set_cookie(
         self,
         name: str,
@@ -236,12 +301,12 @@ class Deferred:
         self.on_abort: Callable[[], None] | None = None
         self.aborted = False
         """Whether the client went away before the answer."""
-        self.response: Response | None = None
+        self.response: Response | StreamResponse | EventStream | Switch | None = None
         """The answer, once given."""
-        self.deliver: Callable[[Response], None] | None = None
+        self.deliver: Callable[[Answer], None] | None = None
         """The connection's side: where an answer given after the handler has returned goes."""
 
-    def respond(self, response: Response) -> bool:
+    def respond(self, response: Response | StreamResponse | EventStream | Switch) -> bool:
         """Answer, once, on the loop's thread. False when the client is gone and nobody will read it.
 
         Raises:
@@ -264,59 +329,7 @@ class Deferred:
                 self.on_abort()
 
 
-class EventStream:
-    """An answer without an end: server-sent events (`hardpoint.wire.sse` encodes them).
-
-    ``start(outlet)`` is called once the head is out. The connection ends with the stream: the bytes of one event are
-    the same for every client, so nothing is framed or copied per client.
-    """
-
-    __slots__ = ("headers", "start")
-
-    def __init__(self, start: Callable[[Outlet], None], headers: Iterable[tuple[str, str]] = ()) -> None:
-        self.start = start
-        self.headers = list(headers)
-
-
-class Outlet:
-    """Where an `EventStream` writes. ``on_close`` is called once when the client is gone, not after `close`."""
-
-    __slots__ = ("_connection", "on_close")
-
-    def __init__(self, connection: HttpConnection) -> None:
-        self._connection: HttpConnection | None = connection
-        self.on_close: Callable[[], None] | None = None
-
-    @property
-    def closed(self) -> bool:
-        """Whether writing is over, from either side."""
-        return self._connection is None
-
-    @property
-    def backlog_bytes(self) -> int:
-        """What was written and the client has not taken yet, beyond the kernel's buffer. Whoever writes bounds it."""
-        return 0 if self._connection is None else self._connection.transport.get_write_buffer_size()
-
-    def write(self, data: bytes) -> None:
-        """Send; after the end, nothing happens."""
-        if self._connection is not None:
-            self._connection.write(data)
-
-    def close(self) -> None:
-        """End the stream, after what was written."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
-
-    def lost(self) -> None:
-        """The connection's side: the client is gone."""
-        if self._connection is not None:
-            self._connection = None
-            if self.on_close is not None:
-                self.on_close()
-
-
-Answer: TypeAlias = Response | Deferred | EventStream
+Answer: TypeAlias = Response | Deferred | EventStream | StreamResponse | Switch
 Handler: TypeAlias = Callable[[Request], Answer | Awaitable[Answer]]
 """What answers a request. A plain function costs no Task; a coroutine function gets one, which is cancelled when the
 connection is lost. A client that has only ended its sending side is still answered."""

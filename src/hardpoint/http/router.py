@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import unquote
 
 from ..errors import BadInput, NotFound
@@ -21,10 +21,13 @@ from .messages import Response
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from ..wire.http1 import RequestHead
     from .messages import Answer, Handler, Request
 
 H = TypeVar("H", bound="Handler")
 
+ANY_METHOD = "*"
+"""The method of a route that takes every one no other route of its path takes."""
 KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 MAX_RECENT_PATHS = 4096
 """Paths whose captures are kept: a look-up takes a tenth of a walk through the tree. When there are more they are all
@@ -36,17 +39,38 @@ _SEGMENT = re.compile(r"\{([a-z_][a-z0-9_]*)(?::(int|path))?\}")
 _INT = re.compile(r"-?[0-9]{1,18}")
 
 
+class BodyPlan(NamedTuple):
+    """How a request's body is to be received."""
+
+    stream: bool
+    """Whether the handler is called before it is whole, and reads it as it comes."""
+    max_bytes: int | None
+    """How large it may be; None for the server's limit."""
+
+
+WHOLE = BodyPlan(stream=False, max_bytes=None)
+
+
 @dataclass(slots=True, frozen=True)
 class Route:
     """One method on one path. ``meta`` is what was said at its declaration, for guards and descriptions. The router
-    itself reads ``head`` of it: False keeps HEAD from a GET whose handler has an effect, as one that waits for
-    something and takes it away has.
+    itself reads of it:
+
+    - ``head``: False keeps HEAD from a GET whose handler has an effect, as one that waits for something and takes it
+      away has;
+    - ``stream``: True calls the handler when the head is there; it reads the body by `Request.stream` or `read`;
+    - ``max_body_bytes``: for a body that may be larger, or must be smaller, than the server's limit says.
     """
 
     method: str
     path: str
     handler: Handler
     meta: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def plan(self) -> BodyPlan:
+        """How its requests' bodies are to be received."""
+        return BodyPlan(bool(self.meta.get("stream", False)), self.meta.get("max_body_bytes"))
 
     @property
     def answers_head(self) -> bool:
@@ -110,6 +134,14 @@ class Router:
         """Declare the handler of ``DELETE path``."""
         return self._declare("DELETE", path, meta)
 
+    def mount(self, prefix: str, handler: Handler, **meta: Any) -> None:
+        """Give a path and all below it to one handler, whatever the method: HEAD and OPTIONS are its own too. Routes
+        that are more specific go before it. ``params["rest"]`` is what follows the prefix and its slash.
+        """
+        prefix = prefix.rstrip("/")
+        self.route(ANY_METHOD, prefix or "/", handler, **meta)
+        self.route(ANY_METHOD, f"{prefix}/{{rest:path}}", handler, **meta)
+
     def _declare(self, method: str, path: str, meta: dict[str, Any]) -> Callable[[H], H]:
         def declare(handler: H) -> H:
             self.route(method, path, handler, **meta)
@@ -131,6 +163,7 @@ class Router:
         leaf.methods[method] = made
         leaf.names[method] = names
         allowed = {*leaf.methods, "OPTIONS"}
+        allowed.discard(ANY_METHOD)
         if "GET" in allowed and leaf.methods["GET"].answers_head:
             allowed.add("HEAD")
         leaf.allow = ", ".join(sorted(allowed))
@@ -169,31 +202,50 @@ class Router:
             HardpointError: from the guard or the handler; `NotFound` when no route has the path. Anything else a
                 handler raises comes through as it is.
         """
-        path = request.head.raw_path
-        leaf = self._exact.get(path)
-        if leaf is None:
-            found = self._recent.get(path)  # a device posts to one path again and again
-            if found is None:
-                found = self._find(path)
-                if found is None:
-                    return self._unrouted(request)
-                self._remember(path, found)
-            leaf, values = found
-        else:
-            values = ()
+        found = self._leaf(request.head.raw_path)
+        if found is None:
+            return self._unrouted(request)
+        leaf, values = found
         method = request.method
         route = leaf.methods.get(method)
         if route is None:
-            method = "GET"  # RFC 9110 §9.3.2: HEAD is as GET; the connection leaves the content out
-            route = leaf.methods.get(method)
-            if route is None or request.method != "HEAD" or not route.answers_head:
-                return _without_handler(request.method, leaf.allow)
+            route = _instead(leaf, method)
+            if route is None:
+                return _without_handler(method, leaf.allow)
         if values:
-            request.params = dict(zip(leaf.names[method], values, strict=True))
+            request.params = dict(zip(leaf.names[route.method], values, strict=True))
         request.route = route
         if self.guard is not None:
             self.guard(request, route)
         return route.handler(request)
+
+    def plan(self, head: RequestHead) -> BodyPlan:
+        """How the body behind this head is to be received."""
+        try:
+            found = self._leaf(head.raw_path)
+        except BadInput:  # `handle` will say so
+            found = None
+        if found is None:
+            return WHOLE
+        leaf = found[0]
+        route = leaf.methods.get(head.method) or _instead(leaf, head.method)
+        return WHOLE if route is None else route.plan
+
+    def _leaf(self, path: str) -> tuple[_Leaf, tuple[Any, ...]] | None:
+        """The routes of a path as sent, and what its captures hold.
+
+        Raises:
+            BadInput: a captured segment decodes to no text.
+        """
+        leaf = self._exact.get(path)
+        if leaf is not None:
+            return leaf, ()
+        found = self._recent.get(path)  # a device posts to one path again and again
+        if found is None:
+            found = self._find(path)
+            if found is not None:
+                self._remember(path, found)
+        return found
 
     def _remember(self, path: str, found: tuple[_Leaf, tuple[Any, ...]]) -> None:
         if len(path) <= MAX_RECENT_PATH_LENGTH:
@@ -251,6 +303,16 @@ def _match(
     if node.rest is not None:
         return node.rest, (*values, _decoded("/".join(segments[position:])))
     return None
+
+
+def _instead(leaf: _Leaf, method: str) -> Route | None:
+    """The route for a method that has none of its own here."""
+    if method == "HEAD":
+        # RFC 9110 §9.3.2: as GET; the connection leaves the content out.
+        route = leaf.methods.get("GET")
+        if route is not None and route.answers_head:
+            return route
+    return leaf.methods.get(ANY_METHOD)
 
 
 def _decoded(text: str) -> str:

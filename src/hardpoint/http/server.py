@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING
 from .. import registry
 from ..wire.http1 import STATUS_LINES, HttpLimits, encode_fields
 from .connection import HttpConnection
-from .router import Router
+from .router import WHOLE, BodyPlan, Router
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..wire.http1 import RequestHead
+    from .answering import Answering
     from .messages import Handler
+    from .upgrade import SwitchedConnection
 
 SWEEP_S = 1.0
 """How often deadlines are looked at and ``Date`` is renewed: a time-out is kept to within this."""
@@ -30,6 +35,10 @@ def http_date(seconds: float) -> str:
     )
 
 
+def _whole_bodies(head: RequestHead) -> BodyPlan:
+    return WHOLE
+
+
 class HttpServer:
     """A protocol factory for ``loop.create_server`` and ``loop.create_unix_server``.
 
@@ -41,6 +50,7 @@ class HttpServer:
         self,
         app: Router | Handler,
         *,
+        plan: Callable[[RequestHead], BodyPlan] | None = None,
         limits: HttpLimits | None = None,
         max_connections: int = 20_000,
         max_unfinished_bytes: int = 64 * 1024 * 1024,
@@ -50,6 +60,10 @@ class HttpServer:
         send_timeout_s: float = 60.0,
     ) -> None:
         self.handle: Handler = app.handle if isinstance(app, Router) else app
+        if plan is None:
+            plan = app.plan if isinstance(app, Router) else _whole_bodies
+        self.plan: Callable[[RequestHead], BodyPlan] = plan
+        """How the body behind a head is to be received, asked before it is whole; a `Router` knows its own."""
         self.limits = HttpLimits() if limits is None else limits
         self.max_connections = max_connections
         """More are answered 503 and closed."""
@@ -67,7 +81,8 @@ class HttpServer:
         """Without a request: then the connection is closed."""
         self.send_timeout_s = send_timeout_s
         """Without the client taking a byte of what waits for it: then the connection is cut."""
-        self.connections: set[HttpConnection] = set()
+        self.connections: set[Answering | SwitchedConnection] = set()
+        """All that are open, those that were given to another protocol included."""
         self.accepted = 0
         self.responses = [0] * 6
         """How many answers were sent, by the first digit of their status."""
@@ -115,7 +130,17 @@ class HttpServer:
         self.connections.add(connection)
         return len(self.connections) <= self.max_connections and not self.draining
 
-    def disconnected(self, connection: HttpConnection) -> None:
+    def switched(self, connection: Answering, to: SwitchedConnection) -> None:
+        """A connection goes on as another protocol's."""
+        self.connections.discard(connection)
+        self.connections.add(to)
+
+    def max_body_bytes(self, head: RequestHead) -> int:
+        """How large this request's body may be."""
+        limit = self.plan(head).max_bytes
+        return self.limits.max_body_bytes if limit is None else limit
+
+    def disconnected(self, connection: Answering | SwitchedConnection) -> None:
         """A connection is gone."""
         self.connections.discard(connection)
         if not self.connections and self._drained is not None:

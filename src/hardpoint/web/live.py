@@ -23,8 +23,7 @@ from ..http import EventStream
 from ..wire.sse import COMMENT, encode_event
 
 if TYPE_CHECKING:
-    from ..http import Request, Router
-    from ..http.messages import Outlet
+    from ..http import Outlet, Request, Router
     from ..hub.hub import Hub
     from ..hub.live import Entry
 

@@ -13,7 +13,7 @@ the connection is closed. Where this is stricter than the RFC demands, the comme
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, ClassVar, TypeAlias
@@ -192,12 +192,15 @@ class RequestParser:
     """
 
     __slots__ = (
-        "_blank_skipped", "_body_bytes", "_limits", "_overhead_bytes", "_pos", "_refusal", "_remaining",
-        "_repeat", "_repeat_head", "_scanned", "_step", "buffer",
+        "_blank_skipped", "_body_bytes", "_limits", "_max_body_bytes", "_max_body_bytes_of", "_overhead_bytes", "_pos",
+        "_refusal", "_remaining", "_repeat", "_repeat_head", "_scanned", "_step", "buffer",
     )  # fmt: skip
 
-    def __init__(self, limits: HttpLimits) -> None:
+    def __init__(self, limits: HttpLimits, max_body_bytes: Callable[[RequestHead], int] | None = None) -> None:
+        """``max_body_bytes`` is asked how large the body behind a head may be, instead of the limits."""
         self._limits = limits
+        self._max_body_bytes_of = max_body_bytes
+        self._max_body_bytes = limits.max_body_bytes  # of the body that is being read
         self.buffer = b""
         """What no event has told of yet, from `_pos` on; empty when there is nothing."""
         self._pos = 0  # where the unread part of the buffer starts
@@ -220,6 +223,19 @@ class RequestParser:
     def in_head(self) -> bool:
         """Whether the next event is a `RequestHead`: between two requests, or within a head."""
         return self._step == _HEAD_STEP
+
+    @property
+    def remaining_body_bytes(self) -> int | None:
+        """What still has to come of the body that is being read; None when only its chunks will tell."""
+        return self._remaining if self._step in (_HEAD_STEP, _LENGTH_STEP) else None
+
+    def take_rest(self) -> bytes:
+        """What was received behind the last request and told of by no event. It is gone from here: what follows on the
+        connection is another protocol's.
+        """
+        rest = self.buffer[self._pos :]
+        self.buffer, self._pos = b"", 0
+        return rest
 
     def receive(self, data: bytes) -> list[Event]:
         """Take the bytes of one read (``b""`` to go on behind a finished request); give what they complete, up to
@@ -287,6 +303,7 @@ class RequestParser:
             return False
         raw = buffer[pos:end]
         head = parse_head(raw, self._limits)
+        self._limit_body(head)
         if len(raw) <= MAX_REPEATED_HEAD_BYTES:
             self._repeat, self._repeat_head = raw, head
         self._pos = end
@@ -303,6 +320,15 @@ class RequestParser:
             events.append(END)
             return False
         return True
+
+    def _limit_body(self, head: RequestHead) -> None:
+        """Find how large this body may be, and refuse the one that says it is larger."""
+        limit, length = self._limits.max_body_bytes, head.content_length
+        if self._max_body_bytes_of is not None and length != 0:
+            limit = self._max_body_bytes_of(head)
+        if length is not None and length > limit:
+            raise _body_too_large(limit)
+        self._max_body_bytes = limit
 
     def _check_partial_head(self) -> None:
         """Refuse early what no further byte can mend, so that a wrong protocol is answered and not waited out."""
@@ -346,10 +372,10 @@ class RequestParser:
             raise RequestRefused(400, "bad-chunk", "a chunk line is not a hexadecimal size and extensions")
         limits = self._limits
         digits = found[1]
-        size = int(digits, 16) if len(digits) <= 16 else limits.max_body_bytes + 1
+        size = int(digits, 16) if len(digits) <= 16 else self._max_body_bytes + 1
         self._body_bytes += size
-        if self._body_bytes > limits.max_body_bytes:
-            raise _body_too_large(limits)
+        if self._body_bytes > self._max_body_bytes:
+            raise _body_too_large(self._max_body_bytes)
         self._overhead_bytes = max(0, self._overhead_bytes + end + 1 - pos - 16 - 2 * size)
         if self._overhead_bytes > limits.max_chunk_overhead_bytes:
             raise RequestRefused(413, "chunk-overhead", "the chunk lines outweigh their chunks")
@@ -441,7 +467,7 @@ def parse_head(raw: bytes, limits: HttpLimits) -> RequestHead:
     raw_path, query, authority = _read_target(method, target)
     _check_host(headers, minor, authority)
     path = _decoded_path(raw_path) if "%" in raw_path else raw_path
-    length = _content_length(headers, minor, limits)
+    length = _content_length(headers, minor)
     expects = joined.get("expect")
     if expects is not None and expects.lower() != "100-continue":
         raise RequestRefused(417, "bad-expect", "only 100-continue can be expected")
@@ -516,8 +542,8 @@ def _decoded_path(raw_path: str) -> str:
     return path
 
 
-def _content_length(headers: Headers, minor: str, limits: HttpLimits) -> int | None:
-    """How long the body is (RFC 9112 §6.3): None for chunked, 0 for none."""
+def _content_length(headers: Headers, minor: str) -> int | None:
+    """How long the body is (RFC 9112 §6.3): None for chunked, 0 for none; of absurd ones, no more than that."""
     joined = headers.joined
     coding, length = joined.get("transfer-encoding"), joined.get("content-length")
     if coding is not None:
@@ -537,9 +563,8 @@ def _content_length(headers: Headers, minor: str, limits: HttpLimits) -> int | N
     if _DIGITS.fullmatch(length) is None:
         # Also "5, 5", which RFC 9112 §6.3 lets a server mend: parsers differ on it.
         raise RequestRefused(400, "bad-length", "Content-Length is not a number")
-    if len(length) > 18 or int(length) > limits.max_body_bytes:
-        raise _body_too_large(limits)
-    return int(length)
+    # No more digits than a signed 64-bit number has; Python would take quadratic time for a head full of them.
+    return int(length) if len(length) <= 18 else 10**18
 
 
 def _refusal_of(text: str, limits: HttpLimits) -> RequestRefused:
@@ -607,8 +632,8 @@ def _too_many_fields(limits: HttpLimits) -> RequestRefused:
     return RequestRefused(431, "too-many-fields", f"there are more than {limits.max_fields} fields")
 
 
-def _body_too_large(limits: HttpLimits) -> RequestRefused:
-    return RequestRefused(413, "body-too-large", f"the body is over {limits.max_body_bytes} bytes")
+def _body_too_large(limit: int) -> RequestRefused:
+    return RequestRefused(413, "body-too-large", f"the body is over {limit} bytes")
 
 
 CONTENT_FREE_STATUSES = frozenset({*range(100, 200), 204, 304})
@@ -616,6 +641,19 @@ CONTENT_FREE_STATUSES = frozenset({*range(100, 200), 204, 304})
 
 STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 CONTINUE = STATUS_LINES[100] + b"\r\n"
+
+
+def encode_interim(status: int, fields: Iterable[tuple[str, str]]) -> bytes:
+    """The head of an interim response (RFC 9110 §15.2): 103 Early Hints, 102 Processing, 100 Continue.
+
+    Raises:
+        ValueError: another status (101 is no interim one: what follows it is not HTTP), or a field cannot be sent.
+    """
+    if not 100 <= status < 200 or status == 101:
+        raise ValueError(f"{status} is not the status of an interim response")
+    line = STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\n".encode()
+    return b"%b%b\r\n" % (line, encode_fields(fields))
+
 
 _NAME = re.compile(rf"{_TCHAR}+")
 _FIELD_VALUE = re.compile(_VALUE)
