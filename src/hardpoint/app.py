@@ -33,9 +33,10 @@ from .wire.http1 import HttpLimits
 
 if TYPE_CHECKING:
     from .dialects.host import HostSession
-    from .http import Handler
+    from .http import BodyPlan, Handler
     from .hub.handlers import Callback
     from .stores.base import Store
+    from .wire.http1 import RequestHead
 
 logger = logging.getLogger("hardpoint")
 
@@ -166,7 +167,8 @@ class Server:
                 hub.handlers.add(callback, device, key)
             web = WebApp(hub, __version__, health=self._health, metrics=self._metrics)
             HttpDialect(hub).register(web.router)
-            http, local_http = _http_server(web.handle, config), _http_server(web.handle_local, config)
+            http = _http_server(web.handle, web.router.plan, config)
+            local_http = _http_server(web.handle_local, web.router.plan, config)
             factories: dict[str, ProtocolFactory] = {
                 "line": LineDialect(hub, __version__),
                 "http": http,
@@ -364,8 +366,8 @@ class _Parts:
     """What speaks on a listener, by the scheme of its URL."""
 
 
-def _http_server(app: Handler, config: Config) -> HttpServer:
-    server = HttpServer(app)
+def _http_server(app: Handler, plan: Callable[[RequestHead], BodyPlan], config: Config) -> HttpServer:
+    server = HttpServer(app, plan=plan)
     _set_http_limits(server, config)
     return server
 
