@@ -40,7 +40,7 @@ types: $(VENV)/.check ## mypy --strict and pyright
 	@$(BIN)/mypy
 	@$(BIN)/pyright
 
-conformance: $(VENV)/.test ## Against others' parsers, and with real clients (nc, curl, a browser)
+conformance: $(VENV)/.test $(VENV)/.conformance ## Against others' parsers, real clients (nc, curl, a browser) and real libraries
 	@$(BIN)/python -bb -m pytest -m conformance $(ARGS)
 
 fuzz: $(VENV)/.test ## Every property with far more examples, and mutated requests, packets, frames (FUZZ_EXAMPLES, FUZZ_SECONDS)
