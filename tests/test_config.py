@@ -13,11 +13,13 @@ from hardpoint import config as config_module
 from hardpoint.config import (
     Config,
     ListenUrl,
+    RetentionRule,
     configure,
     find_file,
     flag_of,
     load,
     parse_listen_url,
+    parse_retention_rule,
     settings,
 )
 from hardpoint.errors import ConfigError
@@ -114,6 +116,7 @@ class TestPrecedence:
         sample = {"boolean": "false", "integer": "4242", "number": "42.5", "path": "/srv/x", "strings": "line://[::]:7"}
         for path, each in settings().items():
             text = each.choices[-1] if each.choices else sample[each.kind]
+            text = "*:x drop 7d" if path == "retention.rules" else text
             by_variable = load(environ={each.variable: text})
             by_flag = load({path: text}, environ={})
             assert by_variable.value(path) == by_flag.value(path), path
@@ -297,3 +300,37 @@ class TestListenUrl:
 
     def test_port_0_may_be_given_twice(self) -> None:
         assert len(configure(listen=["line://:0", "line://:0"]).listeners) == 2
+
+
+class TestRetentionRules:
+    @pytest.mark.parametrize(
+        ("text", "rule"),
+        [
+            ("*:debug.* drop 7d", RetentionRule("*", "debug.*", None, 7 * 86_400.0)),
+            ("pump-*:* thin 90d drop 1y", RetentionRule("pump-*", "*", 90 * 86_400.0, 365.25 * 86_400)),
+            ("a:b drop 2w  thin 1.5h", RetentionRule("a", "b", 5_400.0, 14 * 86_400.0)),
+            (" host:* keep ", RetentionRule("host", "*")),
+        ],
+    )
+    def test_read(self, text: str, rule: RetentionRule) -> None:
+        assert parse_retention_rule(text) == rule
+
+    @pytest.mark.parametrize(
+        "text",
+        ["", "*", "*:*", "a drop 7d", "*:* drop", "*:* drop 7", "*:* drop 7x", "*:* keep 7d", "*:* thin 1d thin 2d",
+         "*:* drop 0d", "*:* drop -1d", "*:* burn 7d", "*:* drop 7d keep"],
+    )  # fmt: skip
+    def test_refused(self, text: str) -> None:
+        with pytest.raises(ValueError, match="must be like"):
+            parse_retention_rule(text)
+
+    def test_several_in_one_text_and_in_a_list(self, tmp_path: Path) -> None:
+        both = ("*:debug.* drop 7d", "host:* keep")
+        environ = {"HARDPOINT_RETENTION__RULES": "*:debug.*  drop 7d, host:* keep,"}
+        assert load(environ=environ).retention.rules == both
+        file = tmp_path / "hardpoint.toml"
+        file.write_text('[retention]\nmax_bytes = "2GB"\nrules = ["*:debug.* drop 7d", "host:* keep"]\n')
+        config = load(file=file, environ={})
+        assert (config.retention.rules, config.retention.max_bytes) == (both, 2 * 10**9)
+        with pytest.raises(ConfigError, match=r"retention.rules .*: must be"):
+            load({"retention.rules": 5}, environ={})

@@ -85,6 +85,7 @@ class Server:
         self._listeners: list[Listener] = []
         self._host: HostSession | None = None
         self._host_task: asyncio.Task[None] | None = None
+        self._retention_task: asyncio.Task[None] | None = None
         self._began = 0.0
 
     # -- for the program that embeds it
@@ -163,6 +164,7 @@ class Server:
         try:
             hub = Hub(store, config.limits, allow_anonymous=config.allow_anonymous)
             hub.fill()
+            hub.retention.use(config.retention)
             for callback, device, key in self._handlers:
                 hub.handlers.add(callback, device, key)
             web = WebApp(hub, __version__, health=self._health, metrics=self._metrics)
@@ -182,6 +184,7 @@ class Server:
             await asyncio.to_thread(store.close)
             raise
         web.site.load()
+        self._retention_task = asyncio.get_running_loop().create_task(hub.retention.run(), name="retention")
         if config.host.enabled:
             self._host_task = asyncio.get_running_loop().create_task(self._mount_host(), name="mount host")
 
@@ -192,10 +195,11 @@ class Server:
             return
         for listener in self._listeners:
             listener.close()
-        if self._host_task is not None:
-            self._host_task.cancel()
-            await asyncio.gather(self._host_task, return_exceptions=True)
-            self._host_task = None
+        for task in (self._retention_task, self._host_task):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+        self._retention_task = self._host_task = None
         if self._host is not None:
             await self._host.close()
             self._host = None
@@ -251,8 +255,8 @@ class Server:
             await stopping.wait()
 
     def _reload(self) -> None:
-        """SIGHUP: take over the limits and the log level; say which other settings have changed and need a restart. A
-        configuration with an error in it changes nothing.
+        """SIGHUP: take over the limits, the retention and the log level; say which other settings have changed and
+        need a restart. A configuration with an error in it changes nothing.
         """
         parts = self._parts
         if self._reload_config is None or parts is None:  # not ready yet, or stopping
@@ -264,10 +268,13 @@ class Server:
             return
         before, self.config = (
             self.config,
-            dataclasses.replace(self.config, limits=config.limits, log_level=config.log_level),
+            dataclasses.replace(
+                self.config, limits=config.limits, retention=config.retention, log_level=config.log_level
+            ),
         )
         logging.getLogger().setLevel(config.log_level.upper())
         parts.hub.use_limits(config.limits)
+        parts.hub.retention.use(config.retention)
         _set_http_limits(parts.http, config)
         _set_http_limits(parts.local_http, config)
         waiting = [name for name in settings() if config.value(name) != self.config.value(name)]

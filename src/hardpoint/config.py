@@ -71,6 +71,20 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True)
+class Retention:
+    """How long readings are kept, and on how much disk. Nothing is thinned or dropped unless this says so."""
+
+    thin_after_s: Annotated[float, About("Of older readings least, greatest, first and last stay; 0: never.", 0)] = 0.0
+    drop_after_s: Annotated[float, About("Older readings are deleted; 0: never.", 0)] = 0.0
+    max_bytes: Annotated[int, About("Of the store: its oldest is thinned, then dropped; 0: no limit.", 0)] = 0
+    rules: Annotated[
+        tuple[str, ...],
+        About("'DEVICE:KEY thin 90d drop 5y' or '… keep'; the first that fits holds, before the above."),
+    ] = ()
+    every_s: Annotated[float, About("How often this is applied.", 1, 86_400)] = 600.0
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """What bounds memory, time and disk. Reaching one is answered to the peer and counted in ``/metrics``."""
 
@@ -127,6 +141,7 @@ class Config:
     ports_file: Annotated[Path | None, About("Write the bound ports here as JSON when ready.")] = None
     host: Host = field(default_factory=Host)
     limits: Limits = field(default_factory=Limits)
+    retention: Retention = field(default_factory=Retention)
 
     origins: Mapping[str, Origin] = field(default_factory=dict, compare=False)
     """Setting path → where its value came from; a setting that is not in it has its default."""
@@ -157,7 +172,7 @@ class Config:
         return self.origins.get(path, DEFAULT)
 
 
-SECTIONS: dict[str, type] = {"host": Host, "limits": Limits}
+SECTIONS: dict[str, type] = {"host": Host, "limits": Limits, "retention": Retention}
 _NOT_SETTINGS = {*SECTIONS, "origins", "file", "warnings"}
 
 
@@ -445,7 +460,7 @@ def _converted(known: Setting, value: object, base: Path | None) -> Any:
             path = Path(value).expanduser()
             return base / path if base else path
         case "strings":
-            return _listen_urls(value)
+            return _retention_rules(value) if known.path == "retention.rules" else _listen_urls(value)
         case "boolean":
             return _boolean(value)
         case "string":
@@ -474,6 +489,54 @@ def _listen_urls(value: object) -> tuple[str, ...]:
     return tuple(str(url) for url in parsed)
 
 
+@dataclass(frozen=True, slots=True)
+class RetentionRule:
+    """One of ``retention.rules``, taken apart. ``device`` and ``key`` are shell patterns; None is never."""
+
+    device: str
+    key: str
+    thin_after_s: float | None = None
+    drop_after_s: float | None = None
+
+
+_RULE = re.compile(r"(?P<device>\S+):(?P<key>[^\s:]+)\s+(?P<what>\S.*)")
+
+
+def parse_retention_rule(text: str) -> RetentionRule:
+    """``greenhouse-*:temp thin 90d drop 5y``, ``*:debug.* drop 7d`` or ``host:* keep``.
+
+    Raises:
+        ValueError: something else; the message completes "<setting>: …".
+    """
+    found = _RULE.fullmatch(text.strip())
+    words = found["what"].split() if found else []
+    if found and words == ["keep"]:
+        return RetentionRule(found["device"], found["key"])
+    ages: dict[str, float] = {}
+    for name, age in zip(words[::2], words[1::2], strict=False):
+        amount = _AMOUNT.fullmatch(age)
+        factor = _DURATIONS.get(amount[2].upper()) if amount and amount[2] else None
+        if name not in ("thin", "drop") or name in ages or amount is None or not factor or float(amount[1]) <= 0:
+            break
+        ages[name] = float(amount[1]) * factor
+    if found is None or not words or len(ages) * 2 != len(words):
+        raise ValueError(
+            f"must be like '*:debug.* drop 7d', 'pump-*:* thin 90d drop 5y' or 'host:* keep', not {text!r}"
+        )
+    return RetentionRule(found["device"], found["key"], ages.get("thin"), ages.get("drop"))
+
+
+def _retention_rules(value: object) -> tuple[str, ...]:
+    """Any number of rules; text may hold several, separated by commas."""
+    rules = value.split(",") if isinstance(value, str) else value
+    if not isinstance(rules, Sequence) or not all(isinstance(rule, str) for rule in rules):
+        raise ValueError("must be a rule or a list of them")
+    given = tuple(" ".join(rule.split()) for rule in rules if rule.strip())
+    for rule in given:
+        parse_retention_rule(rule)
+    return given
+
+
 _BOOLEANS = {
     "true": True,
     "yes": True,
@@ -495,7 +558,17 @@ def _boolean(value: object) -> bool:
 
 _AMOUNT = re.compile(r"(-?[0-9][0-9_]*(?:\.[0-9]+)?)\s*([A-Za-z]*)")
 _SIZES = {"": 1.0, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
-_DURATIONS = {"": 1.0, "MS": 1e-3, "S": 1, "M": 60, "MIN": 60, "H": 3600, "D": 86_400}
+_DURATIONS = {
+    "": 1.0,
+    "MS": 1e-3,
+    "S": 1,
+    "M": 60,
+    "MIN": 60,
+    "H": 3600,
+    "D": 86_400,
+    "W": 7 * 86_400,
+    "Y": 365.25 * 86_400,
+}
 UNITS = {"bytes": _SIZES, "seconds": _DURATIONS}
 
 

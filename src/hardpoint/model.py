@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import msgspec
@@ -192,6 +193,34 @@ class DeleteReadings:
 
 
 Change: TypeAlias = Put | Delete | DeleteReadings
+
+
+class Keep(NamedTuple):
+    """One rule. ``device`` (of the device's id) and ``key`` are shell patterns; None keeps for ever, or in full."""
+
+    device: str = "*"
+    key: str = "*"
+    thin_after_s: float | None = None
+    """Older readings are thinned: their first, least, greatest and last remain, and their count and sum are known."""
+    drop_after_s: float | None = None
+    """Older readings are deleted, thinned or not."""
+
+
+class Policy(NamedTuple):
+    """Of the rules the first that fits a series holds for it, so that exceptions stand before what is general."""
+
+    rules: tuple[Keep, ...] = ()
+    max_bytes: int | None = None
+    """Of the whole store on disk. Beyond it the oldest readings of all series are thinned, whatever the rules say; only
+    when everything is thinned the oldest are dropped.
+    """
+
+    def rule_for(self, series: Series) -> Keep | None:
+        """The rule that holds for this series."""
+        for rule in self.rules:
+            if fnmatchcase(series.device_id, rule.device) and fnmatchcase(series.key, rule.key):
+                return rule
+        return None
 
 
 class Stretch(NamedTuple):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 
 import msgspec
 import pytest
 
-from hardpoint.hub.history import MAX_RAW_POINTS
+from hardpoint.hub.history import MAX_RAW_POINTS, pages
 from hardpoint.web import readings, shapes
-from hub.hubs import FULL, HeldStore, NotingSession, attached
+from hub.hubs import FULL, HeldStore, NotingSession, attached, until
 
 from .test_devices import checked
 from .webs import open_web
@@ -233,5 +234,102 @@ class TestSeries:
                 await hub.delete_readings(hub.catalogue.find("b"), "note", 0, 100)
                 _, page = await client.ask("GET", "/api/series?key=note")
                 assert page["items"] == [{"device": "b", "key": "note", "first": None, "last": None, "latest": None}]
+
+        anyrun(scene())
+
+
+class TestStreams:
+    def test_lines_of_any_number_of_readings(self, anyrun, monkeypatch):
+        async def scene():
+            async with signed_in(role="viewer") as (hub, client):
+                await filled(hub)
+                monkeypatch.setattr(pages, "PAGE_READINGS", 50)
+                answer, _ = await client.ask("GET", "/api/readings?device=*&from=0&to=999999999&agg=raw&format=ndjson")
+                assert answer.headers["content-type"] == "application/x-ndjson"
+                lines = [msgspec.json.decode(line) for line in answer.body.splitlines()]
+                assert len(lines) == 3 * 96 + 2
+                assert lines[0] == {"device": "a", "key": "temp", "ts": 0, "value": 0}
+                assert [line["value"] for line in lines[:288]] == [n % 96 for n in range(288)]
+                assert lines[-2:] == [
+                    {"device": "b", "key": "note", "ts": 6, "value": "x"},
+                    {"device": "b", "key": "temp", "ts": 5, "value": 1},
+                ]
+                assert hub.reads.under_way == 0
+
+        anyrun(scene())
+
+    def test_csv_has_a_head_and_only_one(self, anyrun, monkeypatch):
+        async def scene():
+            async with signed_in() as (hub, client):
+                device, session = await attached(hub, "a")
+                values = [1, 2.5, True, 'x, "y"', {"z": [1]}]
+                hub.ingest(session, device, [(n, "v", value) for n, value in enumerate(values)], 1)
+                await hub.commits.durable()
+                monkeypatch.setattr(pages, "PAGE_READINGS", 2)
+                where = "/api/readings?device=a&from=0&to=999&format=csv&agg="
+                answer, _ = await client.ask("GET", f"{where}raw")
+                assert answer.body.decode().split("\r\n") == [
+                    "time,device,key,value",
+                    "1970-01-01T00:00:00.000Z,a,v,1",
+                    "1970-01-01T00:00:00.001Z,a,v,2.5",
+                    "1970-01-01T00:00:00.002Z,a,v,true",
+                    '1970-01-01T00:00:00.003Z,a,v,"x, ""y"""',
+                    '1970-01-01T00:00:00.004Z,a,v,"{""z"":[1]}"',
+                    "",
+                ]
+                answer, _ = await client.ask("GET", f"{where}avg&points=1")
+                assert answer.body.decode().splitlines()[1:] == ["1970-01-01T00:00:00.000Z,a,v,1.75"]
+                answer, _ = await client.ask("GET", "/api/readings?device=z*&format=csv")
+                assert answer.body == b"time,device,key,value\r\n"
+                answer, _ = await client.ask("GET", "/api/readings?device=z*&format=ndjson")
+                assert (answer.status, answer.body) == (200, b"")
+
+        anyrun(scene())
+
+    def test_what_is_wrong_is_told_with_its_status(self, anyrun):
+        async def scene():
+            async with signed_in(max_reads=1) as (hub, client):
+                await filled(hub)
+                error = await client.refused(400, "GET", "/api/readings?device=a&format=xml")
+                assert error["field"] == "format"
+                hub.ingest(NotingSession(), hub.catalogue.find("b"), [(7, "note", "y")], 1)
+                await hub.commits.durable()
+                where = "/api/readings?series=b:note&agg=lttb&points=1&from=0&format=csv"
+                error = await client.refused(400, "GET", where)
+                assert "lttb needs numbers" in error["message"]
+                with hub.reads.answering():
+                    await client.refused(429, "GET", "/api/readings?device=a&format=csv")
+                assert hub.reads.refused == 1
+
+        anyrun(scene())
+
+    def test_when_the_client_goes_away_reading_stops(self, anyrun, monkeypatch):
+        async def scene():
+            async with open_web() as web, await web.as_role("viewer") as client:
+                device, session = await attached(web.hub, "a")
+                hub = web.hub
+                text = "x" * 1000
+                hub.ingest(session, device, [(n, "v", text) for n in range(20_000)], 1)
+                await hub.commits.durable()
+                monkeypatch.setattr(pages, "PAGE_READINGS", 10)
+                seen = []
+                real = hub.store.stretches
+
+                def counted(*args):
+                    seen.append(args)
+                    for stretch in real(*args):
+                        for begin in range(0, len(stretch.times), 10):
+                            yield type(stretch)(stretch.times[begin : begin + 10], stretch.values[begin : begin + 10])
+
+                hub.store.stretches = counted
+                reader, writer = await asyncio.open_connection("127.0.0.1", web.port)
+                token = client.headers["Authorization"]
+                where = "/api/readings?device=a&from=0&to=99999&agg=raw&format=ndjson"
+                writer.write(f"GET {where} HTTP/1.1\r\nHost: x\r\nAuthorization: {token}\r\n\r\n".encode())
+                await reader.readexactly(1000)
+                assert hub.reads.under_way == 1
+                writer.close()
+                await until(lambda: hub.reads.under_way == 0)
+                assert len(seen) < 2000
 
         anyrun(scene())

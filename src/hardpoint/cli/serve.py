@@ -16,7 +16,8 @@ LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def _serve(config_file: Path | None, sets: tuple[str, ...], **flags: Any) -> None:
-    """Start the server, and run until SIGTERM or Ctrl-C. SIGHUP reads the limits and the log level anew.
+    """Start the server, and run until SIGTERM or Ctrl-C. SIGHUP reads the limits, the
+    retention and the log level anew.
 
     Once it accepts connections it prints where it listens: on every address of this machine, and every door needs a
     token. The first start also prints a one-time link to sign in with, and a line that sends a reading.

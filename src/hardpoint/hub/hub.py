@@ -40,6 +40,7 @@ from .history import RangeQuery, reduce_range
 from .history.pool import ReadPool
 from .live import LiveFeed
 from .presence import REPORT_GAP_MS, facts, note_report
+from .retention import Retention
 from .throttle import Throttle
 from .tokens import hash_token, is_well_formed, new_token
 
@@ -111,6 +112,7 @@ class Hub:
         self._latest_ms = 0  # of the clock
         self._set_back_from_ms = -MAX_LEAD_MS
         self.reads = ReadPool(limits.max_reads)
+        self.retention = Retention(store, self.catalogue, clock_ms)
 
     def fill(self) -> None:
         """Take over what the store holds. Before the first session attaches."""

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias, TypeVar
 
 from ..errors import StorageError
-from ..model import Change, Command, Delete, DeleteReadings, Put, Record, Row, Stretch, Summary, Value
-from .retention import Keep, Plan, Policy, Step
+from ..model import Change, Command, Delete, DeleteReadings, Keep, Policy, Put, Record, Row, Stretch, Summary, Value
+from .retention import Plan, Step
 
 __all__ = [
     "Change",

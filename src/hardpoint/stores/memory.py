@@ -20,6 +20,7 @@ from ..model import (
     Command,
     Device,
     Json,
+    Policy,
     Record,
     Row,
     Series,
@@ -29,7 +30,7 @@ from ..model import (
 )
 from .base import Change, CheckReport, Delete, DeleteReadings, Done, Put, R, Store
 from .pieces import cut
-from .retention import Plan, Policy, Step, limits_by_series
+from .retention import Plan, Step, limits_by_series
 
 log = logging.getLogger("hardpoint.store")
 

@@ -1,44 +1,15 @@
-"""How long readings are kept: what a person says, and what follows from it for each series."""
+"""How long readings are kept: what follows for each series from what a person says (`model.Policy`)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from ..model import Series
+    from ..model import Policy, Series
 
 Action: TypeAlias = Literal["thin", "drop"]
 Reason: TypeAlias = Literal["age", "size"]
-
-
-class Keep(NamedTuple):
-    """One rule. ``device`` (of the device's id) and ``key`` are shell patterns; None keeps for ever, or in full."""
-
-    device: str = "*"
-    key: str = "*"
-    thin_after_s: float | None = None
-    """Older readings are thinned: their first, least, greatest and last remain, and their count and sum are known."""
-    drop_after_s: float | None = None
-    """Older readings are deleted, thinned or not."""
-
-
-class Policy(NamedTuple):
-    """Of the rules the first that fits a series holds for it, so that exceptions stand before what is general."""
-
-    rules: tuple[Keep, ...] = ()
-    max_bytes: int | None = None
-    """Of the whole store on disk. Beyond it the oldest readings of all series are thinned, whatever the rules say; only
-    when everything is thinned the oldest are dropped.
-    """
-
-    def rule_for(self, series: Series) -> Keep | None:
-        """The rule that holds for this series."""
-        for rule in self.rules:
-            if fnmatchcase(series.device_id, rule.device) and fnmatchcase(series.key, rule.key):
-                return rule
-        return None
 
 
 class Limits(NamedTuple):

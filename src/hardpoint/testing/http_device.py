@@ -155,8 +155,20 @@ class HttpDevice:
             status = int(status_line.split(" ", 2)[1])
             if method == "HEAD" or status in (204, 304):
                 return HttpAnswer(status, headers, b"")
+            if headers.get("transfer-encoding") == "chunked":
+                return HttpAnswer(status, headers, await self._read_chunks())
             length = headers.get("content-length")
             body = await (self._reader.read() if length is None else self._reader.readexactly(int(length)))
         except asyncio.IncompleteReadError:
             raise ConnectionError("the server closed without a whole answer") from None
         return HttpAnswer(status, headers, body)
+
+    async def _read_chunks(self) -> bytes:
+        """RFC 9112 §7.1, without the trailers that nobody sends here."""
+        assert self._reader is not None
+        body = bytearray()
+        while size := int((await self._reader.readline()).split(b";")[0], 16):
+            body += await self._reader.readexactly(size)
+            await self._reader.readexactly(2)
+        await self._reader.readexactly(2)
+        return bytes(body)

@@ -14,6 +14,7 @@ from .metrics import Metrics
 from .readings import ReadingRoutes
 from .signin import LOCAL_ADMIN, SignIns
 from .site import Site
+from .store import StoreRoutes
 from .system import SystemRoutes
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class WebApp:
             DeviceRoutes(hub),
             ReadingRoutes(hub),
             CommandRoutes(hub),
+            StoreRoutes(hub),
             self.live,
             SystemRoutes(version, health, Metrics(hub, self.live, metrics), self.sign_ins.identify),
             self.site,

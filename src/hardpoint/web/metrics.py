@@ -51,6 +51,10 @@ class Metrics:
             ("commits", "Commits of the store", commits.commits),
             ("commits_failed", "Commits that failed", commits.failures),
             ("ingest_pauses", "Times a connection was paused because the store was behind", commits.pauses),
+            ("retention_runs", "Times retention was applied", hub.retention.counters.runs),
+            ("retention_failures", "Times it could not be", hub.retention.counters.failures),
+            ("retention_thinned", "Readings it thinned", hub.retention.counters.thinned),
+            ("retention_dropped", "Readings it dropped", hub.retention.counters.dropped),
             ("reads_refused", "Answers refused because too many were being read", hub.reads.refused),
             ("live_clients_dropped", "Live streams closed because they did not keep up", self._live.dropped_slow),
         ]

@@ -33,6 +33,8 @@ _QUERY = {
     "to": ("integer", "Milliseconds since 1970-01-01 UTC, not included"),
     "points": ("integer", "At most so many points"),
     "agg": ("string", "auto, raw, avg, sum, min, max, first, last, count, minmax or lttb"),
+    "within_s": ("integer", "How far ahead to look, in seconds"),
+    "repair": ("boolean", "Whether to repair what can be, and to set aside what cannot"),
     "scope": ("string", "client, shared or server"),
 }
 

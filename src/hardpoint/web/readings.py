@@ -1,30 +1,33 @@
-"""The app API's routes of readings: of one key as SPEC §5 has it, of many series at once."""
+"""The app API's routes of readings: of one key as SPEC §5 has it, of many series at once, and as a stream."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from datetime import UTC
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from ..errors import BadInput, TooLarge
-from ..http import Response
+from ..http import Response, StreamResponse
 from ..hub.history import DEFAULT_POINTS, MAX_RAW_POINTS, RangeQuery, reduce_range
 from ..hub.history.calendar import Width, zone
+from ..hub.history.pages import read_page
 from ..hub.history.select import select
 from . import shapes
 from .devices import DEFAULT_PAGE, MAX_PAGE, to_its_end, whole_number
+from .formats import FORMATS, Format
 
 if TYPE_CHECKING:
     from ..http import Request, Router
     from ..hub.devices import SeriesState
+    from ..hub.history.buckets import Point
     from ..hub.history.reduce import Wanted
     from ..hub.hub import Hub
 
 DEFAULT_RANGE_MS = 3_600_000
 MAX_SERIES = 1_000
-"""In one whole answer."""
+"""In one whole answer. A stream takes any number: it holds one page at a time."""
 RANGE = ("from", "to", "points", "agg", "every", "tz")
 WHICH = ("series", "device", "key")
 
@@ -61,8 +64,8 @@ class ReadingRoutes:
             "/api/readings",
             self.of_many,
             role="viewer",
-            summary="A range of many series at once",
-            query=(*WHICH, *RANGE),
+            summary="A range of many series at once; format=ndjson or csv streams any number of readings",
+            query=(*WHICH, *RANGE, "format"),
             out=shapes.ManyReadings,
         )
         router.route(
@@ -104,12 +107,19 @@ class ReadingRoutes:
         )
         return Response.empty(204)
 
-    async def of_many(self, request: Request) -> Response:
-        """``GET /api/readings``: all in one document."""
+    async def of_many(self, request: Request) -> Response | StreamResponse:
+        """``GET /api/readings``: all in one document, or as lines that come while they are read."""
         chosen = _chosen(self._hub, request)
         query = self._range(request)
         query.check()
-        return await self._whole(chosen, query)
+        name = request.query.get("format", "json")
+        if name == "json":
+            return await self._whole(chosen, query)
+        if name not in FORMATS:
+            raise BadInput(f"format is json, {' or '.join(FORMATS)}", field="format")
+        lines = _Lines(self._hub, chosen, query, FORMATS[name])
+        await lines.begin()
+        return StreamResponse(lines, content_type=FORMATS[name].content_type)
 
     async def add(self, request: Request) -> Response:
         """``POST /api/readings``: 200 when all of them are on disk, and none of them when it is refused."""
@@ -160,7 +170,7 @@ class ReadingRoutes:
 
     async def _whole(self, chosen: Sequence[SeriesState], query: RangeQuery) -> Response:
         if len(chosen) > MAX_SERIES:
-            raise TooLarge(f"these are {len(chosen)} series, one answer holds {MAX_SERIES}: name fewer")
+            raise TooLarge(f"these are {len(chosen)} series, one answer holds {MAX_SERIES}: name fewer, or a format")
         store = self._hub.store
         meant = [(series.id, series.device.id, series.key) for series in chosen]
 
@@ -172,12 +182,78 @@ class ReadingRoutes:
                 agg, points = reduce_range(store, number, query, room=room, wanted=wanted)
                 room -= len(points)
                 if room < 0:
-                    raise TooLarge(f"more than {MAX_RAW_POINTS} points in one answer: ask for fewer of them")
+                    raise TooLarge(
+                        f"more than {MAX_RAW_POINTS} points in one answer: ask for fewer of them, or for a format"
+                    )
                 parts.append(msgspec.json.encode({"device": device, "key": key, "agg": agg, "points": points}))
             return b'{"from":%d,"to":%d,"series":[%b]}' % (query.start_ms, query.end_ms, b",".join(parts))
 
         with self._hub.reads.answering():
             return Response(200, await self._hub.reads.run(read), "application/json")
+
+
+class _Lines(AsyncIterator[bytes]):
+    """The pieces of a streamed answer. It counts as one answer in the making from `begin` until it ends or is closed;
+    when its client goes away the page that is being read is the last.
+    """
+
+    def __init__(self, hub: Hub, chosen: Sequence[SeriesState], query: RangeQuery, form: Format) -> None:
+        self._hub = hub
+        self._query = query
+        self._form = form
+        self._chosen = chosen
+        self._pieces: AsyncGenerator[bytes] = self._make()
+        self._first: bytes | None = None
+
+    async def begin(self) -> None:
+        """Read the first piece, so that what is wrong with the question is answered with its own status.
+
+        Raises:
+            RateLimited: too many answers are being read.
+            BadInput: the aggregation cannot be used.
+        """
+        self._first = await anext(self._pieces)
+
+    async def __anext__(self) -> bytes:
+        if self._first is not None:
+            first, self._first = self._first, None
+            return first
+        return await anext(self._pieces)
+
+    async def aclose(self) -> None:
+        """Let go of it. Idempotent."""
+        await self._pieces.aclose()
+
+    async def _make(self) -> AsyncGenerator[bytes]:
+        head = self._form.head
+        with self._hub.reads.answering():
+            if not self._chosen:
+                yield head
+            for number, series in enumerate(self._chosen):
+                next_ms: int | None = self._query.start_ms
+                while next_ms is not None:
+                    data, next_ms = await self._read(series, next_ms)
+                    if data or number == 0:
+                        yield head + data
+                    head = b""
+
+    async def _read(self, series: SeriesState, start_ms: int) -> tuple[bytes, int | None]:
+        """The next lines of a series, and where those behind them begin."""
+        store, query, number = self._hub.store, self._query, series.id
+        device, key, lines = series.device.id, series.key, self._form.lines
+
+        def read(wanted: Wanted) -> tuple[bytes, int | None]:
+            if query.agg != "raw":
+                _, points = reduce_range(store, number, query, wanted=wanted)
+                return lines(device, key, *_columns(points)), None
+            page = read_page(store, number, start_ms, query.end_ms, wanted=wanted)
+            return b"".join([lines(device, key, *stretch) for stretch in page.stretches]), page.next_ms
+
+        return await self._hub.reads.run(read)
+
+
+def _columns(points: Sequence[Point]) -> tuple[list[int], list[object]]:
+    return [ts for ts, _ in points], [value for _, value in points]
 
 
 def _chosen(hub: Hub, request: Request, *, or_all: bool = False) -> list[SeriesState]:

@@ -56,7 +56,8 @@ def _raw(pieces: Iterator[Piece], room: int) -> list[Point]:
     for times, values in pieces:  # type: ignore[misc] # stretches yields Stretch alone
         if len(found) + len(times) > room:
             raise TooLarge(
-                f"more than {MAX_RAW_POINTS} readings in one answer: ask for a shorter range, or for fewer points"
+                f"more than {MAX_RAW_POINTS} readings in one answer: ask for a shorter range, for fewer points, or for "
+                "format=ndjson or csv, which have no end"
             )
         found.extend(zip(times, values, strict=True))
     return found

@@ -21,6 +21,7 @@ from ...model import (
     INT64_MIN,
     Command,
     DeleteReadings,
+    Policy,
     Row,
     Series,
     Stretch,
@@ -29,7 +30,7 @@ from ...model import (
 )
 from ..base import Change, CheckReport, Done, Finding, R, Store
 from ..pieces import PIECE_READINGS
-from ..retention import Plan, Policy, Step, limits_by_series
+from ..retention import Plan, Step, limits_by_series
 from .backup import back_up
 from .checkpoint import Checkpointer
 from .connections import connect_checkpointer, connect_writer, storage_error
