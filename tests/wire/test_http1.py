@@ -141,6 +141,17 @@ GOOD: dict[str, bytes] = {
     + post(CHUNKED, b"1\r\na\r\n0\r\n\r\n")
     + get(),
     "repeated heads": post(b"Content-Length: 3\r\n", b"abc") + post(b"Content-Length: 3\r\n", b"def") + get() + get(),
+    "repeated fields": get("/1")
+    + get("/2?x")
+    + get("/3", method="HEAD")
+    + get("/%41")
+    + get("*", method="OPTIONS")
+    + get(),
+    "repeated fields behind an absolute target": get("http://x/") + get("/1") + get("http://x/2") + get("/3"),
+    "repeated fields, other version": get("/1") + get("/2", version="HTTP/1.2") + get("/3", version="HTTP/1.0"),
+    "repeated fields with bodies": post(b"Content-Length: 1\r\n", b"a")
+    + post(b"Content-Length: 1\r\n", b"b").replace(b"POST /", b"PUT /x"),
+    "1.0 with a length": b"POST / HTTP/1.0\r\nContent-Length: 2\r\n\r\nhi",
     "repeated chunked": 2 * post(CHUNKED, b"1\r\na\r\n0\r\n\r\n"),
 }
 
@@ -221,6 +232,9 @@ BAD: dict[str, tuple[int, str, bytes]] = {
     "too long": (413, "body-too-large", post(b"Content-Length: 65\r\n", b"")),
     "absurd": (413, "body-too-large", post(b"Content-Length: " + b"9" * 60 + b"\r\n", b"")),
     "cl.te": (400, "ambiguous-length", post(b"Content-Length: 5\r\n" + CHUNKED, b"0\r\n\r\n")),
+    "no length in 1.0": (411, "length-required", b"POST / HTTP/1.0\r\n\r\n"),
+    "target of repeated fields": (400, "bad-target", get("/%zz")),
+    "long target of repeated fields": (414, "target-too-long", get("/" + "b" * 100)),
     "te in 1.0": (400, "ambiguous-length", b"POST / HTTP/1.0\r\n" + CHUNKED + b"\r\n0\r\n\r\n"),
     "te twice": (400, "repeated-field", post(CHUNKED + CHUNKED, b"0\r\n\r\n")),
     "chunked twice": (400, "bad-coding", post(b"Transfer-Encoding: chunked, chunked\r\n", b"0\r\n\r\n")),
@@ -564,7 +578,8 @@ BOTH_ACCEPT = {
     "http/0.9", "long target", "fragment", "angle", "quote in the path", "bad escape", "cut escape", "escaped nul",
     "escaped latin-1", "other scheme", "absolute without host", "absolute with user", "asterisk for get", "connect",
     "host with a path", "host with user", "host list", "host with bad port", "host against target", "too many",
-    "too large", "twice a content type", "other expectation", "te in 1.0", "too many trailers",
+    "too large", "twice a content type", "other expectation", "te in 1.0", "too many trailers", "no length in 1.0",
+    "target of repeated fields", "long target of repeated fields",
 }  # fmt: skip
 H11_ACCEPTS = BOTH_ACCEPT | {
     "long method", "relative",

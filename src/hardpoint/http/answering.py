@@ -101,6 +101,8 @@ class Answering(asyncio.Protocol):
 
     def _take(self, answer: Answer | Awaitable[Answer]) -> None:
         """Act on what a handler returned."""
+        if self._incoming is None:
+            self.deadline = inf  # it has all the time it needs; whoever answers at once sets the next one
         if isinstance(answer, Response):
             self._respond(answer)
         elif isinstance(answer, Deferred):
@@ -141,7 +143,27 @@ class Answering(asyncio.Protocol):
         """Write the answer to the request in hand, and be ready for the next."""
         request = self._request
         assert request is not None
-        head = request.head
+        head, server = request.head, self.server
+        if head.plain and not response.headers and server.plain and self._incoming is None and not self._eof:
+            # The common case: nothing of the head depends on this request, so but for the length it is ready.
+            prefix = server.plain_heads.get(response.content_type)
+            if prefix is not None and response.status == 200:
+                body = response.body
+                try:
+                    message = b"%b%d\r\n\r\n%b" % (prefix, len(body), body)
+                except TypeError as error:
+                    self._respond(error_response(error))
+                    return
+                server.responses[2] += 1
+                if self._corked is None:
+                    server.bytes_sent += len(message)
+                    self.transport.write(message)
+                else:
+                    self.write(message)
+                self._request = None
+                self._phase = READING
+                self.deadline = server.idle_deadline
+                return
         self._decide_keep_alive(head)
         try:
             self._write_response(response, head)
@@ -214,6 +236,8 @@ class Answering(asyncio.Protocol):
             prefix += b"Connection: keep-alive\r\n"  # RFC 9112 §9.3: an HTTP/1.0 client has to be told
         if content_type is not None and status not in CONTENT_FREE_STATUSES:
             prefix += server.content_type_line(content_type)
+        if status == 200 and not headers:
+            server.remember_plain_head(content_type)
         return prefix
 
     def _stream(self, stream: EventStream) -> None:

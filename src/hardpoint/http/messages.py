@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 from urllib.parse import parse_qsl
 
@@ -63,20 +64,16 @@ class Request:
     pattern captured. ``user`` is a slot for whoever signs people in. ``connection`` outlives the request.
     """
 
-    __slots__ = (
-        "_cookies",
-        "_deferred",
-        "_query",
-        "body",
-        "connection",
-        "head",
-        "incoming",
-        "method",
-        "params",
-        "path",
-        "route",
-        "user",
-    )
+    # What few requests need is a default of the class, and no slot: setting seven of them to None would be half of what
+    # making a request costs.
+    params: Mapping[str, Any] = MappingProxyType({})
+    route: Route | None = None
+    user: Any = None
+    incoming: Body | None = None
+    """The rest of the body while it still arrives; None when ``body`` is all of it."""
+    _query: Query | None = None
+    _cookies: dict[str, str] | None = None
+    _deferred: Deferred | None = None
 
     def __init__(self, connection: HttpConnection | None, head: RequestHead, body: bytes = b"") -> None:
         self.connection = connection
@@ -84,14 +81,6 @@ class Request:
         self.method: str = head.method
         self.path: str = head.path
         self.body = body
-        self.incoming: Body | None = None
-        """The rest of the body while it still arrives; None when ``body`` is all of it."""
-        self.params: dict[str, Any] = {}
-        self.route: Route | None = None
-        self.user: Any = None
-        self._query: Query | None = None
-        self._cookies: dict[str, str] | None = None
-        self._deferred: Deferred | None = None
 
     @property
     def headers(self) -> Headers:
@@ -225,7 +214,7 @@ class Response:
         self.status = status
         self.body = body
         self.content_type = content_type
-        self.headers = list(headers)
+        self.headers = list(headers) if headers else []
 
     @classmethod
     def json(cls, obj: Any, status: int = 200, headers: Iterable[tuple[str, str]] = ()) -> Response:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 SWEEP_S = 1.0
 """How often deadlines are looked at and ``Date`` is renewed: a time-out is kept to within this."""
 
+MAX_CONTENT_TYPES = 256
+"""How many are kept encoded; an application has a few."""
+
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -92,6 +95,10 @@ class HttpServer:
         self.bytes_received = 0
         self.bytes_sent = 0
         self.draining = False
+        self.plain = True
+        """Whether an answer may be written without looking at anything but its request: not while draining."""
+        self.plain_heads: dict[str | None, bytes] = {}
+        """By content type, the whole head of a 200 that has no field of its own, up to the number of its length."""
         self.now = 0.0
         """The loop's clock at the last sweep: within `SWEEP_S` of the truth, and free to read."""
         self.idle_deadline = 0.0
@@ -152,12 +159,18 @@ class HttpServer:
         prefix = self.prefixes[status] = line + self._date_line
         return prefix
 
+    def remember_plain_head(self, content_type: str | None) -> None:
+        """Keep the head of a plain answer, until the date changes."""
+        if len(self.plain_heads) < MAX_CONTENT_TYPES:
+            line = b"" if content_type is None else self.content_type_line(content_type)
+            self.plain_heads[content_type] = b"%b%bContent-Length: " % (self.prefix(200), line)
+
     def content_type_line(self, content_type: str) -> bytes:
         """The encoded field, kept for the few types an application has."""
         line = self._content_type_lines.get(content_type)
         if line is None:
             line = encode_fields([("Content-Type", content_type)])
-            if len(self._content_type_lines) < 256:
+            if len(self._content_type_lines) < MAX_CONTENT_TYPES:
                 self._content_type_lines[content_type] = line
         return line
 
@@ -168,6 +181,7 @@ class HttpServer:
         self.idle_deadline = self.now + self.keep_alive_s
         self._date_line = f"Server: hardpoint\r\nDate: {http_date(time.time())}\r\n".encode()
         self.prefixes.clear()
+        self.plain_heads.clear()
         self._timer = loop.call_later(SWEEP_S, self._sweep, loop)
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -187,6 +201,7 @@ class HttpServer:
         not after ``timeout_s`` are cut. Close the listeners first.
         """
         self.draining = True
+        self.plain = False
         self._drained = asyncio.Event()
         for connection in list(self.connections):
             connection.drain()
