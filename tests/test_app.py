@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import stat
 import subprocess
 import sys
@@ -343,3 +344,54 @@ def test_the_first_devices_token_is_kept_for_its_owner_until_it_is_worth_nothing
                 await server.hub.create_device("")
 
     anyrun(scene())
+
+
+def test_one_door_for_everything_and_doors_with_tls(run, tmp_path: Path) -> None:
+    """Each listener with TLS, a certificate made at the first start, and the same device through all of them."""
+
+    async def ask(port: int, tls: ssl.SSLContext | None, said: bytes) -> bytes:
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", port, ssl=tls, server_hostname="localhost" if tls else None
+        )
+        writer.write(said)
+        answer = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        return answer
+
+    async def scene() -> None:
+        listen = ["lines://127.0.0.1:0", "https://127.0.0.1:0", "any://127.0.0.1:0"]
+        async with Server(data=tmp_path, listen=listen, host={"enabled": False}) as server:
+            _, token = await server.hub.create_device("d")
+            trusting = ssl.create_default_context(cafile=tmp_path / "tls" / "ca.pem")
+            lines = f"HELLO {token}\ntemp=21.5\nQUIT\n".encode()
+            get = b"GET /api/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+            for port, tls in (("lines", trusting), ("any", trusting), ("any", None)):
+                answer = await ask(server.ports[port], tls, lines)
+                assert answer.splitlines()[1:] == [b"OK d", b"OK 1", b"BYE"]
+            for port, tls in (("https", trusting), ("any", trusting), ("any", None)):
+                head, _, body = (await ask(server.ports[port], tls, get)).partition(b"\r\n\r\n")
+                assert head.startswith(b"HTTP/1.1 200 OK")
+            health = json.loads(body)
+            assert [each["url"].partition(":")[0] for each in health["listeners"]] == ["lines", "https", "any"]
+            assert "localhost" in health["certificates"][0]["names"]
+            plain = await ask(server.ports["https"], None, get)
+            assert plain.startswith(b"HTTP/1.1 400 ")
+            metrics = {name: values for name, _, _, values in server._metrics()}
+            assert metrics["tls_handshakes_total"] == {"done": 4}
+
+    run(scene())
+
+
+def test_any_goes_on_without_tls_and_https_does_not(
+    anyrun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scene() -> None:
+        async with Server(data=tmp_path, listen=["any://127.0.0.1:0"], host={"enabled": False}) as server:
+            assert server._health()["certificates"] == []
+        with pytest.raises(ConfigError, match="cryptography"):
+            await Server(data=tmp_path, listen=["https://127.0.0.1:0"], host={"enabled": False}).start()
+
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    anyrun(scene())
+    assert "no TLS on any://: making a certificate needs the package cryptography" in caplog.text

@@ -19,9 +19,9 @@ ROWS: tuple[frozenset[str], ...] = (
     frozenset({"app", "agent", "lab", "testing"}),
     frozenset({"dialects", "web", "banner", "listeners"}),
     frozenset({"http"}),
-    frozenset({"hub", "stores", "hardware", "registry"}),
+    frozenset({"hub", "stores", "hardware", "registry", "tls"}),
     frozenset({"wire"}),
-    frozenset({"model", "config", "threads"}),
+    frozenset({"model", "config", "threads", "rarely"}),
     frozenset({"errors", ""}),  # "": the package itself, for its version
 )
 ROW_OF = {room: number for number, row in enumerate(ROWS) for room in row}

@@ -114,6 +114,7 @@ class TestPrecedence:
 
     def test_each_setting_can_be_given_in_each_layer(self, toml) -> None:
         sample = {"boolean": "false", "integer": "4242", "number": "42.5", "path": "/srv/x", "strings": "line://[::]:7"}
+        sample["paths"] = "/srv/x:/srv/y"
         for path, each in settings().items():
             text = each.choices[-1] if each.choices else sample[each.kind]
             text = "*:x drop 7d" if path == "retention.rules" else text

@@ -69,8 +69,10 @@ CONFIGURATION_TAIL = """
 The data folder is `--data`, else `$HARDPOINT_DATA`, else `data` in the file, else `$STATE_DIRECTORY` (which systemd
 sets), else the platform's folder for a user's data, as `~/.local/share/hardpoint`.
 
-A listener URL is `line://HOST:PORT`, `http://HOST:PORT` or `unix:PATH`. `0.0.0.0` is every IPv4 address of the machine,
-`[::]` every address; port 0 is any free port, which `--ports-file` and `/api/health` tell.
+A listener URL is `SCHEME://HOST:PORT` or `unix:PATH`, and may be given any number of times. `line` and `http` speak
+plainly, `lines` and `https` the same over TLS ([TLS](tls.md)), `any` all of it on one port: the first bytes decide.
+`0.0.0.0` is every IPv4 address of the machine, `[::]` every address; port 0 is any free port, which `--ports-file` and
+`/api/health` tell.
 """
 
 
@@ -128,7 +130,7 @@ def row(each: Setting) -> str:
         values = f"{values}, {each.minimum:g} to {each.maximum:.15g}".removeprefix(", ")
     elif each.minimum is not None:
         values = f"{values}, at least {each.minimum:g}".removeprefix(", ")
-    shown = f"`{default}`" if default not in (None, "") else ""
+    shown = f"`{default}`" if default not in (None, "", ()) else ""
     return f"| `{each.path}` | {shown} | {values} | {each.help} |\n"
 
 

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from math import inf
 from typing import TYPE_CHECKING, Any, Self
@@ -20,7 +21,8 @@ import msgspec
 
 from . import __version__, registry
 from .banner import describe_start
-from .config import Config, ListenUrl, configure, settings
+from .config import INSIDE_TLS, Config, ListenUrl, configure, settings
+from .dialects.any import Doorway, any_doorway, tls_doorway
 from .dialects.http import HttpDialect
 from .dialects.lines import LineDialect
 from .errors import ConfigError, HardpointError
@@ -28,6 +30,7 @@ from .http import HttpServer
 from .hub.hub import HOST_DEVICE_ID, Hub
 from .listeners import Listener, ProtocolFactory, listen
 from .threads import ExitDeadline, call_apart
+from .tls.watch import CertificateWatch, open_certificates
 from .web.app import WebApp
 from .wire.http1 import HttpLimits
 
@@ -83,6 +86,7 @@ class Server:
         self._handlers: list[tuple[Callback, str, str]] = []
         self._parts: _Parts | None = None
         self._listeners: list[Listener] = []
+        self._certificates: CertificateWatch | None = None
         self._host: HostSession | None = None
         self._host_task: asyncio.Task[None] | None = None
         self._retention_task: asyncio.Task[None] | None = None
@@ -177,8 +181,12 @@ class Server:
                 "unix": local_http,
             }
             self._parts = _Parts(hub, web, http, local_http, factories)
+            self._certificates = await _open_certificates(config)
+            factories |= _doorways(factories, self._certificates)
             for url in (*config.listeners, ListenUrl("unix", path=str(config.socket_path))):
                 self._listeners.append(await listen(url, factories[url.scheme]))
+            if self._certificates is not None:
+                self._certificates.start()
         except BaseException:
             await self.stop()
             await asyncio.to_thread(store.close)
@@ -203,6 +211,9 @@ class Server:
         if self._host is not None:
             await self._host.close()
             self._host = None
+        if self._certificates is not None:
+            await self._certificates.stop()
+            self._certificates = None
         parts.web.live.close()
         for device in parts.hub.catalogue:
             for session in device.sessions:
@@ -255,7 +266,7 @@ class Server:
             await stopping.wait()
 
     def _reload(self) -> None:
-        """SIGHUP: take over the limits, the retention and the log level; say which other settings have changed and
+        """SIGHUP: take over limits, retention, log level and certificates; say which other settings have changed and
         need a restart. A configuration with an error in it changes nothing.
         """
         parts = self._parts
@@ -266,10 +277,15 @@ class Server:
         except ConfigError as error:
             logger.error("not reloaded: %s", error.message)  # noqa: TRY400 - a person's slip, not a bug of ours
             return
+        tls = self.config.tls if self._certificates is None else self._certificates.use(config.tls)
         before, self.config = (
             self.config,
             dataclasses.replace(
-                self.config, limits=config.limits, retention=config.retention, log_level=config.log_level
+                self.config,
+                limits=config.limits,
+                retention=config.retention,
+                log_level=config.log_level,
+                tls=tls,
             ),
         )
         logging.getLogger().setLevel(config.log_level.upper())
@@ -340,6 +356,7 @@ class Server:
                 {"url": str(listener.bound), "port": listener.port, "connections": listener.connections}
                 for listener in self._listeners
             ],
+            "certificates": self._certificates.describe() if self._certificates is not None else [],
             "store": hub.store.describe() | {"failing": failed},
         }
 
@@ -351,6 +368,11 @@ class Server:
             "listener",
             {listener.label: float(listener.connections) for listener in self._listeners},
         )
+        doorways = [each for each in self._running.factories.values() if isinstance(each, Doorway)]
+        handshakes = sum((each.handshakes for each in doorways), Counter[str]())
+        yield "tls_handshakes_total", "TLS handshakes by how they ended", "end", dict(handshakes)
+        refused = sum((each.refused for each in doorways), Counter[str]())
+        yield "openings_refused_total", "Connections not let in, by what they began with", "opening", dict(refused)
         responses = {f"{digit}xx": float(http.responses[digit]) for digit in range(1, 6)}
         yield "http_responses_total", "HTTP answers by class of status", "status", responses
         yield "http_refused_total", "HTTP requests that could not be read, by reason", "reason", dict(http.refused)
@@ -371,6 +393,35 @@ class _Parts:
     """The same application for the Unix socket, where nobody has to sign in."""
     factories: dict[str, ProtocolFactory]
     """What speaks on a listener, by the scheme of its URL."""
+
+
+async def _open_certificates(config: Config) -> CertificateWatch | None:
+    """Those that the listeners need. ``any://`` goes on without TLS where no certificate can be made: it has other
+    clients as well.
+
+    Raises:
+        ConfigError: what is configured cannot be used, or a listener needs TLS and no certificate can be made.
+    """
+    if not any(url.speaks_tls for url in config.listeners):
+        return None
+    try:
+        return CertificateWatch(await asyncio.to_thread(open_certificates, config.tls, config.tls_folder))
+    except ConfigError as error:
+        if config.tls.cert is not None or any(url.scheme in INSIDE_TLS for url in config.listeners):
+            raise
+        logger.warning("no TLS on any://: %s (%s)", error.message, error.hint)
+        return None
+
+
+def _doorways(factories: dict[str, ProtocolFactory], watch: CertificateWatch | None) -> dict[str, Doorway]:
+    """What speaks on the listeners where TLS comes first, or the first bytes decide, by scheme."""
+    certificates = None if watch is None else watch.certificates
+    found = {"any": any_doorway(factories, certificates)}
+    if certificates is not None:
+        for scheme, inside in INSIDE_TLS.items():
+            if inside in factories:
+                found[scheme] = tls_doorway(inside, factories[inside], certificates)
+    return found
 
 
 def _http_server(app: Handler, plan: Callable[[RequestHead], BodyPlan], config: Config) -> HttpServer:

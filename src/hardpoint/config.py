@@ -29,7 +29,7 @@ from .errors import ConfigError
 
 LoopName = Literal["hardpoint", "asyncio", "uvloop"]
 LogLevel = Literal["debug", "info", "warning", "error"]
-Kind = Literal["string", "strings", "path", "boolean", "integer", "number"]
+Kind = Literal["string", "strings", "path", "paths", "boolean", "integer", "number"]
 
 FILE_NAME = "hardpoint.toml"
 SOCKET_NAME = "hardpoint.sock"
@@ -41,8 +41,10 @@ ENV_ELSEWHERE = frozenset({"HARDPOINT_CONFIG", "HARDPOINT_TOKEN", "HARDPOINT_SER
 MAX_NUMBER = 2**53
 """Above it a float, and so a number in JSON, loses digits."""
 
-LISTEN_PORTS = {"line": 9000, "http": 8080}
-"""The dialects that listen, and the port of a listener URL without one."""
+LISTEN_PORTS = {"line": 9000, "http": 8080, "any": 9000, "lines": 9443, "https": 8443}
+"""The schemes of listener URLs, and the port of one without."""
+INSIDE_TLS = {"lines": "line", "https": "http", "mqtts": "mqtt"}
+"""Schemes that are another one over TLS."""
 
 
 def default_data() -> Path:
@@ -82,6 +84,20 @@ class Retention:
         About("'DEVICE:KEY thin 90d drop 5y' or '… keep'; the first that fits holds, before the above."),
     ] = ()
     every_s: Annotated[float, About("How often this is applied.", 1, 86_400)] = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """The certificates of listeners that speak TLS. Files are PEM, and are read again when they change."""
+
+    cert: Annotated[Path | None, About("Certificate and chain; without it the server makes one of its own.")] = None
+    key: Annotated[Path | None, About("Its private key, if it is not in the same file.")] = None
+    more: Annotated[
+        tuple[Path, ...],
+        About("For further server names: files with chain and key, or folders as certbot keeps them."),
+    ] = ()
+    client_ca: Annotated[Path | None, About("Who signs the certificates that devices may sign in with.")] = None
+    min_version: Annotated[Literal["1.2", "1.3"], About("The oldest version of TLS that is spoken.")] = "1.2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +145,7 @@ class Config:
     data: Annotated[Path, About("The folder that holds everything the server keeps.")] = field(
         default_factory=default_data
     )
-    listen: Annotated[
-        tuple[str, ...], About("line://HOST:PORT, http://HOST:PORT or unix:PATH; port 0 is any free one.")
-    ] = (
+    listen: Annotated[tuple[str, ...], About("SCHEME://HOST:PORT or unix:PATH; port 0 is any free one.")] = (
         "line://0.0.0.0:9000",
         "http://0.0.0.0:8080",
     )
@@ -140,6 +154,7 @@ class Config:
     log_level: Annotated[LogLevel, About("Least severe message logged; info shows who comes.")] = "warning"
     ports_file: Annotated[Path | None, About("Write the bound ports here as JSON when ready.")] = None
     host: Host = field(default_factory=Host)
+    tls: Tls = field(default_factory=Tls)
     limits: Limits = field(default_factory=Limits)
     retention: Retention = field(default_factory=Retention)
 
@@ -149,6 +164,11 @@ class Config:
     """The file that was read, if one was."""
     warnings: tuple[str, ...] = field(default=(), compare=False)
     """What is odd but not wrong, for the log: variables that look like a setting and are none."""
+
+    @property
+    def tls_folder(self) -> Path:
+        """Where the certificate of the server's own is kept."""
+        return self.data / "tls"
 
     @property
     def socket_path(self) -> Path:
@@ -172,7 +192,7 @@ class Config:
         return self.origins.get(path, DEFAULT)
 
 
-SECTIONS: dict[str, type] = {"host": Host, "limits": Limits, "retention": Retention}
+SECTIONS: dict[str, type] = {"host": Host, "tls": Tls, "limits": Limits, "retention": Retention}
 _NOT_SETTINGS = {*SECTIONS, "origins", "file", "warnings"}
 
 
@@ -184,6 +204,11 @@ class ListenUrl:
     host: str = ""
     port: int = 0
     path: str = ""
+
+    @property
+    def speaks_tls(self) -> bool:
+        """Whether a client may speak TLS there; on ``any`` it may also not."""
+        return self.scheme in INSIDE_TLS or self.scheme == "any"
 
     def __str__(self) -> str:
         if self.scheme == "unix":
@@ -275,6 +300,7 @@ _KINDS: dict[Any, Kind] = {
     Path: "path",
     Path | None: "path",
     tuple[str, ...]: "strings",
+    tuple[Path, ...]: "paths",
     str: "string",
     bool: "boolean",
     int: "integer",
@@ -456,9 +482,9 @@ def _converted(known: Setting, value: object, base: Path | None) -> Any:
         case "path":
             if not isinstance(value, str | Path) or not str(value):
                 raise ValueError("must be the path of a file or folder")
-            # A path in a file is meant from where the file lies: the server may be started from anywhere.
-            path = Path(value).expanduser()
-            return base / path if base else path
+            return _path(value, base)
+        case "paths":
+            return _paths(value, base)
         case "strings":
             return _retention_rules(value) if known.path == "retention.rules" else _listen_urls(value)
         case "boolean":
@@ -473,6 +499,21 @@ def _converted(known: Setting, value: object, base: Path | None) -> Any:
     if known.maximum is not None and number > known.maximum:
         raise ValueError(f"must be at most {known.maximum:g}, not {value!r}")
     return number
+
+
+def _path(value: str | Path, base: Path | None) -> Path:
+    # A path in a file is meant from where the file lies: the server may be started from anywhere.
+    path = Path(value).expanduser()
+    return base / path if base else path
+
+
+def _paths(value: object, base: Path | None) -> tuple[Path, ...]:
+    """Any number of paths; text may hold several, separated by the platform's mark for search paths (``:``)."""
+    if isinstance(value, str | Path):
+        value = [each for each in str(value).split(os.pathsep) if each]
+    if not isinstance(value, Sequence) or not all(isinstance(each, str | Path) and str(each) for each in value):
+        raise ValueError("must be a path or a list of them")
+    return tuple(_path(each, base) for each in value)
 
 
 def _listen_urls(value: object) -> tuple[str, ...]:

@@ -58,6 +58,8 @@ def show(prefix: str, config_file: Path | None, as_json: bool) -> None:
 def plain(config: Config, path: str) -> Any:
     """A setting's value as JSON has it."""
     value = config.value(path)
+    if isinstance(value, tuple):
+        return tuple(str(each) for each in value)
     return str(value) if isinstance(value, Path) else value
 
 

@@ -36,7 +36,7 @@ def schema() -> dict[str, Any]:
 def _property(each: Setting) -> dict[str, Any]:
     described: dict[str, Any] = {"description": each.help}
     match each.kind:
-        case "strings":
+        case "strings" | "paths":
             described["type"] = ["string", "array"]
             described["items"] = {"type": "string"}
         case "path" | "string":
@@ -51,4 +51,4 @@ def _property(each: Setting) -> dict[str, Any]:
         "maximum": each.maximum,
         "default": each.default,
     }
-    return described | {name: value for name, value in optional.items() if value not in (None, [])}
+    return described | {name: value for name, value in optional.items() if value not in (None, [], ())}

@@ -328,6 +328,15 @@ class Listener(Struct):
     connections: int
 
 
+class ShownCertificate(Struct):
+    """A certificate that listeners with TLS show. ``not_after`` is in ms; below 0 ``days_left`` it has ended."""
+
+    names: list[str]
+    fingerprint: str
+    not_after: int
+    days_left: int
+
+
 class Health(Struct):
     """Readiness with every part's state. Strangers are not shown Unix listeners, nor the store's ``path`` and
     ``free_bytes``.
@@ -338,6 +347,7 @@ class Health(Struct):
     uptime_s: float
     loop: str
     listeners: list[Listener]
+    certificates: list[ShownCertificate]
     store: dict[str, Any]
 
 
