@@ -9,7 +9,7 @@ import sys
 import weakref
 
 import pytest
-from loop_peers import connected
+from loop_peers import connected, reset
 
 from hardpoint.loop import Loop
 from hardpoint.loop.transport import HIGH_WATER_BYTES
@@ -27,17 +27,30 @@ def test_addresses_and_socket_are_known(run):
     run(main())
 
 
-def test_after_the_end_the_default_is_returned(anyrun):
+def test_the_addresses_are_known_after_the_end(anyrun):
     async def main():
-        async with connected() as (protocol, _peer):
+        async with connected() as (protocol, peer):
             transport = protocol.transport
             transport.abort()
             await protocol.lost
             await asyncio.sleep(0)
-            assert transport.get_extra_info("peername", "gone") == "gone"
+            assert transport.get_extra_info("peername") == peer.getsockname()
+            assert transport.get_extra_info("sockname") == peer.getpeername()
             assert transport.get_extra_info("socket") is None
             assert transport.get_protocol() is None
             assert "closed" in repr(transport)
+
+    anyrun(main())
+
+
+def test_after_a_reset_the_peer_s_address_is_the_default(anyrun):
+    async def main():
+        async with connected() as (protocol, peer):
+            reset(peer)
+            await protocol.lost
+            await asyncio.sleep(0)
+            assert protocol.transport.get_extra_info("peername", "gone") == "gone"
+            assert protocol.transport.get_extra_info("sockname")[0] == "127.0.0.1"
 
     anyrun(main())
 

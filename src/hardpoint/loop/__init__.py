@@ -3,9 +3,9 @@
     from hardpoint.loop import run
     run(main())                                   # or: asyncio.Runner(loop_factory=Loop)
 
-`Loop` is an `asyncio.AbstractEventLoop`: TCP and Unix servers and clients with or without TLS, timers, signals,
-executors, thread-safe calls, ``add_reader``, ``sock_*``. What it does not have yet (datagrams, pipes, subprocesses)
-raises NotImplementedError. Reading order: pollers, core (the turn), transport (the four buffer events), listener.
+`Loop` is the whole of `asyncio.AbstractEventLoop` on Unix: streams with or without TLS, datagrams, pipes, subprocesses,
+files, timers, signals, executors, thread-safe calls, ``add_reader``, ``sock_*``. Reading order: pollers, core (the
+turn), transport (the four buffer events), listener, datagram, pipes, sendfile, processes.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from .counters import Counters, LoopCounters
-from .pollers import READ, WRITE, Poller, make_poller
+from .pollers import READ, WRITE, Poller, Ready, Wait, make_poller
 from .stdlib import describe_handle
 from .wakeup import Wakeup
 
@@ -103,7 +103,7 @@ class Turn(asyncio.BaseEventLoop):
         """
         super().__init__()
         self._poller: Poller = make_poller(poller) if poller is None or isinstance(poller, str) else poller
-        self._wait = self._poller.wait
+        self._wait: Wait = self._poller.wait
         self._watchers: list[Watcher | None] = []
         self._totals = LoopCounters()
         self._asleep = False
@@ -266,6 +266,24 @@ class Turn(asyncio.BaseEventLoop):
         return number
 
     # The turn ------------------------------------------------------------------------------------------------------
+
+    def run_forever(self) -> None:
+        """Take turns until `stop`."""
+        self._wait = self._wait_first
+        super().run_forever()
+
+    def _wait_first(self, timeout_s: float | None, max_events: int, /) -> Ready:
+        """The first poll of a run. What was scheduled before goes first, as in asyncio: a coroutine may count on its
+        first step coming before the data that lies ready. So here the events queue up behind it.
+        """
+        self._wait = self._poller.wait
+        for fd, mask in self._wait(timeout_s, max_events):
+            watcher = self._watchers[fd]
+            if isinstance(watcher, Callbacks):
+                self._dispatch(fd, watcher, mask)
+            else:
+                self._add_callback(asyncio.Handle(self._dispatch, (fd, watcher, mask), self))
+        return []
 
     def _run_once(self) -> None:
         ready = self._ready

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from .datagram import DatagramTransport
 from .listener import Listener, Tls
+from .pipes import ReadPipeTransport, WritePipeTransport
+from .processes import Processes
 from .signals import SignalHandlers
-from .sockets import SocketCalls
 from .stdlib import SSLProtocol
 from .transport import SocketTransport
 from .unix import UnixSockets
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from .counters import LoopCounters
 
 
-class Loop(SignalHandlers, UnixSockets, SocketCalls):
+class Loop(SignalHandlers, UnixSockets, Processes):
     """The event loop. ``Loop(poller="poll")`` chooses the kernel interface; the default is the best one here."""
 
     @property
@@ -34,9 +36,9 @@ class Loop(SignalHandlers, UnixSockets, SocketCalls):
         """
         sums = replace(self._totals)
         for watcher in self._watchers:
-            if isinstance(watcher, SocketTransport):
+            if isinstance(watcher, SocketTransport | DatagramTransport):
                 sums.add(watcher.counters)
-                sums.connections += 1
+                sums.connections += isinstance(watcher, SocketTransport)
         return sums
 
     def count_accepted(self) -> None:
@@ -102,6 +104,40 @@ class Loop(SignalHandlers, UnixSockets, SocketCalls):
         )
         self._make_socket_transport(rawsock, tls, extra=extra, server=server)
         return tls._app_transport  # noqa: SLF001 - see stdlib.py
+
+    def _make_datagram_transport(
+        self,
+        sock: socket.socket,
+        protocol: asyncio.BaseProtocol,
+        address: Any = None,
+        waiter: asyncio.Future[None] | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> DatagramTransport:
+        transport = DatagramTransport(self, sock, protocol, address, extra)
+        self.call_soon(transport.start, waiter)
+        return transport
+
+    def _make_read_pipe_transport(
+        self,
+        pipe: Any,
+        protocol: asyncio.BaseProtocol,
+        waiter: asyncio.Future[None] | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> ReadPipeTransport:
+        transport = ReadPipeTransport(self, pipe, protocol, extra)
+        self.call_soon(transport.start, waiter)
+        return transport
+
+    def _make_write_pipe_transport(
+        self,
+        pipe: Any,
+        protocol: asyncio.BaseProtocol,
+        waiter: asyncio.Future[None] | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> WritePipeTransport:
+        transport = WritePipeTransport(self, pipe, protocol, extra)
+        self.call_soon(transport.start, waiter)
+        return transport
 
     def _start_serving(
         self,

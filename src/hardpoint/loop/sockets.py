@@ -45,12 +45,11 @@ class SocketCalls(Turn):
     async def sock_sendall(self, sock: socket.socket, data: Any) -> None:
         """Send everything. After an error or a cancellation nobody can tell how much was sent."""
         view = memoryview(data).cast("B")
-        while True:
-            # A closure over this round's view: it is awaited before the next one is made.
-            sent = await self._when_ready(sock, WRITE, lambda: sock.send(view))  # noqa: B023
-            view = view[sent:]
-            if not view:
-                return
+        sent = await self._when_ready(sock, WRITE, lambda: sock.send(view))
+        while view := view[sent:]:
+            # The others first, also when this peer reads as fast as we send. A closure over this round's view: it is
+            # awaited before the next one is made.
+            sent = await self._when_told(sock, WRITE, lambda: sock.send(view))
 
     async def sock_accept(self, sock: socket.socket) -> tuple[socket.socket, Any]:
         """The next connection, non-blocking, and its peer's address."""

@@ -17,12 +17,18 @@ Deriving from `asyncio.BaseEventLoop` buys what is plain standard behaviour: add
 ``BaseEventLoop._write_to_self``                       hook: wake the loop from another thread
 ``BaseEventLoop._start_serving`` ``_stop_serving``     hooks, called by ``Server``
 ``BaseEventLoop._make_socket_transport``               hook
+``BaseEventLoop._make_datagram_transport``             hook
+``BaseEventLoop._make_read_pipe_transport``            hook, and ``_make_write_pipe_transport``
+``BaseEventLoop._make_subprocess_transport``           hook; child watchers (until 3.13) are not asked
+``BaseEventLoop._sendfile_native``                     hook, and ``_sock_sendfile_native``
 ``BaseEventLoop._make_ssl_transport``                  hook; 3.11 also passes ``call_connection_made``
 ``Handle._cancelled`` ``_run``                         3.14 adds ``_ThreadSafeHandle``, whose ``_run`` takes a lock
 ``TimerHandle._when`` ``_scheduled``                   unchanged
 ``Server._attach`` ``_detach``                         3.13: both are passed the transport
 ``Server._start_serving``                              unchanged
 ``transports._FlowControlMixin``                       unchanged; ``loop.sendfile`` insists on it
+``base_subprocess.BaseSubprocessTransport``            its hook ``_start``, and ``_proc`` ``_returncode``
+                                                       ``_check_proc`` ``_process_exited`` ``_wait``; unchanged
 ``sslproto.SSLProtocol`` and its ``_app_transport``    unchanged since 3.11; it calls ``transport._force_close``
 ``trsock.TransportSocket``                             unchanged
 ``_start_tls_compatible`` ``_sendfile_compatible``     class attributes of transports; unchanged
@@ -34,7 +40,7 @@ Deriving from `asyncio.BaseEventLoop` buys what is plain standard behaviour: add
 from __future__ import annotations
 
 import sys
-from asyncio import base_events, constants, futures, sslproto, transports, trsock
+from asyncio import base_events, base_subprocess, constants, futures, sslproto, transports, trsock
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -43,6 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _base: Any = base_events
+_base_subprocess: Any = base_subprocess
 _constants: Any = constants
 _futures: Any = futures
 _sslproto: Any = sslproto
@@ -50,7 +57,7 @@ _transports: Any = transports
 _trsock: Any = trsock
 
 LOST_WRITES_BEFORE_WARNING: int = _constants.LOG_THRESHOLD_FOR_CONNLOST_WRITES
-SENDFILE_FALLBACK: Any = _constants._SendfileMode.FALLBACK  # noqa: SLF001
+SENDFILE_NATIVE: Any = _constants._SendfileMode.TRY_NATIVE  # noqa: SLF001
 
 SSLProtocol: Any = _sslproto.SSLProtocol
 StockServer: Any = _base.Server
@@ -63,6 +70,17 @@ transport_socket: Callable[[socket.socket], Any] = _trsock.TransportSocket
 """What ``get_extra_info("socket")`` returns: a socket without the calls that would disturb the transport."""
 
 if TYPE_CHECKING:
+
+    class BaseSubprocessTransport(asyncio.SubprocessTransport):
+        """asyncio's as the type checkers should see it."""
+
+        _proc: Any
+        _returncode: int | None
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+        def _check_proc(self) -> None: ...
+        def _process_exited(self, returncode: int) -> None: ...
+        async def _wait(self) -> int: ...
 
     class FlowControlled(asyncio.Transport):
         """The mix-in as the type checkers should see it."""
@@ -77,6 +95,7 @@ if TYPE_CHECKING:
         def _maybe_resume_protocol(self) -> None: ...
 
 else:
+    BaseSubprocessTransport = _base_subprocess.BaseSubprocessTransport
     FlowControlled = transports._FlowControlMixin  # noqa: SLF001
 
 if sys.version_info >= (3, 13):

@@ -12,7 +12,6 @@ The protocol is called directly, not through a `Handle`: in the loop's own conte
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 import warnings
 from collections import deque
@@ -20,10 +19,12 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from .counters import Counters
+from .endpoint import Endpoint, logger
 from .pollers import READ, WRITE
+from .sendfile import FileSending
 from .stdlib import (
     LOST_WRITES_BEFORE_WARNING,
-    SENDFILE_FALLBACK,
+    SENDFILE_NATIVE,
     FlowControlled,
     attach,
     detach,
@@ -33,9 +34,6 @@ from .stdlib import (
 
 if TYPE_CHECKING:
     from .core import Turn
-
-logger = logging.getLogger("asyncio")
-"""asyncio's own logger: who has configured it for transports gets ours as well."""
 
 MAX_READ_BYTES = 64 * 1024
 """One read. asyncio asks for 256 KiB, which is above malloc's mmap threshold: every read then maps and unmaps memory,
@@ -52,7 +50,7 @@ _DATA_RECEIVED = 1
 _GET_BUFFER = 2
 
 
-class SocketTransport(FlowControlled):
+class SocketTransport(Endpoint, FlowControlled):
     """A TCP or Unix stream connection.
 
     About 300 bytes with its descriptor and without the socket: an attached device that says nothing costs memory only,
@@ -85,7 +83,8 @@ class SocketTransport(FlowControlled):
     )
 
     _start_tls_compatible = True
-    _sendfile_compatible = SENDFILE_FALLBACK
+    _sendfile_compatible = SENDFILE_NATIVE
+    _kind = "socket transport"
 
     _loop: Turn
     _protocol: Any
@@ -275,6 +274,8 @@ class SocketTransport(FlowControlled):
             raise TypeError(_NOT_BYTES % type(data).__name__)
         if self._eof_written:
             raise RuntimeError("Cannot call write() after write_eof()")
+        if isinstance(self._protocol, FileSending):
+            raise RuntimeError("unable to write; sendfile is in progress")  # noqa: TRY004 - the state, not the type
         if not self._lost:
             self._keep(data, 0)
         elif data:
@@ -370,10 +371,6 @@ class SocketTransport(FlowControlled):
 
     # The end -------------------------------------------------------------------------------------------------------
 
-    def is_closing(self) -> bool:
-        """Whether `close` or `abort` was called, or the connection has failed."""
-        return self._closing
-
     def close(self) -> None:
         """Read no more, send what waits, then close. ``connection_lost`` follows in a later turn."""
         if self._closing:
@@ -414,25 +411,12 @@ class SocketTransport(FlowControlled):
             self._set_interest(0)
             loop.unwatch(self._fd, self)
             loop.retire(self.counters)
+            known = {name: self.get_extra_info(name) for name in ("sockname", "peername")}
+            self._extra = {**(self._extra or {}), **known}
             sock.close()
             self._sock = self._protocol = self._server = None
             if server is not None:
                 detach(server, self)
-
-    def _fatal_error(self, exc: BaseException, message: str = "Fatal error on transport") -> None:
-        """End the connection. An `OSError` is the network's doing and no news; anything else is a fault of ours or the
-        protocol's and goes to the loop's exception handler.
-        """
-        if not isinstance(exc, OSError):
-            self._report(exc, message)
-        elif self._loop.get_debug():
-            logger.debug("%r: %s", self, message, exc_info=exc)
-        self._force_close(exc)
-
-    def _report(self, exc: BaseException, message: str) -> None:
-        self._loop.call_exception_handler(
-            {"message": message, "exception": exc, "transport": self, "protocol": self._protocol}
-        )
 
     def __del__(self) -> None:
         sock = getattr(self, "_sock", None)  # absent when __init__ raised
@@ -461,18 +445,14 @@ class SocketTransport(FlowControlled):
         if self._mode != _IDLE:
             self._update_reading()
 
-    def get_protocol(self) -> Any:
-        """Who is called now; None after ``connection_lost``."""
-        return self._protocol
-
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """``socket``, ``sockname``, ``peername``, ``counters``, and what ``extra`` brought.
 
-        The names are asked of the kernel when somebody wants them, which keeps 200 bytes a connection; after the peer's
-        reset or the end of the connection the kernel no longer knows, and the default is returned.
+        The names are asked of the kernel when somebody wants them, or at the connection's end, which keeps 200 bytes a
+        connection; after a reset the kernel no longer knows the peer's, and the default is returned.
         """
         if self._extra is not None and name in self._extra:
-            return self._extra[name]
+            return default if self._extra[name] is None else self._extra[name]
         sock = self._sock
         if sock is not None:
             try:
@@ -485,17 +465,6 @@ class SocketTransport(FlowControlled):
             if name == "socket":
                 return transport_socket(sock)
         return self.counters if name == "counters" else default
-
-    def _set_interest(self, interest: int) -> None:
-        old = self._interest
-        if interest == old:
-            return
-        self._interest = interest
-        try:
-            self._loop.set_interest(self._fd, old, interest)
-        except OSError as exc:  # no memory for another watch, or the descriptor was closed behind our back
-            self._interest = 0
-            self._fatal_error(exc, "Fatal error on watching a socket transport")
 
     def __repr__(self) -> str:
         state = "closed" if self._sock is None else "closing" if self._closing else "open"
