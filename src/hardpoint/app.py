@@ -25,6 +25,7 @@ from .config import INSIDE_TLS, Config, ListenUrl, configure, settings
 from .dialects.any import Doorway, any_doorway, tls_doorway
 from .dialects.http import HttpDialect
 from .dialects.lines import LineDialect
+from .dialects.websocket import WebSocketDialect
 from .errors import ConfigError, HardpointError
 from .http import HttpServer
 from .hub.hub import HOST_DEVICE_ID, Hub
@@ -173,6 +174,8 @@ class Server:
                 hub.handlers.add(callback, device, key)
             web = WebApp(hub, __version__, health=self._health, metrics=self._metrics)
             HttpDialect(hub).register(web.router)
+            websocket = WebSocketDialect(hub, __version__)
+            websocket.register(web.router)
             http = _http_server(web.handle, web.router.plan, config)
             local_http = _http_server(web.handle_local, web.router.plan, config)
             factories: dict[str, ProtocolFactory] = {
@@ -180,7 +183,7 @@ class Server:
                 "http": http,
                 "unix": local_http,
             }
-            self._parts = _Parts(hub, web, http, local_http, factories)
+            self._parts = _Parts(hub, web, http, local_http, websocket, factories)
             self._certificates = await _open_certificates(config)
             factories |= _doorways(factories, self._certificates)
             for url in (*config.listeners, ListenUrl("unix", path=str(config.socket_path))):
@@ -218,7 +221,8 @@ class Server:
         for device in parts.hub.catalogue:
             for session in device.sessions:
                 session.end("the server is stopping")
-        await asyncio.gather(*(factory.drain(DRAIN_S) for factory in parts.factories.values()))
+        speakers = (parts.websocket, *parts.factories.values())
+        await asyncio.gather(*(speaker.drain(DRAIN_S) for speaker in speakers))
         await parts.hub.close()
         for listener in self._listeners:
             await listener.wait_closed()
@@ -391,6 +395,8 @@ class _Parts:
     http: HttpServer
     local_http: HttpServer
     """The same application for the Unix socket, where nobody has to sign in."""
+    websocket: WebSocketDialect
+    """It listens nowhere: its connections come out of HTTP."""
     factories: dict[str, ProtocolFactory]
     """What speaks on a listener, by the scheme of its URL."""
 

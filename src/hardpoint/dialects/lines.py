@@ -165,13 +165,18 @@ class LineSession(asyncio.Protocol, Session):
     # -- asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Greet: the server speaks first."""
+        """Somebody is there."""
         self._transport = cast("asyncio.Transport", transport)
         if self._dialect.connected(self):
-            self._transport.write(self._dialect.greeting)
+            self.greet()
         else:
             limit = self._dialect.hub.limits.max_connections
             self._refuse(RateLimited(f"limits.max_connections ({limit}) is reached; try again later"))
+
+    def greet(self) -> None:
+        """The server speaks first."""
+        if self._transport is not None:
+            self._transport.write(self._dialect.greeting)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The device is gone, for whatever reason."""

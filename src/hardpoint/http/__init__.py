@@ -14,6 +14,8 @@ from .server import HttpServer, run
 from .static import StaticFiles
 from .streams import EventStream, FramedOutlet, Outlet, StreamResponse
 from .upgrade import Switch
+from .websocket import WebSocket, WebSocketClosed
+from .websocket_connection import WebSocketOptions
 
 __all__ = [
     "Answer",
@@ -33,6 +35,9 @@ __all__ = [
     "StaticFiles",
     "StreamResponse",
     "Switch",
+    "WebSocket",
+    "WebSocketClosed",
+    "WebSocketOptions",
     "error_response",
     "problem",
     "run",

@@ -362,10 +362,10 @@ class Answering(asyncio.Protocol):
         protocol.connection_made(self.transport)
         if self._paused & BY_WRITING:
             protocol.pause_writing()
+        if self._paused and not self.transport.is_closing():
+            self.transport.resume_reading()  # before the rest, behind which the protocol may want to pause
         if rest:
             protocol.data_received(rest)
-        if self._paused and not self.transport.is_closing():
-            self.transport.resume_reading()
         if self._eof and not protocol.eof_received():
             self.transport.close()
 

@@ -9,7 +9,7 @@ order in which routes are declared makes no difference.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import unquote
@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 
     from ..wire.http1 import RequestHead
     from .messages import Answer, Handler, Request
+    from .websocket import WebSocketHandler
+    from .websocket_connection import WebSocketOptions
 
 H = TypeVar("H", bound="Handler")
+W = TypeVar("W", bound="WebSocketHandler")
 
 ANY_METHOD = "*"
 """The method of a route that takes every one no other route of its path takes."""
@@ -141,6 +144,27 @@ class Router:
         prefix = prefix.rstrip("/")
         self.route(ANY_METHOD, prefix or "/", handler, **meta)
         self.route(ANY_METHOD, f"{prefix}/{{rest:path}}", handler, **meta)
+
+    def websocket(
+        self,
+        path: str,
+        *,
+        subprotocols: Sequence[str] = (),
+        origins: Collection[str] | None = None,
+        options: WebSocketOptions | None = None,
+        **meta: Any,
+    ) -> Callable[[W], W]:
+        """Declare the handler of WebSockets at ``path``, an ``async def handler(ws: WebSocket)``; the arguments are
+        those of `hardpoint.http.websocket.check_handshake`.
+        """
+        from .websocket import websocket_route
+
+        def declare(handler: W) -> W:
+            upgrade = websocket_route(handler, subprotocols=subprotocols, origins=origins, options=options)
+            self.route("GET", path, upgrade, head=False, **meta)
+            return handler
+
+        return declare
 
     def _declare(self, method: str, path: str, meta: dict[str, Any]) -> Callable[[H], H]:
         def declare(handler: H) -> H:

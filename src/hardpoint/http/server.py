@@ -92,6 +92,8 @@ class HttpServer:
         self.refused: dict[str, int] = {}
         """Requests that could not be read, by reason."""
         self.timed_out = {"head": 0, "body": 0, "keep-alive": 0, "send": 0}
+        self.websocket_ends: dict[str, int] = {}
+        """WebSockets that did not end as they should, by reason: the close code that was sent, or the time-out."""
         self.bytes_received = 0
         self.bytes_sent = 0
         self.draining = False
@@ -122,6 +124,7 @@ class HttpServer:
             "responses": {f"{digit}xx": self.responses[digit] for digit in range(1, 6)},
             "refused": dict(self.refused),
             "timed_out": dict(self.timed_out),
+            "websocket_ends": dict(self.websocket_ends),
             "unfinished_bytes": self.unfinished_bytes,
             "bytes_received": self.bytes_received,
             "bytes_sent": self.bytes_sent,

@@ -1,7 +1,7 @@
 """For people who test their own firmware, handlers or dialects; our own tests are built on it.
 
 `FakeClock` stands in for the server's clock, `MemoryTransport` for a socket, `LineDevice` and `HttpDevice` for a
-device::
+device, `WebSocketClient` for the other end of a WebSocket::
 
     from hardpoint import Server
     from hardpoint.testing import LineDevice
@@ -19,6 +19,7 @@ from .device import ReceivedCommand, Refused
 from .http_device import HttpAnswer, HttpDevice
 from .line_device import LineDevice
 from .transport import MemoryTransport
+from .websocket_client import WebSocketClient
 
 __all__ = [
     "FakeClock",
@@ -28,4 +29,5 @@ __all__ = [
     "MemoryTransport",
     "ReceivedCommand",
     "Refused",
+    "WebSocketClient",
 ]

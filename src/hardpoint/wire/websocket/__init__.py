@@ -29,6 +29,7 @@ from .frames import (
     PROTOCOL_ERROR,
     TEXT,
     TRY_AGAIN_LATER,
+    UNSUPPORTED_DATA,
 )
 from .handshake import (
     Accepted,
@@ -57,6 +58,7 @@ __all__ = [
     "PROTOCOL_ERROR",
     "TEXT",
     "TRY_AGAIN_LATER",
+    "UNSUPPORTED_DATA",
     "Accepted",
     "Agreement",
     "DeflateOptions",

@@ -142,12 +142,14 @@ class WebSocketCodec:
         try:
             self._read(data, events)
         except _Broken as broken:
-            self._end()
+            self.stop()
             events.append((FAILED, broken.code, broken.reason))
         return events
 
-    def _end(self) -> None:
+    def stop(self) -> None:
+        """Read nothing more, and keep nothing of what was."""
         self._over = True
+        self.more = False
         self.buffer = b""
         self._body = bytearray()
         self._remaining = 0
@@ -284,7 +286,7 @@ class WebSocketCodec:
             self._payload.clear()
             if opcode == CLOSE:
                 events.append(_read_close(payload))
-                self._end()
+                self.stop()
             else:
                 events.append((opcode, payload))
             return 0

@@ -43,7 +43,7 @@ class Accepted:
     """A handshake that may go through: the fields of the 101, and what was agreed on."""
 
     headers: list[tuple[str, str]]
-    """``Upgrade``, ``Connection`` and ``Sec-WebSocket-…``."""
+    """``Upgrade`` and ``Sec-WebSocket-…``; ``Connection`` is said by whoever owns the connection."""
     subprotocol: str | None
     agreement: Agreement | None
     """On compression; None for none."""
@@ -81,18 +81,18 @@ def accept(
     if method != "GET":
         raise HandshakeRefused(405, "a WebSocket begins with GET", [("Allow", "GET")])
     if not asks_for_websocket(headers):
-        raise HandshakeRefused(426, "a WebSocket is spoken here", [("Upgrade", "websocket"), ("Connection", "Upgrade")])
+        raise HandshakeRefused(426, "a WebSocket is spoken here", [("Upgrade", "websocket")])
     if "upgrade" not in _lower_tokens(headers.get("connection", "")):
         raise HandshakeRefused(400, "Connection does not name Upgrade")
     if headers.get("sec-websocket-version") != VERSION:
         # §4.4: say which version would do.
-        fields = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", VERSION)]
+        fields = [("Upgrade", "websocket"), ("Sec-WebSocket-Version", VERSION)]
         raise HandshakeRefused(426, f"version {VERSION} of WebSocket is spoken here", fields)
     key = headers.get("sec-websocket-key", "")
     if not _is_key(key):
         raise HandshakeRefused(400, "Sec-WebSocket-Key is not 16 bytes in base64")
     subprotocol = _choose(headers.get("sec-websocket-protocol"), subprotocols)
-    fields = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", accept_key(key))]
+    fields = [("Upgrade", "websocket"), ("Sec-WebSocket-Accept", accept_key(key))]
     if subprotocol is not None:
         fields.append(("Sec-WebSocket-Protocol", subprotocol))
     agreement = None

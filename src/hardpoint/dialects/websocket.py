@@ -1,0 +1,82 @@
+"""Devices over WebSocket (SPEC §7), at ``/api/v1/{token}/ws``: the line dialect, a message a line.
+
+What works in a line works in a message, JSON included, and its answer is a message. The token in the path has attached
+the device before the first message, so there is no greeting: the n-th answer belongs to the n-th message.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from ..errors import Unauthorized
+from ..http import Response
+from ..http.websocket import ANY_ORIGIN
+from ..http.websocket_connection import WebSocketOptions
+from ..http.websocket_transport import protocol_over_websocket
+from ..wire.websocket import GOING_AWAY
+from .lines import LineDialect, LineSession
+
+if TYPE_CHECKING:
+    from ..http import Answer, Request, Router
+    from ..http.websocket_transport import WebSocketTransport
+    from ..hub.devices import DeviceState
+
+MESSAGE_ROOM = 8
+"""How many times `max_line_bytes` a message may have before it ends the connection (1009). Below, it is answered with
+``ERR too-long`` and the connection goes on, as for a line."""
+
+
+class WebSocketDialect(LineDialect):
+    """What all devices over WebSocket share. It has no listener: its connections come from the HTTP server."""
+
+    def register(self, router: Router) -> None:
+        """Declare the route. Its door is the token in the path, so it has no role."""
+        router.route(
+            "GET",
+            "/api/v1/{token}/ws",
+            self.connect,
+            role=None,
+            device=True,
+            head=False,
+            summary="Speak the line dialect over WebSocket, a message a line",
+        )
+
+    def connect(self, request: Request) -> Answer:
+        """``GET ws``: attach, and upgrade. A wrong token is answered 401 before that."""
+        try:
+            device = self.hub.sign_in(request.peer, request.params["token"])
+        except Unauthorized as error:
+            self.hub.note_refused(error)
+            return Response.empty(401)
+        # A foreign page that knows the token is a device; a cookie opens nothing here.
+        options = WebSocketOptions(max_message_bytes=MESSAGE_ROOM * self.hub.limits.max_line_bytes, compression=None)
+        return protocol_over_websocket(
+            request, lambda: WebSocketSession(self, device), binary=False, origins=ANY_ORIGIN, options=options
+        )
+
+
+class WebSocketSession(LineSession):
+    """One device's socket."""
+
+    __slots__ = ("_owner",)
+
+    dialect = "websocket"
+
+    def __init__(self, dialect: WebSocketDialect, device: DeviceState) -> None:
+        super().__init__(dialect)
+        self._owner = device
+
+    def greet(self) -> None:
+        """Nothing to say: the device is attached already."""
+        self._dialect.waiting.pop(self, None)
+        self._dialect.hub.attach(self, self._owner)
+
+    def end(self, reason: str) -> None:
+        """As over a line, and told by the close frame too."""
+        if self._transport is not None:
+            cast("WebSocketTransport", self._transport).close_code = GOING_AWAY
+        super().end(reason)
+
+    def drain(self) -> None:
+        """The server stops: what is due goes out first."""
+        self.end("the server is stopping")
