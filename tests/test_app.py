@@ -23,6 +23,7 @@ from hardpoint.config import configure
 from hardpoint.errors import AddressTaken, BadInput, ConfigError, FolderTaken
 from hardpoint.stores.memory import MemoryStore
 from hardpoint.testing import LineDevice
+from hardpoint.tls.authority import make_authority, make_device_certificate
 from hub.hubs import HeldStore, until
 
 QUIET: dict[str, Any] = {
@@ -395,3 +396,36 @@ def test_any_goes_on_without_tls_and_https_does_not(
     monkeypatch.setitem(sys.modules, "cryptography", None)
     anyrun(scene())
     assert "no TLS on any://: making a certificate needs the package cryptography" in caplog.text
+
+
+def test_a_device_signs_in_by_its_certificate(run, tmp_path: Path) -> None:
+    async def scene() -> None:
+        folder = tmp_path / "tls"
+        make_authority(folder)
+        device_file = tmp_path / "device.pem"
+        device_file.write_bytes(make_device_certificate(folder, "greenhouse"))
+        settings: dict[str, Any] = QUIET | {"tls": {"client_ca": folder / "ca.pem"}}
+        settings["listen"] = ["any://127.0.0.1:0"]
+        async with Server(data=tmp_path, **settings) as server:
+            device, _ = await server.hub.create_device("greenhouse")
+            known = ssl.create_default_context(cafile=folder / "ca.pem")
+            known.load_cert_chain(device_file)
+            port = server.ports["any"]
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=known, server_hostname="localhost")
+            writer.write(b"HELLO\ntemp=21.5\n")
+            for expected in (b"hardpoint ", b"OK greenhouse", b"OK 1"):
+                assert (await reader.readline()).startswith(expected)
+            connected = server.hub.describe(device)["presence"]["connected"]
+            assert (connected["dialect"], connected["encrypted"]) == ("line", True)
+            writer.close()
+            await writer.wait_closed()
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=known, server_hostname="localhost")
+            post = b'POST /api/v1/%b/telemetry HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\n{"temp":22}'
+            for token, status in ((b"me", b"200"), (b"greenhouse", b"401")):
+                writer.write(post % token)
+                assert (await reader.readuntil(b"\r\n\r\n")).split(b" ")[1] == status
+            writer.close()
+            await writer.wait_closed()
+            assert device.latest()["temp"]["value"] == 22
+
+    run(scene())

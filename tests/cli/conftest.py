@@ -156,7 +156,7 @@ DEVICE: dict[str, Any] = {
     "labels": {"place": "garden"},
     "created": 1_763_880_000_000,
     "presence": {
-        "connected": {"dialect": "line", "since": 1_763_880_001_000, "from": "192.168.1.23:51000"},
+        "connected": {"dialect": "line", "since": 1_763_880_001_000, "from": "192.168.1.23:51000", "encrypted": True},
         "last_seen": 1_763_880_002_000,
         "last_reading": 1_763_880_002_000,
         "expected_every_s": 10.0,

@@ -109,7 +109,7 @@ class TestShow:
         out = hardpoint("device", "show", "greenhouse").out
         for line in ("state         online", "labels        place=garden", "created       2025-11-23T06:40:00.000Z"):
             assert line in out.splitlines()
-        assert "over line from 192.168.1.23:51000" in out
+        assert "over line with TLS from 192.168.1.23:51000" in out
         assert "every 10 s (set)" in out
         assert r"note  dry\x1b[31m  2025-11-23T06:40:01.000Z" in out
 

@@ -218,6 +218,34 @@ class TestHello:
 
         anyrun(scene())
 
+    def test_without_a_token_the_certificate_says_who_it_is(self, anyrun):
+        async def scene():
+            async with open_dialect() as dialect:
+                device, _ = await dialect.hub.create_device("dev")
+                shown = {"subject": ((("organizationName", "x"),), (("commonName", "dev"),))}
+                _, transport = connect(dialect, peercert=shown, sslcontext=object())
+                transport.feed(b"HELLO\n")
+                assert transport.take() == b"OK dev\n"
+                assert device.sessions[0].encrypted
+                _, transport = connect(dialect)
+                transport.feed(b"#1 HELLO\n")
+                assert transport.take() == b"#1 ERR bad-line HELLO is followed by the device's token\n"
+
+        anyrun(scene())
+
+    def test_tls_at_a_plain_port_is_said_once_and_closed(self, anyrun, caplog):
+        async def scene():
+            async with open_dialect() as dialect:
+                for _ in range(2):
+                    _, transport = connect(dialect)
+                    transport.feed(b"\x16\x03\x01\x02\x00\x01\x00\n\n")
+                    assert transport.take() == b""
+                    assert transport.is_closing()
+
+        anyrun(scene())
+        (record,) = caplog.records
+        assert record.getMessage() == ("192.0.2.1:50000 tries TLS at a port for plain lines: lines:// is for that")
+
     def test_again_is_another_device(self, anyrun):
         async def scene():
             async with open_dialect() as dialect:

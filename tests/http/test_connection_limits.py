@@ -405,3 +405,17 @@ def test_over_a_unix_socket(run, tmp_path) -> None:
         await listener.wait_closed()
 
     run(check())
+
+
+def test_a_tls_client_gets_an_alert_and_the_log_a_hint(anyrun, caplog) -> None:
+    async def scene() -> None:
+        async with serving(application()) as served:
+            for _ in range(2):
+                client = await served.client()
+                client.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+                assert await client.reader.read() == b"\x15\x03\x03\x00\x02\x02\x46"
+            assert served.server.refused == {"tls": 2}
+
+    anyrun(scene())
+    (record,) = [each for each in caplog.records if each.levelname == "WARNING"]
+    assert "tries TLS at a port for plain HTTP: https:// is for that" in record.getMessage()

@@ -219,7 +219,7 @@ class TestPresence:
                 began = clock()
                 session = NotingSession()
                 hub.attach(session, device)
-                connected = {"dialect": "test", "since": began, "from": "192.0.2.1:50000"}
+                connected = {"dialect": "test", "since": began, "from": "192.0.2.1:50000", "encrypted": False}
                 assert hub.describe(device)["presence"] == nothing | {"connected": connected, "last_seen": began}
                 clock.advance(s=5)
                 hub.ingest(session, device, [(1, "a", 1)], 1)
@@ -331,6 +331,23 @@ class TestDevices:
                 assert hub.sign_in("[2001:db8::7]:49154", token) is device
                 with pytest.raises(Unauthorized):
                     hub.sign_in("192.0.2.1:1", "hp_x")
+
+        anyrun(scene())
+
+    def test_a_certificate_stands_for_a_token_where_none_is_given(self, anyrun, clock):
+        async def scene():
+            async with open_hub(clock=clock) as hub:
+                device, token = await hub.create_device("Dev 1")
+                other, _ = await hub.create_device("Dev 2")
+                for name in ("Dev 1", "dev-1"):
+                    assert hub.sign_in("192.0.2.1:1", "", certificate=name) is device
+                assert hub.sign_in("192.0.2.1:1", token, certificate="Dev 2") is device
+                assert hub.sign_in("192.0.2.1:1", "", certificate="Dev 2", claimed="dev-2") is other
+                for wrong in ({"certificate": "Dev 3"}, {"certificate": "Dev 2", "claimed": "dev-1"}, {}):
+                    with pytest.raises(Unauthorized):
+                        hub.sign_in("192.0.2.1:1", "", **wrong)
+                with pytest.raises(Unauthorized, match="for 'Dev 3', and no device is called so"):
+                    hub.sign_in("192.0.2.1:1", "", certificate="Dev 3")
 
         anyrun(scene())
 

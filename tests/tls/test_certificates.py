@@ -15,7 +15,8 @@ from hardpoint.config import Tls
 from hardpoint.errors import ConfigError
 from hardpoint.tls import authority
 from hardpoint.tls.authority import make_authority, make_certificate, make_device_certificate, own_names
-from hardpoint.tls.certificates import Certificate, Certificates, common_name, describe
+from hardpoint.tls.certificates import Certificate, Certificates, describe
+from hardpoint.tls.peer import common_name
 
 from .peers import Client
 

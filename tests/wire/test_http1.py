@@ -159,7 +159,7 @@ BAD: dict[str, tuple[int, str, bytes]] = {
     # The request line
     "no version": (400, "bad-request-line", b"GET /\r\n\r\n"),
     "only a line": (400, "bad-request-line", b"hello\r\n"),
-    "tls": (400, "bad-request-line", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"),
+    "tls": (400, "tls", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"),
     "nul": (400, "bad-request-line", b"\0" * 10),
     "two spaces": (400, "bad-request-line", b"GET  / HTTP/1.1\r\nHost: x\r\n\r\n"),
     "tab": (400, "bad-request-line", b"GET\t/ HTTP/1.1\r\nHost: x\r\n\r\n"),

@@ -21,7 +21,7 @@ from hardpoint.model import (
     checked_value,
 )
 from hardpoint.wire import lines
-from hardpoint.wire.lines import ANSWER, ATTRIBUTES, BAD, GET, HELLO, READINGS, VERB, LineDecoder
+from hardpoint.wire.lines import ANSWER, ATTRIBUTES, BAD, GET, HELLO, READINGS, TLS_HELLO, VERB, LineDecoder
 from hardpoint.wire.telemetry import parse_telemetry
 
 TS = 1732320000000
@@ -139,8 +139,7 @@ REFUSED = {
     "hello x": (UnknownVerb, "verbs are written in capitals: HELLO"),
     "Quit": (UnknownVerb, "verbs are written in capitals: QUIT"),
     "x" * 100: (UnknownVerb, f"'{'x' * 64}…' is neither a verb nor key=value; HELP lists what is understood"),
-    "HELLO": (BadInput, "HELLO is followed by the device's token"),
-    "HELLO " + "x" * 257: (BadInput, "HELLO is followed by the device's token"),
+    "HELLO " + "x" * 257: (BadInput, "a token has at most 256 characters"),
     "PING now": (BadInput, "PING takes nothing after it"),
     "GET": (BadInput, "GET is followed by a key, or by a device and a key"),
     "GET a b c": (BadInput, "GET is followed by a key, or by a device and a key"),
@@ -202,6 +201,22 @@ def test_refuses_and_goes_on(line, feed):
     assert type(refused[2]) is kind
     assert refused[2].message.startswith(message)
     assert ping == (VERB, "", "PING")
+
+
+@pytest.mark.parametrize("feed", [decode, decode_bytes], ids=["whole", "byte by byte"])
+def test_a_tls_handshake_is_told_from_lines(feed):
+    assert feed(b"\x16\x03") == [(TLS_HELLO, "")]
+    assert feed(b"PING\n\x16\x03")[-1] == (TLS_HELLO, "")
+    assert feed(b"\x16\x03\nPING\na=1\n") == [(TLS_HELLO, "")]
+    assert [event[0] for event in feed(b"\x16\x02\nPING\n")] == [BAD, VERB]
+    assert [event[0] for event in feed(b"x" * 9000 + b"\n\x16\x03PING\n")] == [BAD, TLS_HELLO]
+
+
+def test_what_follows_a_tls_handshake_is_not_kept():
+    decoder = LineDecoder()
+    assert decoder.receive(b"\x16\x03\x01\x02\x00" + b"x" * 500) == [(TLS_HELLO, "")]
+    assert decoder.receive(b"a=1\n") == decoder.receive(b"x" * 500) == decoder.finish() == []
+    assert decoder.buffered_bytes == 0
 
 
 @pytest.mark.parametrize("line", CASES)

@@ -189,7 +189,8 @@ def facts(device: dict[str, Any], at: int) -> Iterator[tuple[str, str]]:
     yield "state", state_word(presence, at)
     if connected:
         since = span(max(0, at - connected["since"]) / 1000)
-        yield "connected", f"over {connected['dialect']} from {connected['from']}, for {since}"
+        tls = " with TLS" if connected.get("encrypted") else ""
+        yield "connected", f"over {connected['dialect']}{tls} from {connected['from']}, for {since}"
     yield "last seen", ago(presence["last_seen"], at)
     yield "last reading", ago(presence["last_reading"], at)
     if presence["expected_every_s"] is not None:

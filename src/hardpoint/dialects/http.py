@@ -13,6 +13,7 @@ from ..errors import BadInput, HardpointError, Unauthorized
 from ..http import Response
 from ..http.errors import error_response
 from ..hub.session import Session
+from ..tls.peer import certificate_name, is_encrypted
 from ..wire.telemetry import decode_json, parse_attributes, parse_telemetry
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ DEFAULT_POLL_MS = 60_000
 MAX_POLL_MS = 300_000
 """ThingsBoard's ``transport.http.request_timeout`` and ``max_request_timeout``."""
 
+BY_CERTIFICATE = "me"
+"""In the token's place in a path: the device that the client's certificate names."""
+
 _EMPTY_OK = Response.empty(200)
 
 
@@ -43,6 +47,11 @@ class HttpSession(Session):
     def __init__(self, connection: HttpConnection) -> None:
         super().__init__()
         self._connection = connection
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether it goes over TLS."""
+        return is_encrypted(self._connection.transport)
 
     def acknowledge(self, receipts: Sequence[object], error: StorageError | None) -> None:
         """Answer each request: 200, or 507 and why."""
@@ -61,7 +70,7 @@ class HttpSession(Session):
 class PollSession(Session):
     """A device that waits for something with a long poll: it is connected for as long as it waits."""
 
-    __slots__ = ("_answer", "_hub", "_peer", "_timer", "_wants")
+    __slots__ = ("_answer", "_encrypted", "_hub", "_peer", "_timer", "_wants")
 
     dialect = "http"
 
@@ -69,6 +78,7 @@ class PollSession(Session):
         super().__init__()
         self._hub = hub
         self._peer = request.peer
+        self._encrypted = request.connection is not None and is_encrypted(request.connection.transport)
         self._wants = wants
         self._answer = request.defer()
         self._answer.on_abort = self._finish
@@ -78,6 +88,11 @@ class PollSession(Session):
     def peer(self) -> str:
         """``ip:port`` of the request."""
         return self._peer
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether the request came over TLS."""
+        return self._encrypted
 
     def wait(self, device: DeviceState, timeout_ms: int) -> Deferred:
         """Attach, and answer when there is something to say or the time is up."""
@@ -197,7 +212,12 @@ class HttpDialect:
         return PollSession(self._hub, request, wants).wait(device, min(int(text) or DEFAULT_POLL_MS, MAX_POLL_MS))
 
     def _device(self, request: Request) -> DeviceState:
-        return self._hub.sign_in(request.peer, request.params["token"])
+        token = request.params["token"]
+        if token == BY_CERTIFICATE and request.connection is not None:
+            certificate = certificate_name(request.connection.transport)
+            if certificate:
+                return self._hub.sign_in(request.peer, "", certificate=certificate)
+        return self._hub.sign_in(request.peer, token)
 
     def _when_durable(self, request: Request) -> Deferred:
         answer = request.defer()

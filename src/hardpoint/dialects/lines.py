@@ -8,12 +8,15 @@ not take its answers, or too many are due, the rest of it is *held* as it came, 
 from __future__ import annotations
 
 import asyncio
+import logging
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
-from ..errors import Forbidden, NotFound, PeerError, RateLimited, StorageError, Unauthorized
+from ..errors import BadInput, Forbidden, NotFound, PeerError, RateLimited, StorageError, Unauthorized
 from ..hub.hub import HOST_DEVICE_ID
 from ..hub.session import Session
+from ..rarely import Rarely
+from ..tls.peer import certificate_name, is_encrypted
 from ..wire import lines as wire
 from ..wire.lines import READINGS
 
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from ..hub.devices import DeviceState
     from ..hub.hub import Hub
     from ..model import Command, Json
+
+logger = logging.getLogger("hardpoint.lines")
 
 MAX_WRONG_TOKENS = 3
 """The third closes the connection (SPEC §3)."""
@@ -55,6 +60,7 @@ class LineDialect:
     def __init__(self, hub: Hub, version: str, *, sweep_s: float = SWEEP_S) -> None:
         self.hub = hub
         self.greeting = wire.encode_greeting(version)
+        self.rarely = Rarely(logger)
         self.connections: set[LineSession] = set()
         self.waiting: dict[LineSession, int] = {}
         """Connections that have not attached yet, and since when (ms)."""
@@ -227,6 +233,11 @@ class LineSession(asyncio.Protocol, Session):
             return "unix"
         return f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
 
+    @property
+    def encrypted(self) -> bool:
+        """Whether it goes over TLS."""
+        return self._transport is not None and is_encrypted(self._transport)
+
     def acknowledge(self, receipts: Sequence[object], error: StorageError | None) -> None:
         """Answer what these receipts stand for: readings (their number, with their tag), or an answer made before."""
         self._answers_due -= len(receipts)
@@ -369,6 +380,10 @@ class LineSession(asyncio.Protocol, Session):
             error: PeerError = event[2]
             hub.note_refused(error)  # not raised: its traceback would hold this frame, and the frame the error
             return wire.encode_error(tag, error)
+        if kind == wire.TLS_HELLO:
+            self._dialect.rarely.warn("%s tries TLS at a port for plain lines: lines:// is for that", self.peer)
+            self._ending = True
+            return b""
         if kind == wire.HELLO:
             return self._hello(event[2], tag, answers)
         if kind == wire.VERB:
@@ -394,8 +409,11 @@ class LineSession(asyncio.Protocol, Session):
 
     def _hello(self, token: str, tag: str, answers: list[bytes]) -> bytes:
         hub = self._dialect.hub
+        certificate = "" if token or self._transport is None else certificate_name(self._transport)
+        if not token and not certificate:
+            raise BadInput("HELLO is followed by the device's token")
         try:
-            device = hub.sign_in(self.peer, token)
+            device = hub.sign_in(self.peer, token, certificate=certificate)
         except RateLimited:
             self._ending = True
             raise

@@ -25,6 +25,8 @@ from math import inf
 from typing import TYPE_CHECKING, Any, cast
 
 from ..wire.http1 import CONTINUE, EndOfMessage, RequestHead, RequestRefused
+from ..wire.http_head import TLS_REASON
+from ..wire.opening import REFUSED_TLS
 from .answering import (
     ANSWERING,
     BY_BODY,
@@ -357,6 +359,11 @@ class HttpConnection(Answering):
         self._note_refused(refusal)
         self._release_unfinished()
         self._keep_alive = False
+        if refusal.reason == TLS_REASON:
+            self.server.rarely.warn("%s tries TLS at a port for plain HTTP: https:// is for that", self.peer)
+            self.write(REFUSED_TLS)
+            self._linger()
+            return
         self._write_response(refused(refusal), None)
         self._linger()
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from typing import TYPE_CHECKING
 
 from .. import registry
+from ..rarely import Rarely
 from ..wire.http1 import STATUS_LINES, HttpLimits, encode_fields
 from .connection import HttpConnection
 from .router import WHOLE, BodyPlan, Router
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from .answering import Answering
     from .messages import Handler
     from .upgrade import SwitchedConnection
+
+log = logging.getLogger("hardpoint.http")
 
 SWEEP_S = 1.0
 """How often deadlines are looked at and ``Date`` is renewed: a time-out is kept to within this."""
@@ -96,6 +100,8 @@ class HttpServer:
         """WebSockets that did not end as they should, by reason: the close code that was sent, or the time-out."""
         self.bytes_received = 0
         self.bytes_sent = 0
+        self.rarely = Rarely(log)
+        """For log lines about what clients do wrong again and again."""
         self.draining = False
         self.plain = True
         """Whether an answer may be written without looking at anything but its request: not while draining."""

@@ -166,10 +166,11 @@ class Hub:
             raise Unauthorized("this token belongs to no device")
         return device
 
-    def sign_in(self, peer: str, token: str, *, claimed: str = "") -> DeviceState:
+    def sign_in(self, peer: str, token: str, *, claimed: str = "", certificate: str = "") -> DeviceState:
         """`authenticate` for whoever comes over a network: wrong tries are counted by address, and too many are told to
         wait. ``peer`` is as `Session.peer` gives it; ``claimed`` the id or name the device says it has, where its
-        dialect makes it say one.
+        dialect makes it say one; ``certificate`` the name in a client certificate that was found good: it stands for
+        a token where none is given.
 
         Raises:
             Unauthorized: the token opens nothing, or another device than the claimed one.
@@ -178,7 +179,7 @@ class Hub:
         try:
             # Before the throttle: a right token always opens. Behind one address sit the board with an old token, which
             # tries for ever, and all the others.
-            device = self.authenticate(token)
+            device = self._certified(certificate) if certificate and not token else self.authenticate(token)
             if claimed and claimed not in (device.id, device.record.name):
                 raise Unauthorized("this token belongs to another device")
         except Unauthorized:
@@ -187,6 +188,12 @@ class Hub:
             self.throttle.failed(address)
             raise
         return device
+
+    def _certified(self, name: str) -> DeviceState:
+        try:
+            return self.catalogue.find(name)
+        except NotFound:
+            raise Unauthorized(f"the certificate is for {name[:80]!r}, and no device is called so") from None
 
     def attach(self, session: Session, device: DeviceState) -> None:
         """The device speaks over this session from now on. What waits for it is delivered."""

@@ -60,7 +60,12 @@ def facts(device: DeviceState, now_ms: int) -> dict[str, Json]:
     connected = None
     if device.sessions:
         session = device.sessions[-1]
-        connected = {"dialect": session.dialect, "since": session.attached_ms, "from": session.peer}
+        connected = {
+            "dialect": session.dialect,
+            "since": session.attached_ms,
+            "from": session.peer,
+            "encrypted": session.encrypted,
+        }
     every_s = expected_every_s(device)
     return {
         "connected": connected,

@@ -38,6 +38,11 @@ class Session:
         """Where it comes from, as ``host:port``, or ``""`` when it cannot be told."""
         return ""
 
+    @property
+    def encrypted(self) -> bool:
+        """Whether nobody on the way can read along."""
+        return False
+
     def acknowledge(self, receipts: Sequence[object], error: StorageError | None) -> None:
         """What was handed in with these receipts is durable, or, with an error, is not. Called once per commit and
         session with all receipts in the order they were handed in, so that one write answers them all.

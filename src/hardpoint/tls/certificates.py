@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
 from .authority import CA_FILE, CERT_FILE, KEY_FILE
+from .peer import common_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -222,13 +223,6 @@ def inspect(context: ssl.SSLContext, path: Path, pem: str) -> Certificate:
         not_after_s=ssl.cert_time_to_seconds(str(found["notAfter"])),
         fingerprint=":".join(digest[at : at + 2] for at in range(0, len(digest), 2)),
     )
-
-
-def common_name(peercert: object) -> str:
-    """The common name in what `ssl.SSLSocket.getpeercert` gave; empty where there is none."""
-    if not isinstance(peercert, dict):
-        return ""
-    return next((value for entry in peercert.get("subject", ()) for key, value in entry if key == "commonName"), "")
 
 
 def _name(kind: str, value: str) -> str:

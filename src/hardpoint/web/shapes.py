@@ -86,6 +86,7 @@ class Connected(Struct, rename={"since_ms": "since", "address": "from"}):
 
     dialect: str
     since_ms: Ms
+    encrypted: bool
     address: str
 
 

@@ -33,6 +33,10 @@ MAX_METHOD_BYTES = 32
 LINE_OVERHEAD_BYTES = MAX_METHOD_BYTES + len("  HTTP/1.1")  # what a request line has beside its target
 
 
+TLS_REASON = "tls"
+"""`RequestRefused.reason` of a client that has begun a TLS handshake: what it understands is an alert."""
+
+
 class RequestRefused(PeerError):
     """The request cannot be read safely: answer with ``answer`` and close, for where the next one starts is unknown.
 
@@ -332,6 +336,8 @@ def bare_lf() -> RequestRefused:
 
 def bad_request_line(line: str) -> RequestRefused:
     """What is wrong with a request line that does not match the grammar."""
+    if line.startswith("\x16"):
+        return RequestRefused(400, TLS_REASON, "this is TLS, and the port speaks plain HTTP")
     if _LONG_METHOD.match(line):
         return RequestRefused(501, "unknown-method", f"no method has over {MAX_METHOD_BYTES} characters")
     if "\n" in line:

@@ -5,9 +5,11 @@ a tuple ``(kind, tag, …)``, ``tag`` being the ``#<tag>`` the answer must carry
 
     (READINGS, tag, [(ts, key, value), …])      (HELLO, tag, token)            (GET, tag, device | None, key)
     (ATTRIBUTES, tag, {key: value})             (ANSWER, tag, id, ok, payload) (VERB, tag, "PING" | "TIME" | …)
-    (BAD, tag, PeerError)
+    (BAD, tag, PeerError)                          (TLS_HELLO, "")
 
-A line that cannot be used is an event too, not an exception: the dialect answers ``ERR`` and the connection goes on.
+A line that cannot be used is an event too, not an exception: the dialect answers ``ERR`` and the connection goes on. So
+is the beginning of a TLS handshake, behind which there are no lines. A HELLO may have no token: the dialect may know
+the device by its certificate.
 """
 
 from __future__ import annotations
@@ -30,10 +32,11 @@ from ..model import (
     checked_ts,
     checked_value,
 )
+from .opening import TLS_RECORD
 from .telemetry import decode_json, parse_attributes, parse_telemetry
 
 # Plain ints, not an IntEnum: a look-up of an enum member costs 0.5 µs on the hot path.
-READINGS, HELLO, GET, ATTRIBUTES, ANSWER, VERB, BAD = range(7)
+READINGS, HELLO, GET, ATTRIBUTES, ANSWER, VERB, BAD, TLS_HELLO = range(8)
 
 Event: TypeAlias = tuple[Any, ...]
 
@@ -69,11 +72,12 @@ _ANSWER = re.compile(r"!([0-9]{1,18})[ \t]+(OK|ERR)(?:[ \t]+(.*))?")
 class LineDecoder:
     """Splits a byte stream into lines and reads each of them. Keeps at most one incomplete line."""
 
-    __slots__ = ("_buffer", "_max_line_bytes", "_skipping")
+    __slots__ = ("_buffer", "_ended", "_max_line_bytes", "_skipping")
 
     def __init__(self, max_line_bytes: int = MAX_LINE_BYTES) -> None:
         self._buffer = b""
         self._max_line_bytes = max_line_bytes
+        self._ended = False
         self._skipping = False  # inside a line that was already refused as too long
 
     def receive(self, data: bytes) -> list[Event]:
@@ -86,6 +90,8 @@ class LineDecoder:
                 key, whole, fraction = match.groups()
                 value = float(whole + fraction) if fraction else int(whole)
                 return [(READINGS, "", [(None, key.decode("ascii"), value)])]
+        if self._ended:
+            return []
         lines = data.split(b"\n")
         rest = lines.pop()
         events: list[Event] = []
@@ -97,6 +103,11 @@ class LineDecoder:
                 events.append((READINGS, "", [(None, key.decode("ascii"), value)]))
             else:
                 self._read(line, events)
+                if self._ended:
+                    return events
+        if rest.startswith(TLS_RECORD) and not self._skipping:
+            self._end(events)
+            return events
         if len(rest) > self._max_line_bytes + 1:  # + 1: the CR of a line that is exactly as long as allowed
             if not self._skipping:
                 self._skipping = True
@@ -118,9 +129,18 @@ class LineDecoder:
         """How much of an incomplete line is being kept."""
         return len(self._buffer)
 
+    def _end(self, events: list[Event]) -> None:
+        """A TLS handshake begins: nothing behind it is a line."""
+        events.append((TLS_HELLO, ""))
+        self._buffer = b""
+        self._ended = self._skipping = True  # skipping: so that the common case is not looked for
+
     def _read(self, line: bytes, events: list[Event]) -> None:
         if self._skipping:
             self._skipping = False
+            return
+        if line.startswith(TLS_RECORD):
+            self._end(events)
             return
         line = line.removesuffix(b"\r")
         if len(line) > self._max_line_bytes:
@@ -169,8 +189,8 @@ def _parse(text: str, tag: str) -> Event:
     if "=" in word:
         return (READINGS, tag, parse_readings(text))
     if word == "HELLO":
-        if not rest or len(rest) > MAX_TOKEN_LENGTH:
-            raise BadInput("HELLO is followed by the device's token")
+        if len(rest) > MAX_TOKEN_LENGTH:
+            raise BadInput(f"a token has at most {MAX_TOKEN_LENGTH} characters")
         return (HELLO, tag, rest)
     if word == "GET":
         return _parse_get(rest, tag)
