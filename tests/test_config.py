@@ -63,7 +63,7 @@ class TestDeclaration:
 
     def test_the_defaults_are_the_documented_ones(self) -> None:
         config = configure()
-        assert config.listen == ("line://0.0.0.0:9000", "http://0.0.0.0:8080")
+        assert config.listen == ("line://0.0.0.0:9000", "http://0.0.0.0:8080", "mqtt://0.0.0.0:1883")
         assert (config.loop, config.allow_anonymous, config.log_level, config.ports_file) == (
             "hardpoint",
             False,
@@ -190,7 +190,7 @@ class TestRefusals:
             ("listen = []", "must be a listener URL", None),
             ("listen = [1]", "must be a listener URL", None),
             ('listen = ["line://0.0.0.0:9", "line://0.0.0.0:9"]', "line://0.0.0.0:9 is given twice", None),
-            ('listen = "mqtts://0.0.0.0:9"', "names no dialect", "known: line://HOST:PORT"),
+            ('listen = "mqttx://0.0.0.0:9"', "names no dialect", "known: line://HOST:PORT"),
             ("[limits]\nmax_line_bytes = 8", "limits.max_line_bytes (file {}:2): must be at least 256", None),
             ("[host]\ninterval_s = 86401", "must be at most 86400", None),
             ("[limits]\nmax_devices = 1.5", "must be a whole number", None),

@@ -25,6 +25,7 @@ from .config import INSIDE_TLS, Config, ListenUrl, configure, settings
 from .dialects.any import Doorway, any_doorway, tls_doorway
 from .dialects.http import HttpDialect
 from .dialects.lines import LineDialect
+from .dialects.mqtt import MqttDialect
 from .dialects.websocket import WebSocketDialect
 from .errors import ConfigError, HardpointError
 from .http import HttpServer
@@ -178,8 +179,11 @@ class Server:
             websocket.register(web.router)
             http = _http_server(web.handle, web.router.plan, config)
             local_http = _http_server(web.handle_local, web.router.plan, config)
+            mqtt = MqttDialect(hub, config.mqtt, __version__, apps=web.sign_ins)
+            web.sign_ins.token_removed = mqtt.end_app
             factories: dict[str, ProtocolFactory] = {
                 "line": LineDialect(hub, __version__),
+                "mqtt": mqtt,
                 "http": http,
                 "unix": local_http,
             }

@@ -41,7 +41,15 @@ ENV_ELSEWHERE = frozenset({"HARDPOINT_CONFIG", "HARDPOINT_TOKEN", "HARDPOINT_SER
 MAX_NUMBER = 2**53
 """Above it a float, and so a number in JSON, loses digits."""
 
-LISTEN_PORTS = {"line": 9000, "http": 8080, "any": 9000, "lines": 9443, "https": 8443}
+LISTEN_PORTS = {
+    "line": 9000,
+    "http": 8080,
+    "mqtt": 1883,
+    "any": 9000,
+    "lines": 9443,
+    "https": 8443,
+    "mqtts": 8883,
+}
 """The schemes of listener URLs, and the port of one without."""
 INSIDE_TLS = {"lines": "line", "https": "http", "mqtts": "mqtt"}
 """Schemes that are another one over TLS."""
@@ -125,6 +133,31 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Mqtt:
+    """The MQTT dialect and its broker. Reaching a limit is answered with MQTT's own reason."""
+
+    connect_timeout_s: Annotated[float, About("From a connection to the end of its CONNECT.", 1)] = 10.0
+    max_packet_bytes: Annotated[int, About("One packet.", 1024, 268_435_455)] = 2**20
+    max_keep_alive_s: Annotated[int, About("Clients of MQTT 5 that ask for more, or none, get this.", 1, 65_535)] = (
+        65_535
+    )
+    max_sessions: Annotated[int, About("Sessions, those of absent clients included.", 1)] = 100_000
+    max_session_expiry_s: Annotated[int, About("How long a session outlives its connection.", 0, 4_294_967_295)] = (
+        30 * 86_400
+    )
+    max_subscriptions_per_client: Annotated[int, About("Topic filters of one session.", 1)] = 1_000
+    max_inflight: Annotated[int, About("Messages sent to a client and not acknowledged.", 1, 65_535)] = 100
+    receive_maximum: Annotated[int, About("Messages of a client that wait for our answer.", 1, 65_535)] = 1_000
+    max_queued_messages: Annotated[int, About("Messages that wait for one client.", 1)] = 1_000
+    max_queued_bytes: Annotated[int, About("The same in bytes.", 1024)] = 2**22
+    max_queued_bytes_total: Annotated[int, About("What waits for all clients together.", 1024)] = 2**28
+    max_unread_bytes: Annotated[int, About("Beyond it a client that does not read loses QoS 0.", 4096)] = 2**20
+    max_retained_messages: Annotated[int, About("Retained messages.", 0)] = 50_000
+    max_retained_bytes: Annotated[int, About("The same in bytes.", 0)] = 2**26
+    max_topic_aliases: Annotated[int, About("Topic aliases of one client.", 0, 65_535)] = 32
+
+
+@dataclass(frozen=True, slots=True)
 class Origin:
     """Where a value came from: ``where`` is the flag, the variable or ``FILE:LINE``, empty for a default."""
 
@@ -148,6 +181,7 @@ class Config:
     listen: Annotated[tuple[str, ...], About("SCHEME://HOST:PORT or unix:PATH; port 0 is any free one.")] = (
         "line://0.0.0.0:9000",
         "http://0.0.0.0:8080",
+        "mqtt://0.0.0.0:1883",
     )
     loop: Annotated[LoopName, About("The event loop: our own, the stock one, or uvloop.")] = "hardpoint"
     allow_anonymous: Annotated[bool, About("Devices may attach without a token. For a bench only.")] = False
@@ -157,6 +191,7 @@ class Config:
     tls: Tls = field(default_factory=Tls)
     limits: Limits = field(default_factory=Limits)
     retention: Retention = field(default_factory=Retention)
+    mqtt: Mqtt = field(default_factory=Mqtt)
 
     origins: Mapping[str, Origin] = field(default_factory=dict, compare=False)
     """Setting path → where its value came from; a setting that is not in it has its default."""
@@ -192,7 +227,7 @@ class Config:
         return self.origins.get(path, DEFAULT)
 
 
-SECTIONS: dict[str, type] = {"host": Host, "tls": Tls, "limits": Limits, "retention": Retention}
+SECTIONS: dict[str, type] = {"host": Host, "tls": Tls, "limits": Limits, "retention": Retention, "mqtt": Mqtt}
 _NOT_SETTINGS = {*SECTIONS, "origins", "file", "warnings"}
 
 

@@ -77,7 +77,7 @@ class TestServe:
         [
             (["--set", "limits.max_devices"], 78),
             (["--set", "limits.max_device=1"], 78),
-            (["--listen", "mqtts://x:1"], 78),
+            (["--listen", "mqttx://x:1"], 78),
             (["--loop", "trio"], 2),
         ],
     )

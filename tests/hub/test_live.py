@@ -16,7 +16,7 @@ def make_feed():
 def test_entries_are_numbered_and_handed_on():
     feed, heard = make_feed(), []
     feed.publish("presence", "one", {"x": 1})
-    feed.listener = heard.append
+    feed.listeners.add(heard.append)
     feed.publish_rows([(1, 5, 0)])
     feed.publish("device", "two", {})
     assert [(entry.number, entry.kind, entry.device) for entry in heard] == [(2, "reading", ""), (3, "device", "two")]

@@ -22,6 +22,10 @@ from hardpoint.model import (
     Delete,
     DeleteReadings,
     Device,
+    MqttMessage,
+    MqttRetained,
+    MqttSession,
+    MqttSubscription,
     Put,
     Record,
     Series,
@@ -66,6 +70,12 @@ RECORDS: list[Record] = [
     User("ada", "admin", "$scrypt$…", 1),
     SignIn("ff" * 32, "ada", 1, 2),
     ApiToken("t1", "grafana", "viewer", "cd" * 32, "hp_ab", 3),
+    MqttSession("d/a/board", 60, None, [1, 65535], b"\x00will\xff"),
+    MqttSession("d/a/other", 0xFFFFFFFF, 5),
+    MqttSubscription("d/a/board", "a/+/#", 13, 268435455),
+    MqttMessage("d/a/board", 7, "a/ü", b"\x00\xff", b"", 2, 1, 9, [3, 4], 1, 65535),
+    MqttMessage("d/a/board", 8, "t", b"", b"\x81", 1, 0, None, [], 0, 0),
+    MqttRetained("a/b", b"on\x00", b"", 1, None),
 ]
 
 

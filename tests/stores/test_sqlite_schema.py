@@ -16,8 +16,11 @@ from hardpoint.stores.sqlite import SqliteStore, store
 from hardpoint.stores.sqlite.records import TABLES
 from hardpoint.stores.sqlite.schema import Migration, shipped_migrations
 
-ADD_COLOUR = Migration(2, "colour", "ALTER TABLE devices ADD COLUMN colour TEXT;\nCREATE TABLE colours (name TEXT);")
-BROKEN = Migration(2, "broken", "CREATE TABLE half (name TEXT);\nINSERT INTO nowhere VALUES (1);")
+SHIPPED = len(shipped_migrations())
+ADD_COLOUR = Migration(
+    SHIPPED + 1, "colour", "ALTER TABLE devices ADD COLUMN colour TEXT;\nCREATE TABLE colours (name TEXT);"
+)
+BROKEN = Migration(SHIPPED + 1, "broken", "CREATE TABLE half (name TEXT);\nINSERT INTO nowhere VALUES (1);")
 
 
 def use(patch: pytest.MonkeyPatch, *more: Migration) -> None:
@@ -47,7 +50,10 @@ def test_the_shipped_ones_are_numbered_without_gaps() -> None:
 
 
 def test_a_released_migration_is_never_changed() -> None:
-    assert {migration.number: migration.checksum[:16] for migration in shipped_migrations()} == {1: "10ed77bee1c2721e"}
+    assert {migration.number: migration.checksum[:16] for migration in shipped_migrations()} == {
+        1: "10ed77bee1c2721e",
+        2: "7bbc567d90d27939",
+    }
 
 
 def test_the_tables_have_the_fields_of_the_model(sqlite_store: SqliteStore, tmp_path: Path) -> None:
@@ -74,15 +80,15 @@ def test_an_old_folder_is_copied_and_brought_up(first_version: Path, monkeypatch
     use(monkeypatch, ADD_COLOUR)
     made = SqliteStore(first_version)
     made.open()
-    assert made.describe()["schema"] == 2
+    assert made.describe()["schema"] == SHIPPED + 1
     assert list(made.latest()) == [(1, 1, "kept")]
     made.close()
     assert "colours" in tables(first_version)
-    backup = first_version / "hardpoint.db.v1"
+    backup = first_version / f"hardpoint.db.v{SHIPPED}"
     assert stat.S_IMODE(backup.stat().st_mode) == 0o600
-    assert not (first_version / "hardpoint.db.v1.partial").exists()
+    assert not (first_version / f"hardpoint.db.v{SHIPPED}.partial").exists()
     copy = sqlite3.connect(backup)
-    assert copy.execute("SELECT max(number) FROM schema_version").fetchone() == (1,)
+    assert copy.execute("SELECT max(number) FROM schema_version").fetchone() == (SHIPPED,)
     assert copy.execute("SELECT value FROM readings").fetchone() == ("kept",)
     copy.close()
 
@@ -121,7 +127,9 @@ def test_a_newer_folder_is_refused(first_version: Path, monkeypatch: pytest.Monk
         made = SqliteStore(first_version)
         made.open()
         made.close()
-    with pytest.raises(SchemaMismatch, match="has schema 2, this version of Hardpoint knows 1") as refused:
+    with pytest.raises(
+        SchemaMismatch, match=f"has schema {SHIPPED + 1}, this version of Hardpoint knows {SHIPPED}"
+    ) as refused:
         SqliteStore(first_version).open()
     assert refused.value.exit_code == 78
 

@@ -255,10 +255,10 @@ class TestBounds:
             async with streaming() as (hub, live, listen):
                 stream = await listen()
                 await stream.next()
-                assert hub.live.listener is not None
+                assert hub.live.listeners
                 stream.close()
                 await until(lambda: len(live) == 0)
-                assert hub.live.listener is None
+                assert not hub.live.listeners
                 await device_with_session(hub)
                 assert live._entries == []
 

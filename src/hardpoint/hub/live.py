@@ -42,7 +42,7 @@ class Entry(NamedTuple):
 
 
 class LiveFeed:
-    """Numbers, keeps and hands on what happens. `listener` is called for every entry; there is one, or none."""
+    """Numbers, keeps and hands on what happens. `listeners` are called for every entry."""
 
     def __init__(self, series: dict[int, SeriesState]) -> None:
         self._series = series
@@ -50,7 +50,7 @@ class LiveFeed:
         self._kept_weight = 0
         self.number = 0
         """Of the latest entry."""
-        self.listener: Callable[[Entry], None] | None = None
+        self.listeners: set[Callable[[Entry], None]] = set()
 
     def publish(self, kind: str, device: str, data: Data) -> None:
         """Something about one device: ``presence``, ``command``, ``device``, ``alert``."""
@@ -84,5 +84,5 @@ class LiveFeed:
         self._kept_weight += entry.weight
         while len(kept) > MAX_ENTRIES or (self._kept_weight > MAX_ROWS and len(kept) > 1):
             self._kept_weight -= kept.popleft().weight
-        if self.listener is not None:
-            self.listener(entry)
+        for listener in tuple(self.listeners):
+            listener(entry)

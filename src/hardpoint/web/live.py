@@ -100,7 +100,7 @@ class LiveStreams:
 
     def close(self) -> None:
         """End every stream."""
-        self._hub.live.listener = None
+        self._hub.live.listeners.discard(self._on_entry)
         for timer in (self._tick_timer, self._keep_alive_timer):
             if timer is not None:
                 timer.cancel()
@@ -127,14 +127,14 @@ class LiveStreams:
             first = encode_event(b"{}", event="reset", id=self._id())
         client.outlet.write(first or encode_event(b"{}", event="hello", id=self._id()))
         self._clients[client.outlet] = client
-        self._hub.live.listener = self._on_entry
+        self._hub.live.listeners.add(self._on_entry)
         if self._keep_alive_timer is None:
             self._keep_alive_timer = self._loop.call_later(KEEP_ALIVE_S, self._keep_alive)
 
     def _forget(self, outlet: Outlet) -> None:
         self._clients.pop(outlet, None)
         if not self._clients:
-            self._hub.live.listener = None
+            self._hub.live.listeners.discard(self._on_entry)
             self._entries.clear()
             if self._keep_alive_timer is not None:
                 self._keep_alive_timer.cancel()

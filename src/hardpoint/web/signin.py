@@ -13,6 +13,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -65,6 +66,8 @@ class SignIns:
         self._users = {user.name: user for user in store.load(User)}
         self._sessions = {entry.id_hash: entry for entry in store.load(SignIn) if entry.expires_ms > now}
         self._tokens = {token.token_hash: token for token in store.load(ApiToken)}
+        self.token_removed: Callable[[str], None] | None = None
+        """Told the id of an API token that is no more: other doors end what it had opened."""
         self._link_hash = ""
         # Hashing 16 MiB at a time must not let ten guesses take 160: the rest wait their turn.
         self._hashing = asyncio.Semaphore(2)
@@ -267,8 +270,20 @@ class SignIns:
                 del self._tokens[token.token_hash]
                 self._hub.commits.note(Delete(token))
                 await self._hub.commits.durable()
+                if self.token_removed is not None:
+                    self.token_removed(token.id)
                 return Response.empty(204)
         raise NotFound("there is no such API token")
+
+    # -- for other doors
+
+    def find_token(self, secret: str) -> ApiToken | None:
+        """The API token of that secret."""
+        return self._tokens.get(hash_token(secret))
+
+    def token_by_id(self, token_id: str) -> ApiToken | None:
+        """The API token of that id."""
+        return next((token for token in self._tokens.values() if token.id == token_id), None)
 
     # -- inside
 

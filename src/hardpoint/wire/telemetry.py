@@ -14,7 +14,7 @@ import re
 import msgspec
 
 from ..errors import BadInput, PeerError
-from ..model import Json, Sample, checked_key, checked_ts, checked_value
+from ..model import Json, Sample, Value, checked_key, checked_ts, checked_value
 
 MAX_SAMPLES = 10_000
 """In one message. At 1 MiB a body holds more, but one message must not fill a whole commit (50,000 readings)."""
@@ -63,6 +63,23 @@ def parse_telemetry(body: bytes | str) -> list[Sample]:
     else:
         raise BadInput("telemetry is a JSON object, or an array of objects")
     return samples
+
+
+def parse_value(payload: bytes) -> Value:
+    """A bare value, as MQTT devices publish them: JSON of any kind, else the text as it is (``on``, ``21.5 C``).
+
+    Raises:
+        BadInput: empty, or not UTF-8.
+    """
+    if not payload:
+        raise BadInput("an empty message is no reading")
+    try:
+        return msgspec.json.decode(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        try:
+            return payload.decode()
+        except UnicodeDecodeError as error:
+            raise BadInput(f"neither JSON nor text: byte {error.start} is not UTF-8") from None
 
 
 def parse_attributes(body: bytes | str) -> dict[str, Json]:

@@ -12,12 +12,27 @@ from typing import Any, Generic, NamedTuple, TypeVar, get_type_hints
 
 import msgspec
 
-from ...model import INT64_MAX, INT64_MIN, ApiToken, Attribute, Command, Device, Record, Series, SignIn, User
+from ...model import (
+    INT64_MAX,
+    INT64_MIN,
+    ApiToken,
+    Attribute,
+    Command,
+    Device,
+    MqttMessage,
+    MqttRetained,
+    MqttSession,
+    MqttSubscription,
+    Record,
+    Series,
+    SignIn,
+    User,
+)
 from ..base import Change, Delete, DeleteReadings, Put
 
 R = TypeVar("R", bound=Record)
 
-_PLAIN_TYPES: frozenset[Any] = frozenset({int, float, str, int | None, float | None, str | None})
+_PLAIN_TYPES: frozenset[Any] = frozenset({int, float, str, bytes, int | None, float | None, str | None})
 
 
 class Statement(NamedTuple):
@@ -79,6 +94,10 @@ TABLES: dict[type[Any], Table[Any]] = {
         (User, "users"),
         (SignIn, "sign_ins"),
         (ApiToken, "api_tokens"),
+        (MqttSession, "mqtt_sessions"),
+        (MqttSubscription, "mqtt_subscriptions"),
+        (MqttMessage, "mqtt_messages"),
+        (MqttRetained, "mqtt_retained"),
     )
 }
 

@@ -1,0 +1,186 @@
+"""What all MQTT connections share: the broker, the wheel of keep-alives, limits, and one write a turn for each."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, cast
+
+from ...hub.broker import Broker
+from ...wire.mqtt import reasons
+from .alive import KeepAliveWheel
+from .connecting import Connecting
+from .connection import MqttConnection
+from .devices import DeviceTopics
+from .feed import DeviceFeed
+from .sign_in import Apps, NoApps, SignIn
+from .sys_topics import SysTopics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ...config import Mqtt
+    from ...errors import HardpointError
+    from ...hub.hub import Hub
+
+logger = logging.getLogger("hardpoint.mqtt")
+
+TICK_S = 1.0
+"""How often keep-alives, wills and sessions are looked at: one timer for all."""
+ENDING_S = 60.0
+"""How long a client that takes no bytes may hold a connection that is to be closed."""
+STALLED_S = 60.0
+"""How long a client may leave what it is sent unread before it is cut."""
+MAX_PIECES = 128
+"""Packets for one client that are gathered before they are written, at latest at the end of the turn."""
+
+
+class MqttDialect:
+    """Called, it makes the protocol of a new connection."""
+
+    def __init__(self, hub: Hub, settings: Mqtt, version: str, *, apps: Apps | None = None) -> None:
+        """Takes over what the store holds. Needs a running loop."""
+        self.hub = hub
+        self.settings = settings
+        self.sign_in = SignIn(hub, apps or NoApps())
+        self.broker = Broker(hub.commits, settings, hub.clock_ms)
+        self.broker.fill(hub.store, self.sign_in.restore)
+        self.devices = DeviceTopics(self)
+        self.connecting = Connecting(self)
+        self.wheel = KeepAliveWheel()
+        self.feed = DeviceFeed(hub, self.broker)
+        self.sys_topics = SysTopics(self, version)
+        self.connections: set[MqttConnection] = set()
+        self.unread: dict[MqttConnection, float] = {}
+        """Connections whose clients do not read, and since when (the loop's seconds)."""
+        self.draining = False
+        self._waiting: dict[MqttConnection, float] = {}  # no CONNECT yet
+        self._ending: dict[MqttConnection, float] = {}
+        self._dirty: dict[MqttConnection, list[bytes]] = {}
+        self._loop = asyncio.get_running_loop()
+        self._began_s = self._loop.time()
+        self._timer = self._loop.call_later(TICK_S, self._tick)
+        self._drained: asyncio.Event | None = None
+
+    def __call__(self) -> MqttConnection:
+        """The protocol of a new connection."""
+        return MqttConnection(self)
+
+    # -- connections
+
+    def connected(self, connection: MqttConnection) -> bool:
+        """A connection was made. False: there is no room for it."""
+        self.connections.add(connection)
+        if len(self.connections) > self.hub.limits.max_connections or self.draining:
+            return False
+        self._waiting[connection] = self._loop.time()
+        return True
+
+    def attached(self, connection: MqttConnection) -> None:
+        """It has signed in."""
+        self._waiting.pop(connection, None)
+        self.wheel.watch(connection)
+
+    def finishing(self, connection: MqttConnection) -> None:
+        """It will be closed once its answers are out."""
+        self._waiting.pop(connection, None)
+        self._ending.setdefault(connection, self._loop.time())
+
+    def stalled(self, connection: MqttConnection) -> None:
+        """Its client has stopped reading."""
+        self.unread[connection] = self._loop.time()
+
+    def disconnected(self, connection: MqttConnection) -> None:
+        """It is gone."""
+        self.connections.discard(connection)
+        self._waiting.pop(connection, None)
+        self._ending.pop(connection, None)
+        self.unread.pop(connection, None)
+        self._dirty.pop(connection, None)
+        self.connecting.forget(connection)
+        self.wheel.forget(connection)
+        if self._drained is not None and not self.connections:
+            self._drained.set()
+
+    def end_app(self, token_id: str) -> None:
+        """An API token was removed: its sessions end."""
+        for session in [each for each in self.broker.sessions.values() if each.key.startswith(f"@{token_id}/")]:
+            self.broker.end(session, reasons.ADMINISTRATIVE_ACTION)
+
+    def note_refused(self, connection: MqttConnection, error: HardpointError) -> None:
+        """Count what a client was refused; who and why is for the log."""
+        self.hub.note_refused(error)
+        logger.info("%s %s: %s", connection.peer, connection.client_id, error.message)
+
+    # -- writing
+
+    def send(self, connection: MqttConnection, data: bytes) -> None:
+        """Write at the end of this turn, together with what else goes to that client in it."""
+        dirty = self._dirty
+        pieces = dirty.get(connection)
+        if pieces is None:
+            dirty[connection] = [data]
+            if len(dirty) == 1:
+                self._loop.call_soon(self._flush_all)
+        else:
+            pieces.append(data)
+            if len(pieces) >= MAX_PIECES:
+                self.flush(connection)
+
+    def flush(self, connection: MqttConnection) -> None:
+        """Write now what is gathered for that client."""
+        pieces = self._dirty.get(connection)
+        if pieces and connection.transport is not None:
+            connection.transport.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+            pieces.clear()
+
+    def _flush_all(self) -> None:
+        dirty, self._dirty = self._dirty, {}
+        for connection, pieces in dirty.items():
+            transport = connection.transport
+            if pieces and transport is not None:
+                transport.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+
+    # -- time
+
+    def _tick(self) -> None:
+        self._timer = self._loop.call_later(TICK_S, self._tick)
+        self.tick()
+
+    def tick(self) -> None:
+        """Cut whom nobody has heard, and let the broker see the time."""
+        now_s = self._loop.time()
+        for watched in self.wheel.turn(int(now_s - self._began_s)):
+            connection = cast("MqttConnection", watched)
+            connection.disconnect(reasons.KEEP_ALIVE_TIMEOUT, "nothing was heard in time")
+        for connection in list(_overdue(self._waiting, now_s, self.settings.connect_timeout_s)):
+            connection.abort()
+        for connection in [*_overdue(self._ending, now_s, ENDING_S), *_overdue(self.unread, now_s, STALLED_S)]:
+            connection.abort()
+        self.broker.tick()
+        self.sys_topics.tick(now_s)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Tell every client that the server stops, let every answer that is due go out, and return when all connections
+        are gone; those that are not after ``timeout_s`` are cut. Close the listeners first.
+        """
+        self.draining = True
+        self._timer.cancel()
+        self.feed.close()
+        self._drained = asyncio.Event()
+        for connection in list(self.connections):
+            if connection.session is None:
+                connection.abort()
+            else:
+                connection.disconnect(reasons.SERVER_SHUTTING_DOWN)
+        if self.connections:
+            try:
+                await asyncio.wait_for(self._drained.wait(), timeout_s)
+            except TimeoutError:
+                for connection in list(self.connections):
+                    connection.abort()
+                await self._drained.wait()
+
+
+def _overdue(since: dict[MqttConnection, float], now_s: float, limit_s: float) -> Iterator[MqttConnection]:
+    return (connection for connection, since_s in list(since.items()) if now_s - since_s >= limit_s)

@@ -1,0 +1,124 @@
+"""Who a client is (SPEC §6): a device by its token, a program by its API token, or anybody where that is allowed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from ...errors import RateLimited, Unauthorized
+from ...hub.broker import Access, DeviceAccess, OpenAccess, RoleAccess
+from ...hub.tokens import API_PREFIX, hash_token, is_well_formed
+from ...wire.mqtt import reasons
+from ...wire.mqtt.reasons import PacketRefused
+
+if TYPE_CHECKING:
+    from ...hub.devices import DeviceState
+    from ...hub.hub import Hub
+    from ...model import ApiToken
+    from ...wire.mqtt.packets import Connect
+
+MAX_CLIENT_ID_LENGTH = 1_024
+"""Characters. It is kept with the session; the standard asks for 23 at least (§3.1.3.1)."""
+
+
+class Apps(Protocol):
+    """Where API tokens are known."""
+
+    def find_token(self, secret: str) -> ApiToken | None:
+        """The API token of that secret."""
+
+    def token_by_id(self, token_id: str) -> ApiToken | None:
+        """The API token of that id."""
+
+
+class NoApps:
+    """There are no API tokens here."""
+
+    def find_token(self, secret: str) -> ApiToken | None:
+        """None."""
+        return None
+
+    def token_by_id(self, token_id: str) -> ApiToken | None:
+        """None."""
+        return None
+
+
+class Principal(NamedTuple):
+    """Who is signed in. ``name`` begins the keys of its sessions: a device's id, ``@`` and a token's id, or nothing."""
+
+    name: str
+    access: Access
+    device: DeviceState | None = None
+
+
+class SignIn:
+    """Tells who a CONNECT is from."""
+
+    def __init__(self, hub: Hub, apps: Apps) -> None:
+        self._hub = hub
+        self._apps = apps
+        self._open = OpenAccess()
+
+    def principal(self, connect: Connect, peer: str) -> Principal:
+        """Whoever it is.
+
+        Raises:
+            PacketRefused: nobody we know; ``reason`` is for the CONNACK.
+        """
+        username = connect.username or ""
+        password = (connect.password or b"").decode("utf-8", "replace")
+        for secret in (password, username):
+            if secret.startswith(API_PREFIX):
+                token = self._apps.find_token(secret)
+                if token is not None:
+                    return Principal(f"@{token.id}", RoleAccess(token.role))
+        if not username and not password:
+            if self._hub.allow_anonymous:
+                return Principal("", self._open)
+            raise PacketRefused(reasons.NOT_AUTHORIZED, "a token is needed as the user name")
+        try:
+            return self._device(username, password, peer)
+        except RateLimited as error:
+            raise PacketRefused(reasons.CONNECTION_RATE_EXCEEDED, error.message) from None
+        except Unauthorized as error:
+            raise PacketRefused(reasons.BAD_USER_NAME_OR_PASSWORD, error.message) from None
+
+    def restore(self, key: str) -> Access | None:
+        """The rights behind a stored session's key, or None when they are nobody's any more."""
+        name = key.partition("/")[0]
+        if not name:
+            return self._open if self._hub.allow_anonymous else None
+        if name.startswith("@"):
+            token = self._apps.token_by_id(name[1:])
+            return None if token is None else RoleAccess(token.role)
+        return self._device_access(name) if name in self._hub.catalogue.by_id else None
+
+    def _device(self, username: str, password: str, peer: str) -> Principal:
+        hub = self._hub
+        if password and hub.allow_anonymous:
+            # A name and a password that open nothing are an open broker's everyday business, not a new device's name.
+            device = hub.catalogue.by_token_hash.get(hash_token(password))
+            if device is None and not is_well_formed(password):
+                return Principal("", self._open)
+        device = hub.sign_in(peer, password, claimed=username) if password else hub.sign_in(peer, username)
+        return Principal(device.id, self._device_access(device.id), device)
+
+    def _device_access(self, device_id: str) -> Access:
+        return self._open if self._hub.allow_anonymous else DeviceAccess(device_id)
+
+
+def checked_client_id(connect: Connect) -> str:
+    """The client identifier itself, empty where one is to be made up.
+
+    Raises:
+        PacketRefused: it cannot be used.
+    """
+    client_id = connect.client_id
+    if not client_id:
+        if connect.version == reasons.V31 or (connect.version != reasons.V5 and not connect.clean_start):
+            # 3.1 §3.1 wants one to 23 characters; [MQTT3-3.1.3-8]
+            raise PacketRefused(reasons.CLIENT_ID_NOT_VALID, "a session that is to be kept needs a client identifier")
+    elif len(client_id) > MAX_CLIENT_ID_LENGTH:
+        raise PacketRefused(
+            reasons.CLIENT_ID_NOT_VALID, f"a client identifier has at most {MAX_CLIENT_ID_LENGTH} characters"
+        )
+    return client_id

@@ -1,0 +1,108 @@
+"""Who may publish and receive what. One object a principal, asked when a route is made, not with every message.
+
+``devices/<id>/…`` is what the hub knows of a device: readings as they become durable, commands, attributes. Everything
+else is open to whoever is signed in, except ``$SYS/…``, which is the server's own to write.
+"""
+
+from __future__ import annotations
+
+from ...model import ROLES
+
+DEVICES = "devices/"
+SERVER_ONLY = ("$SYS/", "$share/")
+
+
+class Access:
+    """The rights of one principal, equal where they are the same. This one has none."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self._what() == other._what()
+
+    def __hash__(self) -> int:
+        return hash(self._what())
+
+    def _what(self) -> object:
+        return None
+
+    def may_publish(self, topic: str) -> bool:
+        """Whether a message may be published there."""
+        return False
+
+    def may_subscribe(self, topic_filter: str) -> bool:
+        """Whether there can be anything under the filter that may be received. ``#`` is granted and gives what is."""
+        return False
+
+    def may_receive(self, topic: str) -> bool:
+        """Whether messages of that topic may be received."""
+        return False
+
+
+class OpenAccess(Access):
+    """Everybody's, with ``allow_anonymous``: everything but writing ``$SYS/…``."""
+
+    __slots__ = ()
+
+    def may_publish(self, topic: str) -> bool:
+        """All but what is the server's."""
+        return not topic.startswith(SERVER_ONLY)
+
+    def may_subscribe(self, topic_filter: str) -> bool:
+        """All."""
+        return True
+
+    def may_receive(self, topic: str) -> bool:
+        """All."""
+        return True
+
+
+class DeviceAccess(Access):
+    """A device's: its own space under ``devices/``, and all that is neither there nor the server's."""
+
+    __slots__ = ("_own", "_space")
+
+    def __init__(self, device_id: str) -> None:
+        self._own = DEVICES + device_id
+        self._space = f"{self._own}/"
+
+    def _what(self) -> object:
+        return self._own
+
+    def may_publish(self, topic: str) -> bool:
+        """Its own space, and what is common."""
+        if topic.startswith(DEVICES):
+            return topic == self._own or topic.startswith(self._space)
+        return not topic.startswith(SERVER_ONLY)
+
+    def may_subscribe(self, topic_filter: str) -> bool:
+        """Not to another device's space by name, nor to ``$SYS/…``."""
+        return self.may_publish(topic_filter) or topic_filter.startswith((DEVICES + "+", DEVICES + "#"))
+
+    def may_receive(self, topic: str) -> bool:
+        """What it may publish."""
+        return self.may_publish(topic)
+
+
+class RoleAccess(Access):
+    """A program's, by its token's role: a viewer sees everything, an operator also publishes."""
+
+    __slots__ = ("_may_write",)
+
+    def __init__(self, role: str) -> None:
+        self._may_write = ROLES.index(role) >= ROLES.index("operator")
+
+    def _what(self) -> object:
+        return self._may_write
+
+    def may_publish(self, topic: str) -> bool:
+        """Nothing, or all but ``$…``. What a message under ``devices/`` does is the dialect's to say."""
+        return self._may_write and not topic.startswith(SERVER_ONLY)
+
+    def may_subscribe(self, topic_filter: str) -> bool:
+        """All."""
+        return True
+
+    def may_receive(self, topic: str) -> bool:
+        """All."""
+        return True

@@ -1,0 +1,449 @@
+"""The broker's verbs: open and close a session, subscribe, publish, acknowledge, and what time brings.
+
+A message takes the way its qualities allow. QoS 0, and QoS 1 and 2 to clients whose session ends with their connection,
+go from connection to connection and touch no disk. What is for a session that is kept becomes a record of the commit
+being collected before it goes out, and so the publisher's acknowledgement waits for it.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from ...wire.mqtt import reasons
+from ..topics import checked_filter
+from .keeper import Keeper
+from .messages import RELEASED, Message, Outgoing
+from .retained import Retained
+from .routes import Routes
+from .session import NEVER_S, ClientSession, Subscription
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ...config import Mqtt
+    from ...stores.base import Store
+    from ..batch import GroupCommit
+    from .access import Access
+    from .messages import Will
+    from .routes import Target
+    from .session import Client, Request
+
+RETAINED_EXPIRE_MS = 60_000
+"""How often retained messages whose time is up are looked for; a subscriber never gets one in between."""
+
+RestoreAccess = Callable[[str], "Access | None"]
+"""The rights behind a session's key at start, or None when whoever it was is gone."""
+
+
+class Broker:
+    """Sessions by key, their subscriptions and messages. Used on one event loop's thread."""
+
+    def __init__(self, commits: GroupCommit, settings: Mqtt, clock_ms: Callable[[], int]) -> None:
+        self.settings = settings
+        self.clock_ms = clock_ms
+        self.keeper = Keeper(commits)
+        self.routes = Routes()
+        self.retained = Retained(self.keeper, settings.max_retained_messages, settings.max_retained_bytes)
+        self.sources: list[Callable[[str, Access], Iterator[Message]]] = []
+        """Who else has retained messages, made when somebody subscribes: by filter and who asks."""
+        self.sessions: dict[str, ClientSession] = {}
+        self.queued_bytes = 0
+        """What waits in all sessions together."""
+        self._due: list[tuple[int, str]] = []  # (ms, session key), a heap: sessions and wills to look at
+        self._retained_due_ms = 0
+        self.published = self.delivered = self.dropped = self.queued = 0
+        """Messages taken, sent, dropped (nobody read, or a limit was reached), and put in a queue, since the start."""
+
+    def fill(self, store: Store, restore_access: RestoreAccess) -> None:
+        """Take over what the store holds. Who was connected when the process ended is not any more."""
+        now = self.clock_ms()
+        for record, will in self.keeper.sessions(store):
+            access = restore_access(record.key)
+            session = ClientSession(record.key, access) if access is not None else None
+            if session is None:
+                self.keeper.drop_session(_stored(record.key))
+                continue
+            session.expiry_s = record.expiry_s
+            session.ended_ms = now if record.ended_ms is None else record.ended_ms
+            session.incoming = set(record.incoming) or None
+            session.will = will
+            session.stored = True
+            self.sessions[record.key] = session
+            self._schedule(session)
+        for key, request in self.keeper.subscriptions(store):
+            session = self.sessions.get(key)
+            if session is None:
+                self.keeper.drop_subscription(_stored(key), request.filter)
+            else:
+                self.routes.add(Subscription(session, request))
+        for key, outgoing in self.keeper.messages(store):
+            session = self.sessions.get(key)
+            if session is None:
+                self.keeper.drop_message(_stored(key), outgoing)
+            else:
+                session.restore(outgoing)
+                self.queued_bytes += outgoing.weight
+        for message in self.keeper.retained(store):
+            self.retained.restore(message)
+        self.tick()
+
+    # -- connections
+
+    def open(
+        self,
+        client: Client,
+        key: str,
+        access: Access,
+        *,
+        clean: bool,
+        expiry_s: int = 0,
+        will: Will | None = None,
+        window: int,
+    ) -> tuple[ClientSession, bool] | None:
+        """A client has signed in. ``(its session, whether that was there before)``; `resume` when it has been told.
+
+        None: there are ``mqtt.max_sessions`` already, and it cannot be taken.
+        """
+        session = self.sessions.get(key)
+        if session is not None and session.client is not None:  # [MQTT-3.1.4-3]
+            before = session.client
+            self.close(session, before, publish_will=True)
+            before.disconnect(reasons.SESSION_TAKEN_OVER)
+            session = self.sessions.get(key)
+        if session is not None and (clean or self._is_over(session)):  # [MQTT-3.1.2-4]
+            self._discard(session)
+            session = None
+        present = session is not None
+        if session is None:
+            if len(self.sessions) >= self.settings.max_sessions:
+                return None
+            session = self.sessions[key] = ClientSession(key, access)
+        elif session.access != access:
+            session.access = access
+            self.routes.clear()
+        session.client = client
+        session.ended_ms = None
+        session.expiry_s = expiry_s
+        session.will = will  # the old one's is not published any more ([MQTT-3.1.3-9])
+        session.window = window
+        if session.durable or will is not None:
+            self.keeper.put_session(session)
+        elif present:  # it was kept, and will not be
+            self._store_no_more(session)
+        return session, present
+
+    def resume(self, session: ClientSession) -> None:
+        """The client knows that it is connected: send what it has not acknowledged, then what waits."""
+        if session.in_flight is not None:
+            session.resend()
+        self.pump(session)
+
+    def close(self, session: ClientSession, client: Client, *, publish_will: bool, expiry_s: int | None = None) -> None:
+        """The connection is over. ``expiry_s`` is what the client asked for at its end. Nothing happens if another
+        connection has the session.
+        """
+        if session.client is not client:
+            return
+        session.client = None
+        if expiry_s is not None:
+            session.expiry_s = expiry_s
+        now = session.ended_ms = self.clock_ms()
+        self._drop_unkept(session)
+        if not publish_will:
+            session.will = None  # [MQTT-3.14.4-3]
+        elif session.will is not None and (not session.will.delay_s or not session.durable):  # [MQTT-3.1.2-8]
+            self._publish_will(session, now)
+        if not session.durable:
+            self._discard(session)
+            return
+        self.keeper.put_session(session)
+        self._schedule(session)
+
+    def end(self, session: ClientSession, reason: int) -> None:
+        """Forget a session at once, its connection included: whoever it belonged to is gone, or may not any more."""
+        client = session.client
+        if client is not None:
+            session.client = None
+            client.disconnect(reason)
+        if self.sessions.get(session.key) is session:
+            session.will = None
+            self._discard(session)
+
+    # -- subscriptions
+
+    def subscribe(self, session: ClientSession, requests: Sequence[Request]) -> tuple[list[int], list[Outgoing]]:
+        """``(a reason for each, retained messages to `send` behind them)``. The filters were checked."""
+        answers: list[int] = []
+        retained: list[Outgoing] = []
+        now = self.clock_ms()
+        for request in requests:
+            group, topic_filter = checked_filter(request.filter)
+            held = session.subscriptions or {}
+            if request.filter not in held and len(held) >= self.settings.max_subscriptions_per_client:
+                answers.append(reasons.QUOTA_EXCEEDED)
+                continue
+            subscription = Subscription(session, request)
+            new = self.routes.add(subscription)
+            if session.durable:
+                self.keeper.put_subscription(subscription)
+            answers.append(request.qos)
+            handling = request.retain_handling
+            if group is None and (handling == 0 or (handling == 1 and new)):  # [MQTT-3.3.1-9], -10, -11
+                identifiers = (request.identifier,) if request.identifier else ()
+                retained += [
+                    Outgoing(message, min(message.qos, request.qos), retain=True, identifiers=identifiers)
+                    for message in self._retained_for(session, topic_filter, now)
+                ]
+        return answers, retained
+
+    def unsubscribe(self, session: ClientSession, filters: Sequence[str]) -> list[int]:
+        """A reason for each."""
+        answers: list[int] = []
+        for topic_filter in filters:
+            found = self.routes.remove(session, topic_filter)
+            if found and session.durable:
+                self.keeper.drop_subscription(session, topic_filter)
+            answers.append(reasons.SUCCESS if found else reasons.NO_SUBSCRIPTION_EXISTED)
+        return answers
+
+    # -- messages
+
+    def publish(self, message: Message) -> int:
+        """Hand a message to everybody who has subscribed; how many that were. What must be stored is noted with the
+        commit being collected.
+        """
+        self.published += 1
+        if message.retain:
+            self.retained.keep(message)
+        route = self.routes.find(message.topic)
+        targets = route.targets
+        source, qos = message.source, message.qos
+        for target in targets:
+            session = target.session
+            if target.no_local and session.key == source:  # [MQTT-3.8.3-3]
+                continue
+            if not qos or not target.qos:
+                client = session.client
+                if client is None or client.full:
+                    self.dropped += client is not None
+                    continue
+                # [MQTT-3.3.1-12], [MQTT-3.3.1-13]
+                retain = message.retain and target.retain_as_published
+                client.send_message(message, 0, retain, False, 0, target.identifiers)
+                self.delivered += 1
+            else:
+                self._deliver(session, message, target)
+        count = len(targets)
+        for share in route.shares:
+            chosen = share.choose(message.topic)
+            if chosen is not None:
+                count += 1
+                self._deliver(chosen.session, message, chosen)
+        return count
+
+    def send(self, session: ClientSession, outgoing: Outgoing) -> bool:
+        """Put a message on its way to one client, behind what waits. False: a limit was reached, and it is dropped."""
+        if outgoing.qos and outgoing.receipt is None:
+            settings = self.settings
+            weight = outgoing.weight
+            if (
+                len(session.queue or ()) >= settings.max_queued_messages
+                or session.queued_bytes + weight > settings.max_queued_bytes
+                or self.queued_bytes + weight > settings.max_queued_bytes_total
+            ):
+                self.dropped += 1
+                return False
+            self.queued_bytes += weight
+            if session.durable:
+                outgoing.seq = self.keeper.next_seq()
+        if (
+            session.client is None
+            or session.queue
+            or session.client.full
+            or (outgoing.qos and not session.has_window())
+        ):
+            session.enqueue(outgoing)
+            self.queued += 1
+            if outgoing.seq:
+                self.keeper.put_message(session, outgoing)
+        else:
+            self._send_now(session, outgoing)
+        return True
+
+    def pump(self, session: ClientSession) -> None:
+        """Send what waits, as far as the window and the client's reading allow."""
+        client = session.client
+        while session.queue and client is not None and not client.full:
+            if session.queue[0].qos and not session.has_window():
+                return
+            outgoing = session.dequeue()
+            assert outgoing is not None
+            expires_ms = outgoing.message.expires_ms
+            if expires_ms is not None and expires_ms <= self.clock_ms():  # [MQTT-3.3.2-5]
+                self._finished(session, outgoing)
+            else:
+                self._send_now(session, outgoing)
+
+    def acknowledged(self, session: ClientSession, packet_id: int) -> Outgoing | None:
+        """PUBACK, PUBCOMP, or a PUBREC that refuses: it is finished. None: nothing of that identifier is in flight."""
+        outgoing = session.finish(packet_id)
+        if outgoing is not None:
+            self._finished(session, outgoing)
+            if session.queue:
+                self.pump(session)
+        return outgoing
+
+    def received(self, session: ClientSession, packet_id: int) -> bool:
+        """PUBREC: the client has it, and its identifier is now to be released ([MQTT-4.3.3-4]). False: unknown."""
+        outgoing = (session.in_flight or {}).get(packet_id)
+        if outgoing is None or outgoing.qos != 2:
+            return False
+        if outgoing.state != RELEASED:
+            outgoing.state = RELEASED
+            if outgoing.seq:
+                self.keeper.put_message(session, outgoing)
+        return True
+
+    def take_in(self, session: ClientSession, packet_id: int) -> bool:
+        """A message of QoS 2 arrives. False: it is here already, and is not to be published again ([MQTT-4.3.3-10])."""
+        if session.incoming is None:
+            session.incoming = set()
+        elif packet_id in session.incoming:
+            return False
+        session.incoming.add(packet_id)
+        if session.durable:
+            self.keeper.put_session(session)
+        return True
+
+    def release(self, session: ClientSession, packet_id: int) -> bool:
+        """PUBREL: the identifier is free again. False: it was not in use."""
+        if session.incoming is None or packet_id not in session.incoming:
+            return False
+        session.incoming.discard(packet_id)
+        session.incoming = session.incoming or None
+        if session.durable:
+            self.keeper.put_session(session)
+        return True
+
+    # -- time
+
+    def tick(self) -> None:
+        """Publish the wills and end the sessions whose time has come. Once a second is often enough."""
+        now = self.clock_ms()
+        while self._due and self._due[0][0] <= now:
+            session = self.sessions.get(heapq.heappop(self._due)[1])
+            if session is None or session.client is not None or session.ended_ms is None:
+                continue
+            will, over = session.will, self._is_over(session)
+            if will is not None and (over or now - session.ended_ms >= will.delay_s * 1000):
+                self._publish_will(session, now)
+                if not over:
+                    self.keeper.put_session(session)
+            if over:
+                self._discard(session)
+        if now >= self._retained_due_ms:
+            self._retained_due_ms = now + RETAINED_EXPIRE_MS
+            self.retained.expire(now)
+
+    # -- inside
+
+    def _retained_for(self, session: ClientSession, topic_filter: str, now_ms: int) -> Iterator[Message]:
+        for message in self.retained.select(topic_filter, now_ms):
+            if session.access.may_receive(message.topic):
+                yield message
+        for source in self.sources:
+            yield from source(topic_filter, session.access)
+
+    def _deliver(self, session: ClientSession, message: Message, target: Target) -> None:
+        qos = min(message.qos, target.qos)  # [MQTT-3.8.4-8]
+        if not qos and (session.client is None or session.client.full):
+            self.dropped += session.client is not None
+            return
+        retain = message.retain and target.retain_as_published
+        self.send(session, Outgoing(message, qos, retain=retain, identifiers=target.identifiers))
+
+    def _send_now(self, session: ClientSession, outgoing: Outgoing) -> None:
+        client = session.client
+        assert client is not None
+        if outgoing.qos:
+            session.begin(outgoing)
+            if outgoing.seq:
+                self.keeper.put_message(session, outgoing)
+        sent = client.send_message(
+            outgoing.message, outgoing.qos, outgoing.retain, False, outgoing.packet_id, outgoing.identifiers
+        )
+        if sent:
+            self.delivered += 1
+        else:  # [MQTT-3.1.2-25]: as if it had been sent
+            self.dropped += 1
+            if outgoing.qos:
+                session.finish(outgoing.packet_id)
+                self._finished(session, outgoing)
+
+    def _finished(self, session: ClientSession, outgoing: Outgoing) -> None:
+        if outgoing.qos and outgoing.receipt is None:
+            self.queued_bytes -= outgoing.weight
+            self.keeper.drop_message(session, outgoing)
+
+    def _drop_unkept(self, session: ClientSession) -> None:
+        """What ends with the connection: retained messages of QoS 0 that were not sent, and the dialect's own."""
+        queue, session.queue = session.queue, None
+        session.queued_bytes = 0
+        for outgoing in queue or ():
+            if outgoing.qos and outgoing.receipt is None:
+                session.enqueue(outgoing)
+        for packet_id, outgoing in list((session.in_flight or {}).items()):
+            if outgoing.receipt is not None:
+                session.finish(packet_id)
+
+    def _publish_will(self, session: ClientSession, now_ms: int) -> None:
+        will, session.will = session.will, None
+        if will is not None and session.access.may_publish(will.topic):
+            self.publish(will.message(session.key, now_ms))
+
+    def _schedule(self, session: ClientSession) -> None:
+        """Look at it when its will or its end is due."""
+        assert session.ended_ms is not None
+        if session.will is not None:
+            heapq.heappush(self._due, (session.ended_ms + session.will.delay_s * 1000, session.key))
+        if session.expiry_s != NEVER_S:
+            heapq.heappush(self._due, (session.ended_ms + session.expiry_s * 1000, session.key))
+
+    def _is_over(self, session: ClientSession) -> bool:
+        if session.ended_ms is None or session.expiry_s == NEVER_S:
+            return False
+        return self.clock_ms() - session.ended_ms >= session.expiry_s * 1000
+
+    def _store_no_more(self, session: ClientSession) -> None:
+        for topic_filter in session.subscriptions or ():
+            self.keeper.drop_subscription(session, topic_filter)
+        for outgoing in session.waiting():
+            self.keeper.drop_message(session, outgoing)
+            outgoing.seq = 0
+        self.keeper.drop_session(session)
+
+    def _discard(self, session: ClientSession) -> None:
+        """[MQTT-4.1.0-2]: everything of it goes."""
+        if session.will is not None and session.ended_ms is not None:  # §3.1.2.5: at the end of the session at latest
+            self._publish_will(session, self.clock_ms())
+        if session.stored:
+            self._store_no_more(session)
+        for topic_filter in list(session.subscriptions or ()):
+            self.routes.remove(session, topic_filter)
+        for outgoing in session.waiting():
+            if outgoing.qos and outgoing.receipt is None:
+                self.queued_bytes -= outgoing.weight
+        session.queue = session.in_flight = None
+        if self.sessions.get(session.key) is session:
+            del self.sessions[session.key]
+
+
+def _stored(key: str) -> ClientSession:
+    """A session of which only the records are left."""
+    from .access import Access
+
+    session = ClientSession(key, Access())
+    session.stored = True
+    return session
