@@ -15,7 +15,11 @@ HERE = Path(__file__).parent
 # Name → script and arguments, and the arguments of a quick look.
 BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     "loop": (["loop/echo.py"], ["--rounds", "3"]),
-    "loop-memory": (["loop/echo.py", "--memory"], ["--idle", "3000"]),
+    "loop-1000": (["loop/echo.py", "--connections", "1000"], ["--rounds", "3"]),
+    "loop-idle": (["loop/idle.py"], ["--rounds", "3"]),
+    "loop-tls": (["loop/tls.py"], ["--rounds", "3"]),
+    "loop-micro": (["loop/micro.py"], ["--rounds", "3"]),
+    "loop-memory": (["loop/memory.py"], ["--idle", "3000", "--rounds", "1"]),
     "http": (["http/hello.py"], ["--rounds", "2"]),
     "store": (["store/commits.py"], ["--seconds", "1"]),
     "lines": (["server/lines.py"], ["--rounds", "4"]),
