@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 import signal
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -131,6 +132,31 @@ def test_anyio_happy_eyeballs_cancel_scopes_threads_and_events():
         return scope.cancelled_caught, where != threading.get_ident()
 
     assert on_anyio(main) == (True, True)
+
+
+def test_anyio_datagrams():
+    async def main():
+        async with await anyio.create_udp_socket(local_host="127.0.0.1") as server:
+            port = server.extra(anyio.abc.SocketAttribute.local_port)
+            async with await anyio.create_connected_udp_socket("127.0.0.1", port) as client:
+                await client.send(b"ping")
+                data, (host, peer) = await server.receive()
+                await server.sendto(data + b" pong", host, peer)
+                return await client.receive()
+
+    assert on_anyio(main) == b"ping pong"
+
+
+def test_anyio_processes():
+    async def main():
+        script = "import sys; sys.stdout.write(sys.stdin.read().upper()); sys.exit(3)"
+        done = await anyio.run_process([sys.executable, "-c", script], input=b"hello", check=False)
+        async with await anyio.open_process([sys.executable, "-c", "import time; time.sleep(60)"]) as process:
+            process.terminate()
+            code = await process.wait()
+        return done.returncode, done.stdout, code
+
+    assert on_anyio(main) == (3, b"HELLO", -15)
 
 
 def test_anyio_signals():
