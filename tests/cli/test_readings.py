@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import click
 import pytest
 
-from hardpoint.cli.readings import Moment
+from hardpoint.cli.moment import Moment
 
 from .conftest import Script, error
 

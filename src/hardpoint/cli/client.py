@@ -220,6 +220,22 @@ class Client:
                 raise self.error_of(Refused(response.status, body if isinstance(body, dict) else {}))
             yield EventSource(response, last_id)
 
+    @contextmanager
+    def stream(
+        self,
+        method: str,
+        *path: str,
+        query: Mapping[str, Any] | None = None,
+        timeout_s: float = ANSWER_TIMEOUT_S,
+    ) -> Iterator[Content]:
+        """An answer that is read piece by piece, within the ``with`` block. ``timeout_s`` is for each wait."""
+        connection, response = self._request(method, _target(path, query), None, timeout_s)
+        with closing(connection):
+            if response.status != HTTPStatus.OK:
+                body = self._decoded(response.read(MAX_ANSWER_BYTES))
+                raise self.error_of(Refused(response.status, body if isinstance(body, dict) else {}))
+            yield Content(response, self.address)
+
     def error_of(self, refused: Refused) -> HardpointError:
         """The exception of an error answer; the server's own message is kept."""
         said = refused.body.get("error")
@@ -287,6 +303,42 @@ class Client:
             return msgspec.json.decode(data)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise ServerUnreachable(f"what answers at {self.address} is not a Hardpoint server") from error
+
+
+class Content:
+    """The content of an answer, piece by piece."""
+
+    def __init__(self, response: http.client.HTTPResponse, address: Address) -> None:
+        self._response = response
+        self._address = address
+        self.length: int | None = response.length
+        """How many bytes it will be, where the server said so."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Each piece as it comes.
+
+        Raises:
+            ServerUnreachable: it was broken off: what came until then is not whole.
+        """
+        while True:
+            try:
+                data = self._response.read(READ_BYTES)
+                if not data and self._response.length:
+                    raise http.client.IncompleteRead(data, self._response.length)
+            except (OSError, http.client.HTTPException) as error:
+                raise ServerUnreachable(f"the server at {self._address} broke off its answer: {error}") from error
+            if not data:
+                return
+            yield data
+
+    def lines(self) -> Iterator[bytes]:
+        """Whole lines, without their ends."""
+        rest = b""
+        for data in self:
+            *whole, rest = (rest + data).split(b"\n")
+            yield from whole
+        if rest:
+            yield rest
 
 
 class EventSource:

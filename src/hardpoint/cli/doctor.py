@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from .command import Command, json_option
 from .connection import data_option
 from .output import document, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..config import Config
+    from .checks import Check
 
 SYMBOLS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL", "skip": "-   "}
 
@@ -19,6 +26,7 @@ SYMBOLS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL", "skip": "-   "}
     examples="""
     hardpoint doctor
     hardpoint doctor --json
+    hardpoint doctor --upgrade
     """,
 )
 @data_option
@@ -29,8 +37,9 @@ SYMBOLS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL", "skip": "-   "}
     metavar="FILE",
     help="Instead of the first hardpoint.toml found.  [env var: HARDPOINT_CONFIG]",
 )
+@click.option("--upgrade", is_flag=True, help="Rehearse what this version will do to the stored data, on a copy.")
 @json_option
-def command(data: Path | None, config_file: Path | None, as_json: bool) -> int:
+def command(data: Path | None, config_file: Path | None, upgrade: bool, as_json: bool) -> int:
     """Check this machine and the server on it.
 
     Looks at the data folder, disk, ports, limits, clock and sensors. Changes nothing. Exits 1 when a check fails.
@@ -38,11 +47,10 @@ def command(data: Path | None, config_file: Path | None, as_json: bool) -> int:
     from dataclasses import asdict
 
     from ..config import load
-    from .checks import run_checks
 
     config = load({"data": data}, file=config_file)
     found = []
-    for check in run_checks(config):
+    for check in _checks(config, upgrade):
         found.append(check)
         if not as_json:
             print(f"{SYMBOLS[check.status]}  {check.id:<12}{printable(check.seen)}", flush=True)
@@ -52,3 +60,13 @@ def command(data: Path | None, config_file: Path | None, as_json: bool) -> int:
     if as_json:
         print(document("doctor", {"ok": not failed, "checks": [asdict(check) for check in found]}))
     return 1 if failed else 0
+
+
+def _checks(config: Config, upgrade: bool) -> Iterator[Check]:
+    if upgrade:
+        from .upgrade import rehearse
+
+        return rehearse(config)
+    from .checks import run_checks
+
+    return run_checks(config)

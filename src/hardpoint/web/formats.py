@@ -36,6 +36,7 @@ class Format(Protocol):
 
     def lines(self, device: str, key: str, times: Iterable[int], values: Iterable[Value]) -> bytes:
         """Readings of one series."""
+        raise NotImplementedError
 
 
 class Ndjson:

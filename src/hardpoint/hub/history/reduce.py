@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from ...errors import BadInput, TooLarge
 from ...model import Stretch, Summary
@@ -15,6 +15,8 @@ from .triangles import Candidates, lttb
 if TYPE_CHECKING:
     from ...stores.base import Store
     from .buckets import Piece, Point
+
+P = TypeVar("P", Stretch, "Stretch | Summary")
 
 Wanted: TypeAlias = Callable[[], bool]
 """Whether somebody still waits for the answer."""
@@ -44,16 +46,16 @@ def reduce_range(
     return _auto(store, series, query, wanted)
 
 
-def _while(wanted: Wanted, pieces: Iterable[Piece]) -> Iterator[Piece]:
+def _while(wanted: Wanted, pieces: Iterable[P]) -> Iterator[P]:
     for piece in pieces:
         if not wanted():
             raise Abandoned
         yield piece
 
 
-def _raw(pieces: Iterator[Piece], room: int) -> list[Point]:
+def _raw(pieces: Iterable[Stretch], room: int) -> list[Point]:
     found: list[Point] = []
-    for times, values in pieces:  # type: ignore[misc] # stretches yields Stretch alone
+    for times, values in pieces:
         if len(found) + len(times) > room:
             raise TooLarge(
                 f"more than {MAX_RAW_POINTS} readings in one answer: ask for a shorter range, for fewer points, or for "

@@ -1,0 +1,142 @@
+"""``hardpoint store backup`` and ``restore``: one file with everything, and back."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ..errors import BadInput, StorageError
+from .command import Command
+from .connection import data_option, with_client
+from .output import say, size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from .client import Client
+
+COPY_TIMEOUT_S = 6 * 3600.0
+"""Until the server has made its copy and begins to send it."""
+PIECE_BYTES = 2**20
+DATABASE = "hardpoint.db"
+
+
+@click.command(
+    "backup",
+    cls=Command,
+    examples="""
+    hardpoint store backup /media/usb/hardpoint.db
+    hardpoint store backup backups/hardpoint-$(date +%F).db --quiet
+    """,
+)
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+@with_client
+def backup(client: Client, file: Path, quiet: bool) -> None:
+    """Write one consistent copy of everything the running server keeps to FILE, which must not exist.
+
+    The server goes on working meanwhile. It makes the copy in its data folder first, so as much space must be free
+    there.
+    """
+    from .progress import Progress
+
+    if file.exists():
+        raise BadInput(f"{file} exists already", hint="name another file, or remove that one")
+    with (
+        client.stream("POST", "/api/store/backup", timeout_s=COPY_TIMEOUT_S) as content,
+        Progress("backing up", content.length, quiet=quiet) as progress,
+    ):
+        written = write_whole(file, content, lambda done: progress.to(done, size(done)))
+    say(f"{file}: {size(written)}. 'hardpoint store restore {file} --data DIR' makes a data folder of it")
+
+
+@click.command(
+    "restore",
+    cls=Command,
+    examples="""
+    hardpoint store restore /media/usb/hardpoint.db --data ./restored
+    """,
+)
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@data_option
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+def restore(file: Path, data: Path | None, quiet: bool) -> None:
+    """Make a data folder of the backup FILE. No server may run on the folder, and it may hold no store yet."""
+    from ..config import load
+    from ..stores.sqlite import SqliteStore
+    from ..stores.sqlite.folder import DataFolder
+    from .progress import Progress
+
+    folder = load({"data": data}).data
+    database = folder / DATABASE
+    if database.exists() and database.stat().st_size:
+        raise StorageError(
+            f"{folder} holds a store already: nothing was changed",
+            hint=f"name another folder with --data, or move {database} and its -wal file away first",
+        )
+    check_backup(file)
+    holder = DataFolder(folder)
+    holder.take()
+    try:
+        with file.open("rb") as source, Progress("restoring", file.stat().st_size, quiet=quiet) as progress:
+            pieces = iter(lambda: source.read(PIECE_BYTES), b"")
+            for left in (f"{DATABASE}-wal", f"{DATABASE}-shm"):
+                (folder / left).unlink(missing_ok=True)
+            write_whole(database, pieces, lambda done: progress.to(done, size(done)))
+    finally:
+        holder.release()
+    store = SqliteStore(folder)
+    store.open()  # brings it to this version's schema
+    try:
+        found = store.describe()
+    finally:
+        store.close()
+    say(f"{folder}: {found['readings']} readings, schema {found['schema']}. Start it: hardpoint serve --data {folder}")
+
+
+def check_backup(file: Path) -> None:
+    """Whether the file is a whole database of ours.
+
+    Raises:
+        StorageError: it is not; nothing was changed.
+    """
+    import sqlite3
+
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+            (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            ours = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'schema_version'").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise StorageError(f"{file} is no backup of a store: {error}") from error
+    if verdict != "ok":
+        raise StorageError(f"{file} is damaged: {verdict}")
+    if ours is None:
+        raise StorageError(f"{file} is a database, but not one of Hardpoint's")
+
+
+def write_whole(file: Path, pieces: Iterable[bytes], tell: Callable[[int], None]) -> int:
+    """Write the pieces to a file that exists under its name only when it is whole and on disk; returns its size.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    partial = file.with_name(f".{file.name}.partial")
+    written = 0
+    try:
+        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as target:
+            for piece in pieces:
+                target.write(piece)
+                written += len(piece)
+                tell(written)
+            target.flush()
+            os.fsync(target.fileno())
+        partial.replace(file)
+    except OSError as error:
+        raise StorageError(f"{file} cannot be written: {error.strerror or error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return written
