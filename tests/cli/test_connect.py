@@ -64,7 +64,7 @@ class TestWaiting:
         assert "nc 192.168.1.20 9000" in result.out
         assert result.err.splitlines() == [
             "waiting for its first reading (Ctrl-C ends the waiting)…",
-            "attached over line with TLS from 192.168.1.23:51000",
+            "attached over line from 192.168.1.23:51000",
             "first reading: temp = 21.5",
         ]
         assert script.last("GET").target == "/api/live?device=greenhouse"

@@ -45,7 +45,7 @@ class TestText:
         assert [line.split("  ", 1)[1] for line in result.out.splitlines()] == [
             "greenhouse  temp=21.5",
             r"greenhouse  note=a\x1b",
-            "greenhouse  online, over line with TLS from 192.168.1.23:51000",
+            "greenhouse  online, over line from 192.168.1.23:51000",
             "pump  offline",
             "pump  late, offline",
             'greenhouse  command 7 blink: done {"ok":true}',
