@@ -20,7 +20,7 @@ COMMANDS = {
     "Devices": ("connect", "device", "send", "tail", "readings"),
     "History": ("store",),
     "See how it is": ("status", "health", "doctor", "lab"),
-    "Set up": ("config", "completion", "version"),
+    "Set up": ("config", "tls", "completion", "version"),
 }
 """Heading in the help → commands. Each is ``command`` in the module of its name, imported when it is called."""
 

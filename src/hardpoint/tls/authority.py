@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from ..errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -31,8 +31,10 @@ BACKDATED = timedelta(days=1)
 """A device without a battery behind its clock may be some hours late when it first looks."""
 
 
-def own_names() -> list[str]:
-    """What this machine may be called in its network: its name, that name with ``.local`` (mDNS), and its addresses."""
+def own_names(further: Iterable[str] = ()) -> list[str]:
+    """What this machine may be called in its network: its name, that name with ``.local`` (mDNS), and its addresses;
+    and whatever it is called besides.
+    """
     import psutil
 
     host = socket.gethostname().partition(".")[0]
@@ -46,7 +48,7 @@ def own_names() -> list[str]:
                 address = ip_address(each.address.partition("%")[0])
                 if not address.is_link_local:  # it has no meaning without the interface, which a URL cannot name
                     names.append(str(address))
-    return list(dict.fromkeys(names))
+    return list(dict.fromkeys([*names, *further]))
 
 
 def make_authority(folder: Path) -> None:

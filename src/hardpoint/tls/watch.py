@@ -107,7 +107,8 @@ class CertificateWatch:
 
     async def _renew(self) -> None:
         try:
-            await asyncio.to_thread(make_certificate, self.certificates.folder, own_names())
+            names = own_names(self.certificates.shown[0].names)
+            await asyncio.to_thread(make_certificate, self.certificates.folder, names)
         except ConfigError as error:
             logger.error("the certificate could not be renewed: %s", error.message)  # noqa: TRY400 - no bug of ours
             return  # the task stays, so that this is tried and said once; the reminder goes on
