@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import select
 import socket
 
+import fake_kqueue
 import pytest
 
+from hardpoint.loop import Loop
+from hardpoint.loop.kqueue import KqueuePoller
 from hardpoint.loop.pollers import POLLERS, READ, SELECT_MAX_DESCRIPTORS, WRITE, SelectPoller, make_poller
 
 MAX_EVENTS = 64
 
 
-@pytest.fixture(params=sorted(POLLERS))
-def poller(request):
-    made = make_poller(request.param)
+@pytest.fixture(params=sorted({*POLLERS, "kqueue"}))
+def poller(request, monkeypatch):
+    if request.param in POLLERS:
+        made = make_poller(request.param)
+    else:
+        fake(monkeypatch)
+        made = KqueuePoller()
     yield made
     made.close()
+
+
+def fake(monkeypatch):
+    """Give `select` the names of kqueue; see fake_kqueue.py for what it promises."""
+    for name, value in {**fake_kqueue.NAMES, "kqueue": fake_kqueue.Kqueue, "kevent": fake_kqueue.Kevent}.items():
+        monkeypatch.setattr(select, name, value, raising=False)
 
 
 @pytest.fixture
@@ -170,3 +184,60 @@ def test_poll_rounds_its_time_out_up():
     assert time.monotonic() - began >= 0.0004
     os.close(a)
     os.close(b)
+
+
+def test_a_descriptor_taken_anew_is_watched_again(poller):
+    """The number of a closed descriptor goes to the next one opened; the poller may still think it knows it."""
+    a, b = socket.socketpair()
+    number = a.fileno()
+    poller.register(number, READ)
+    a.close()
+    b.close()
+    c, d = socket.socketpair()
+    assert number in (c.fileno(), d.fileno())
+    mine, peer = (c, d) if c.fileno() == number else (d, c)
+    try:
+        poller.modify(number, READ)
+    except FileNotFoundError:
+        poller.register(number, READ)
+    peer.send(b"x")
+    assert ready(poller) == {number: READ}
+    mine.close()
+    peer.close()
+
+
+@pytest.mark.skipif("kqueue" in POLLERS, reason="the real one is tested with the others")
+def test_a_loop_on_kqueue(monkeypatch):
+    """Readers that pause, writers that wait and connections that end, all on the fake."""
+    fake(monkeypatch)
+
+    async def echo(reader, writer):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+        writer.close()
+
+    async def main():
+        server = await asyncio.start_server(echo, "127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        data = os.urandom(3_000_000)
+        writer.write(data)
+        assert await reader.readexactly(len(data)) == data
+        writer.write_eof()
+        assert await reader.read() == b""
+        writer.close()
+        child = await asyncio.create_subprocess_exec("cat", stdin=-1, stdout=-1)
+        assert await child.communicate(b"piped") == (b"piped", None)
+        server.close()
+        await server.wait_closed()
+
+    with asyncio.Runner(loop_factory=lambda: Loop(poller=KqueuePoller())) as runner:
+        runner.run(asyncio.wait_for(main(), 20))
+        assert runner.get_loop().poller == "kqueue"
+
+
+@pytest.mark.parametrize("name", list(POLLERS))
+def test_a_loop_takes_a_poller_by_name(name):
+    loop = Loop(poller=name)
+    assert loop.poller == name
+    loop.close()

@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import ssl
+import sys
 
 import pytest
 from loop_peers import Recorder
@@ -55,12 +56,23 @@ def test_the_file_goes_with_the_server_unless_it_should_stay(anyrun, tmp_path):
     anyrun(main())
 
 
+def test_by_default_it_is_as_with_asyncio(anyrun, tmp_path):
+    async def main():
+        path = tmp_path / "socket"
+        server = await asyncio.get_running_loop().create_unix_server(echo, path)
+        server.close()
+        await server.wait_closed()
+        assert path.exists() is (sys.version_info < (3, 13))
+
+    anyrun(main())
+
+
 def test_a_file_that_somebody_else_put_there_stays(anyrun, tmp_path):
     async def main():
         loop = asyncio.get_running_loop()
         path = tmp_path / "socket"
-        first = await loop.create_unix_server(echo, path)
-        second = await loop.create_unix_server(echo, path)  # replaces the file
+        first = await loop.create_unix_server(echo, path, cleanup_socket=True)
+        second = await loop.create_unix_server(echo, path, cleanup_socket=True)  # replaces the file
         first.close()
         await first.wait_closed()
         await round_trip(path=path)

@@ -15,6 +15,7 @@ dictionary's entry costs ten times that, and the look-up is one instruction.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import heapq
 import logging
 from collections import deque
@@ -22,7 +23,8 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from .counters import Counters, LoopCounters
-from .pollers import READ, WRITE, Poller, Ready, Wait, make_poller
+from .fork import part_at_fork
+from .pollers import POLLERS, READ, WRITE, Poller, Ready, Wait, make_poller
 from .stdlib import describe_handle
 from .wakeup import Wakeup
 
@@ -78,6 +80,26 @@ class Callbacks:
             self._add(self.writer)
 
 
+class InContext:
+    """A watcher whose owner was made in another context than the loop's own: it is called in a copy of that context, as
+    asyncio calls a transport. Most are made where no context variable was set, and are called without this.
+    """
+
+    __slots__ = ("_run", "watcher")
+
+    def __init__(self, watcher: Watcher, context: contextvars.Context) -> None:
+        self.watcher = watcher
+        self._run = context.run
+
+    def on_readable(self) -> None:
+        """Pass it on, in the context."""
+        self._run(self.watcher.on_readable)
+
+    def on_writable(self) -> None:
+        """Pass it on, in the context."""
+        self._run(self.watcher.on_writable)
+
+
 class Turn(asyncio.BaseEventLoop):
     """A `BaseEventLoop` whose turn, watchers and wake-up are ours."""
 
@@ -96,7 +118,8 @@ class Turn(asyncio.BaseEventLoop):
     _create_connection_transport: Callable[..., Any]
 
     def __init__(self, poller: str | Poller | None = None) -> None:
-        """``poller`` is ``"epoll"``, ``"poll"``, ``"select"`` or an object of that interface; None takes the best here.
+        """``poller`` is ``"epoll"``, ``"kqueue"``, ``"poll"``, ``"select"`` or an object of that interface; None takes
+        the best here.
 
         Raises:
             ValueError: this platform has no such poller.
@@ -107,10 +130,25 @@ class Turn(asyncio.BaseEventLoop):
         self._watchers: list[Watcher | None] = []
         self._totals = LoopCounters()
         self._asleep = False
-        self._wakeup = Wakeup(self._on_wakeup_bytes)
+        self._context = contextvars.copy_context()
+        self._open_wakeup()
         self._internal_fds += 1
+        part_at_fork(self)
+
+    def _open_wakeup(self) -> None:
+        self._wakeup = Wakeup(self._on_wakeup_bytes)
         self.watch(self._wakeup.read_fd, self._wakeup)
         self.set_interest(self._wakeup.read_fd, 0, READ)
+
+    def part_from_parent(self) -> None:
+        """In a forked child: leave poller and wake-up to the parent (see fork.py). Nothing is watched afterwards."""
+        self._wakeup.close()
+        self._watchers.clear()
+        if self._poller.name in POLLERS:  # else it is an object of somebody else's, who knows what to do with it
+            self._poller.close()
+            self._poller = make_poller(self._poller.name)
+            self._wait = self._poller.wait
+        self._open_wakeup()
 
     def close(self) -> None:
         """Release the poller and every watcher. What is still open warns when it is collected, as in asyncio."""
@@ -128,7 +166,8 @@ class Turn(asyncio.BaseEventLoop):
 
     def watcher_of(self, fd: int) -> Watcher | None:
         """Who watches the descriptor now."""
-        return self._watchers[fd] if 0 <= fd < len(self._watchers) else None
+        watcher = self._watchers[fd] if 0 <= fd < len(self._watchers) else None
+        return watcher.watcher if isinstance(watcher, InContext) else watcher
 
     def watch(self, fd: int, watcher: Watcher) -> None:
         """Make ``watcher`` the one to be called for this descriptor. It gets no events until `set_interest`.
@@ -138,6 +177,8 @@ class Turn(asyncio.BaseEventLoop):
         watchers = self._watchers
         if fd >= len(watchers):
             watchers.extend([None] * (fd + 1 - len(watchers)))
+        if (context := contextvars.copy_context()) != self._context and not isinstance(watcher, Callbacks):
+            watcher = InContext(watcher, context)  # callbacks have handles, and these have contexts
         watchers[fd] = watcher
 
     def unwatch(self, fd: int, watcher: Watcher) -> None:
@@ -269,6 +310,7 @@ class Turn(asyncio.BaseEventLoop):
 
     def run_forever(self) -> None:
         """Take turns until `stop`."""
+        self._context = contextvars.copy_context()
         self._wait = self._wait_first
         super().run_forever()
 
@@ -278,7 +320,7 @@ class Turn(asyncio.BaseEventLoop):
         """
         self._wait = self._poller.wait
         for fd, mask in self._wait(timeout_s, max_events):
-            watcher = self._watchers[fd]
+            watcher = self._watchers[fd]  # as it is: a transport in its context
             if isinstance(watcher, Callbacks):
                 self._dispatch(fd, watcher, mask)
             else:

@@ -26,7 +26,7 @@ class Loop(SignalHandlers, UnixSockets, Processes):
 
     @property
     def poller(self) -> str:
-        """The kernel interface in use: ``epoll``, ``poll`` or ``select``."""
+        """The kernel interface in use: ``epoll``, ``kqueue``, ``poll`` or ``select``."""
         return self._poller.name
 
     @property
@@ -35,7 +35,7 @@ class Loop(SignalHandlers, UnixSockets, Processes):
         little; some milliseconds with 15,000 of them.
         """
         sums = replace(self._totals)
-        for watcher in self._watchers:
+        for watcher in map(self.watcher_of, range(len(self._watchers))):
             if isinstance(watcher, SocketTransport | DatagramTransport):
                 sums.add(watcher.counters)
                 sums.connections += isinstance(watcher, SocketTransport)

@@ -1,9 +1,10 @@
 """Readiness: which of many descriptors can be read or written now.
 
-Three kernel interfaces behind one small interface. `select` copies the whole set in and looks at every descriptor up
+Four kernel interfaces behind one small interface. `select` copies the whole set in and looks at every descriptor up
 to the greatest, `poll` copies and looks at every descriptor it was given: both cost O(watched) a call. `epoll` keeps
-the set in the kernel and hands back only what is ready: O(ready). All are used level-triggered: a descriptor that was
-reported and not dealt with is reported again, so a reader may stop whenever it likes and lose nothing.
+the set in the kernel and hands back only what is ready: O(ready). `kqueue` (kqueue.py) does so on the BSDs and macOS.
+All are used level-triggered: a descriptor that was reported and not dealt with is reported again, so a reader may stop
+whenever it likes and lose nothing.
 
 `READ` and `WRITE` have the values of ``EPOLLIN`` and ``EPOLLOUT``, and a result may carry further bits (``EPOLLERR``,
 ``EPOLLHUP``): whoever dispatches treats any bit but `WRITE` as a reason to read and any bit but `READ` as a reason to
@@ -15,6 +16,7 @@ from __future__ import annotations
 import math
 import os
 import select
+from collections.abc import Callable
 from typing import Protocol
 
 READ = 0x001
@@ -200,9 +202,15 @@ class SelectPoller:
         return closed
 
 
-POLLERS: dict[str, type[EpollPoller | PollPoller | SelectPoller]] = {
+def _kqueue() -> Poller:
+    from .kqueue import KqueuePoller
+
+    return KqueuePoller()
+
+
+POLLERS: dict[str, Callable[[], Poller]] = {
     name: poller
-    for name, poller in (("epoll", EpollPoller), ("poll", PollPoller), ("select", SelectPoller))
+    for name, poller in (("epoll", EpollPoller), ("kqueue", _kqueue), ("poll", PollPoller), ("select", SelectPoller))
     if hasattr(select, name)
 }
 """What this platform has, best first."""
@@ -216,7 +224,6 @@ def make_poller(name: str | None = None) -> Poller:
     """
     if name is None:
         name = next(iter(POLLERS))
-    try:
-        return POLLERS[name]()
-    except KeyError:
-        raise ValueError(f"no poller {name!r} here; there is {', '.join(POLLERS)}") from None
+    if name not in POLLERS:
+        raise ValueError(f"no poller {name!r} here; there is {', '.join(POLLERS)}")
+    return POLLERS[name]()

@@ -35,6 +35,16 @@ class SignalHandlers(Turn):
                 self.remove_signal_handler(signum)
         super().close()
 
+    def part_from_parent(self) -> None:
+        """In a forked child: signals that come to it are no news for its parent's loop."""
+        ours = self._wakeup.write_fd
+        super().part_from_parent()
+        self._signal_handlers.clear()
+        with contextlib.suppress(ValueError):  # forked off the main thread, which has never set it
+            before = signal.set_wakeup_fd(-1)
+            if before not in (-1, ours):
+                signal.set_wakeup_fd(before)
+
     def add_signal_handler(self, sig: int, callback: Callable[..., Any], *args: Any) -> None:  # type: ignore[override]
         """Call back on the loop's thread when the signal arrives.
 

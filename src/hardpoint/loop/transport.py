@@ -5,7 +5,8 @@ read took all there was; the connection sleeps until the poller reports it again
 `write` offered; the rest waits in the backlog, and above the high-water mark ``protocol.pause_writing`` is called.
 *Not full*: `on_writable` sends what waits; at the low-water mark ``protocol.resume_writing`` is called.
 
-The protocol is called directly, not through a `Handle`: in the loop's own context, inside the poll's dispatch.
+The protocol is called directly, not through a `Handle`, inside the poll's dispatch: in the context its connection or
+server was made in when that differs from the loop's own (`core.InContext`), else in the loop's own.
 """
 # ruff: noqa: BLE001 - a protocol may raise anything; it ends its connection and is reported, and the turn goes on
 

@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 import stat
+import sys
 from typing import Any
 
 from .core import Turn
@@ -81,10 +82,10 @@ class UnixSockets(Turn):
         ssl_handshake_timeout: float | None = None,
         ssl_shutdown_timeout: float | None = None,
         start_serving: bool = True,
-        cleanup_socket: bool = True,
+        cleanup_socket: bool = sys.version_info >= (3, 13),
     ) -> asyncio.Server:
         """Listen on the socket file; a stale one is replaced. ``cleanup_socket`` removes it again when the server is
-        closed (asyncio does so from 3.13 on), unless another process has put its own there since.
+        closed, unless another process has put its own there since. By default as asyncio does: from Python 3.13 on.
 
         Raises:
             ValueError, TypeError: arguments that exclude or need each other, or a socket of another kind.
