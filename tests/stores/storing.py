@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from hardpoint.errors import StorageError
 from hardpoint.stores.memory import MemoryStore
-from hardpoint.stores.sqlite import SqliteStore, purge, writer
+from hardpoint.stores.sqlite import SqliteStore, compaction, fold, merge, purge, work
 
 if TYPE_CHECKING:
     import pytest
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 DEADLINE_S = 20.0
 
 KINDS = ("memory", "sqlite", "sqlite-folding")
-"""The last one folds after every few readings and purges too, in slices of two: reads meet both at every stage."""
+"""The last one folds after every few readings, compacts and purges too, in the smallest slices: reads meet all of it at
+every stage."""
 
 Commit = Callable[..., StorageError | None]
 
@@ -51,9 +52,17 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 def fold_eagerly(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(writer, "FOLD_AT_READINGS", 3)
-    patch.setattr(writer, "FOLD_SLICE_ROWS", 2)
-    patch.setattr(purge, "SLICE_ROWS", 2)
+    patch.setattr(work, "FOLD_AT_READINGS", 3)
+    patch.setattr(work, "FOLD_AT_READINGS_A_SERIES", 1)
+    patch.setattr(work, "SLICE_S", 0.0)
+    patch.setattr(work, "MAX_SLICE_S", 0.0)
+    patch.setattr(fold, "MAX_BLOCK_READINGS", 2)
+    patch.setattr(compaction, "READINGS_A_SERIES", 3)
+    patch.setattr(compaction, "MAX_PIECE_READINGS", 4)
+    patch.setattr(compaction, "DELETED_AT_ONCE", 1)
+    patch.setattr(merge, "MIN_READINGS", 2)
+    patch.setattr(merge, "MAX_READINGS", 5)
+    patch.setattr(purge, "SLICE_CHUNKS", 1)
 
 
 def make_store(kind: str, folder: Path) -> Store:

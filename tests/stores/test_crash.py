@@ -27,10 +27,11 @@ COMMITTER = """
 import os, sys, threading
 from pathlib import Path
 from hardpoint.model import Command, Put
-from hardpoint.stores.sqlite import SqliteStore, writer
+from hardpoint.stores.sqlite import SqliteStore, compaction, work
 
 folder, number, fold_at = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-writer.FOLD_AT_READINGS, writer.FOLD_SLICE_ROWS = fold_at, 16
+work.FOLD_AT_READINGS, work.FOLD_AT_READINGS_A_SERIES, work.SLICE_S = fold_at, 0, 0.0001
+compaction.READINGS_A_SERIES = 8
 store = SqliteStore(folder)
 store.open()
 acknowledged = threading.Semaphore(0)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import random
 import sqlite3
 import subprocess
 import tempfile
+from base64 import b85encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,13 +17,17 @@ from storing import commit_and_wait, wait_until
 
 from hardpoint.errors import StorageFull
 from hardpoint.model import Device, Put
-from hardpoint.stores.sqlite import SqliteStore, connections, store, writer
+from hardpoint.stores.sqlite import SqliteStore, connections, store, work, writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 EVER = (0, 2**62)
-TEXT = "x" * 1000
+
+
+def text(number: int) -> str:
+    """A kilobyte that no compression makes much smaller."""
+    return f"{number} {b85encode(random.Random(number).randbytes(800)).decode()}"
 
 
 class Disk(NamedTuple):
@@ -84,7 +90,7 @@ def disk(request: pytest.FixtureRequest) -> Disk:
 def fill(filled: SqliteStore) -> int:
     """Commit until it is full; how many commits went in."""
     for number in range(5000):
-        error = commit_and_wait(filled, [(1, number, f"{number} {TEXT}")])
+        error = commit_and_wait(filled, [(1, number, text(number))])
         if error is not None:
             assert type(error) is StorageFull, error
             assert (error.status, error.line_code) == (507, "storage-full")
@@ -94,7 +100,7 @@ def fill(filled: SqliteStore) -> int:
 
 def stored(read: SqliteStore) -> list[int]:
     rows = list(read.readings(1, *EVER))
-    assert all(value == f"{ts} {TEXT}" for ts, value in rows)
+    assert all(value == text(ts) for ts, value in rows)
     return [ts for ts, _ in rows]
 
 
@@ -104,13 +110,13 @@ def test_goes_on_when_space_returns(disk: Disk) -> None:
     count = fill(filled)
     assert count > 10
     for _ in range(3):  # it stays full, it stays alive, and it can be read
-        error = commit_and_wait(filled, [(1, 9_000_000 + n, TEXT) for n in range(100)], [Put(Device("d", "d", 0))])
+        error = commit_and_wait(filled, [(1, 9_000_000 + n, text(n)) for n in range(100)], [Put(Device("d", "d", 0))])
         assert type(error) is StorageFull
         assert stored(filled) == list(range(count))
         assert filled.load(Device) == []
     assert filled.describe()["failed_commits"] == 4
     disk.make_space()
-    assert commit_and_wait(filled, [(1, count, f"{count} {TEXT}")], [Put(Device("d", "d", 0))]) is None
+    assert commit_and_wait(filled, [(1, count, text(count))], [Put(Device("d", "d", 0))]) is None
     assert stored(filled) == list(range(count + 1))
     filled.close()
     again = SqliteStore(disk.folder)
@@ -127,12 +133,13 @@ def test_folding_that_finds_no_space_is_tried_again(
     filled = SqliteStore(disk.folder)
     filled.open()
     count = fill(filled)
-    monkeypatch.setattr(writer, "FOLD_AT_READINGS", 1)
-    assert type(commit_and_wait(filled, [(1, 9_000_000 + n, TEXT) for n in range(100)])) is StorageFull
+    monkeypatch.setattr(work, "FOLD_AT_READINGS", 1)
+    monkeypatch.setattr(work, "FOLD_AT_READINGS_A_SERIES", 1)
+    assert type(commit_and_wait(filled, [(1, 9_000_000 + n, text(n)) for n in range(100)])) is StorageFull
     wait_until(lambda: "readings stay in the journal" in caplog.text)
     assert stored(filled) == list(range(count))
     disk.make_space()
-    wait_until(lambda: not filled._journal.batches)
+    wait_until(lambda: not filled._journal.readings)
     assert stored(filled) == list(range(count))
     assert caplog.text.count("readings stay in the journal") == 1, "said once, not at every try"
     filled.close()

@@ -9,6 +9,7 @@ from storing import commit_and_wait, wait_until
 
 from hardpoint.model import Delete, DeleteReadings, Device, Put, Series
 from hardpoint.stores.sqlite import SqliteStore, purge, writer
+from hardpoint.stores.sqlite.chunks import write
 
 EVER = (0, 2**62)
 COUNT = 1000
@@ -22,24 +23,27 @@ def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SqliteStore:
     changes = [Put(Device("d", "d", 0)), Put(Series(1, "d", "a")), Put(Series(2, "d", "b"))]
     rows = [(1 + n % 2, n // 2, n) for n in range(2 * COUNT)] + [(3, 0, "another device's")]
     assert commit_and_wait(store, rows, changes) is None
-    monkeypatch.setattr(writer.Writer, "_slice", lambda _: True)
+    wait_until(lambda: store._writer is not None and not store._writer.work.due)
+    monkeypatch.setattr(writer.Writer, "_slice", lambda *_, **__: True)
     monkeypatch.setattr(writer.Writer, "_patience_s", lambda _: None)
     return store
 
 
 def in_table(store: SqliteStore) -> int:
     connection = store._connections[0]
-    return int(connection.execute("SELECT count(*) FROM readings").fetchone()[0])
+    in_blocks = "SELECT coalesce(sum(count), 0) FROM blocks"
+    in_chunks = "SELECT coalesce(sum(count), 0) FROM chunks"
+    return int(connection.execute(f"SELECT ({in_blocks}) + ({in_chunks})").fetchone()[0])
 
 
 def purges(store: SqliteStore) -> int:
     assert store._writer is not None
-    return len(store._writer._purges.waiting)
+    return len(store._writer.work.purges.waiting)
 
 
 def end(store: SqliteStore) -> None:
     """Close it without folding, which is held here."""
-    store._journal.batches.clear()
+    store._journal._reset()
     store.close()
 
 
@@ -73,17 +77,20 @@ def test_a_reading_that_comes_later_makes_its_way(held: SqliteStore) -> None:
 
 
 def test_slices_delete_what_they_say(held: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(purge, "SLICE_ROWS", 300)
-    commit_and_wait(held, [], [DeleteReadings(1, 100, 900), DeleteReadings(2, 0, 50), DeleteReadings(9, 0, 50)])
-    pending = purge.Purges()
+    monkeypatch.setattr(purge, "SLICE_CHUNKS", 3)
     connection = held._connections[0]
+    for start in range(0, COUNT, 100):  # as if compacted so
+        write(connection, 4, list(range(start, start + 100)), [0.5] * 100)
+    commit_and_wait(held, [], [DeleteReadings(4, 150, 850), DeleteReadings(1, 0, 50), DeleteReadings(9, 0, 50)])
+    pending = purge.Purges()
     pending.load(connection)
     left = []
     while pending.waiting:
         pending.step(connection)
-        left.append((2 * COUNT + 1 - in_table(held), len(pending.waiting)))
-    assert left == [(300, 3), (600, 3), (850, 0)]
-    assert held.describe()["readings"] == 2 * COUNT + 1 - 850
+        left.append((3 * COUNT + 1 - in_table(held), len(pending.waiting)))
+    assert left == [(250, 3), (550, 3), (700, 2), (750, 0)]
+    assert [ts for ts, _ in held.readings(4, *EVER)] == [*range(150), *range(850, COUNT)]
+    assert len(list(held.readings(1, *EVER))) == COUNT - 50
     end(held)
 
 

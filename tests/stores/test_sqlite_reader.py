@@ -6,33 +6,27 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from storing import commit_and_wait, wait_until
 
 from hardpoint.errors import StorageError
 from hardpoint.model import Device
-from hardpoint.stores.sqlite import SqliteStore, reader, writer
+from hardpoint.stores.sqlite import SqliteStore, reader, work
+from hardpoint.stores.sqlite.fold import MAX_BLOCK_READINGS
+from hardpoint.stores.sqlite.journal import Gone
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 EVER = (0, 2**62)
-
-
-@settings(deadline=None, database=None, derandomize=True)
-@given(st.dictionaries(st.integers(0, 30), st.just("old")), st.dictionaries(st.integers(0, 30), st.just("new")))
-def test_merging_is_a_dictionary_update(older: dict[int, str], newer: dict[int, str]) -> None:
-    merged = list(reader._merged(iter(sorted(older.items())), newer))
-    assert merged == sorted({**older, **newer}.items())
+LONG = reader.AHEAD_PIECES * MAX_BLOCK_READINGS
 
 
 def folded(store: SqliteStore) -> None:
-    wait_until(lambda: not store._journal.batches)
+    wait_until(lambda: not store._journal.readings and not store._writer.work.due)
 
 
 def test_a_long_series_is_read_in_chunks_with_the_journal_in_between(sqlite_store: SqliteStore) -> None:
-    count = 3 * reader.CHUNK_ROWS + 5
+    count = 3 * LONG + 5
     commit_and_wait(sqlite_store, [(1, ts * 2, "folded") for ts in range(count)])
     folded(sqlite_store)
     commit_and_wait(sqlite_store, [(1, 1, "between"), (1, 4, "instead"), (1, count * 2, "after"), (2, 3, "other")])
@@ -40,8 +34,8 @@ def test_a_long_series_is_read_in_chunks_with_the_journal_in_between(sqlite_stor
     assert len(rows) == count + 2
     assert (rows[0], rows[1], rows[2], rows[4], rows[count * 2]) == ("folded", "between", "folded", "instead", "after")
     assert list(rows) == sorted(rows)
-    limited = [ts for ts, _ in sqlite_store.readings(1, *EVER, limit=reader.CHUNK_ROWS + 2)]
-    assert limited == sorted(rows)[: reader.CHUNK_ROWS + 2]
+    limited = [ts for ts, _ in sqlite_store.readings(1, *EVER, limit=LONG + 2)]
+    assert limited == sorted(rows)[: LONG + 2]
 
 
 def test_a_short_answer_holds_no_snapshot(sqlite_store: SqliteStore) -> None:
@@ -53,7 +47,7 @@ def test_a_short_answer_holds_no_snapshot(sqlite_store: SqliteStore) -> None:
 
 
 def test_a_long_answer_gives_its_connection_back(sqlite_store: SqliteStore) -> None:
-    commit_and_wait(sqlite_store, [(1, ts, ts) for ts in range(2 * reader.CHUNK_ROWS)])
+    commit_and_wait(sqlite_store, [(1, ts, ts) for ts in range(2 * LONG)])
     folded(sqlite_store)
     for finish in (list, lambda rows: rows.close(), lambda rows: None):
         rows = sqlite_store.readings(1, *EVER)
@@ -65,7 +59,7 @@ def test_a_long_answer_gives_its_connection_back(sqlite_store: SqliteStore) -> N
 
 
 def test_the_pool_is_bounded(sqlite_store: SqliteStore) -> None:
-    commit_and_wait(sqlite_store, [(1, ts, ts) for ts in range(2 * reader.CHUNK_ROWS)])
+    commit_and_wait(sqlite_store, [(1, ts, ts) for ts in range(2 * LONG)])
     folded(sqlite_store)
     many = [sqlite_store.readings(1, *EVER) for _ in range(3 * reader.MAX_IDLE_CONNECTIONS)]
     assert all(next(rows) == (0, 0) for rows in many)
@@ -76,7 +70,7 @@ def test_the_pool_is_bounded(sqlite_store: SqliteStore) -> None:
 def test_closing_the_store_lets_a_reader_finish(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path)
     store.open()
-    count = 2 * reader.CHUNK_ROWS
+    count = 2 * LONG
     commit_and_wait(store, [(1, ts, ts) for ts in range(count)])
     folded(store)
     rows = store.readings(1, *EVER)
@@ -96,22 +90,22 @@ def test_a_batch_folded_while_a_snapshot_begins_is_looked_for_again(
 ) -> None:
     """The fold falls between the reader's look at the journal's span and its look into the journal."""
     commit_and_wait(sqlite_store, [(1, 1, "kept")])
-    journal = sqlite_store._journal
-    calls = []
+    journal, calls = sqlite_store._journal, []
+    of_series = journal.of_series
 
-    def as_seen_by(connection: object) -> list[object]:
-        calls.append(connection)
+    def of_series_once_folded(span: object, series: int) -> object:
+        calls.append(span)
         if len(calls) == 1:
-            raise KeyError(1)
-        return list(journal.batches.values())
+            raise Gone
+        return of_series(span, series)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(journal, "as_seen_by", as_seen_by)
+    monkeypatch.setattr(journal, "of_series", of_series_once_folded)
     assert list(sqlite_store.readings(1, *EVER)) == [(1, "kept")]
     assert len(calls) == 2
 
 
 def test_latest_merges_the_table_and_the_journal(sqlite_store: SqliteStore) -> None:
-    count = writer.FOLD_AT_READINGS
+    count = work.FOLD_AT_READINGS
     commit_and_wait(sqlite_store, [(2 + n % 3 * 2, n, "folded") for n in range(count)])  # series 2, 4, 6
     folded(sqlite_store)
     commit_and_wait(sqlite_store, [(1, 1, "new"), (2, 10**6, "newer"), (4, 0, "back-fill"), (5, 1, "x"), (9, 1, "y")])
@@ -133,7 +127,7 @@ def test_latest_merges_the_table_and_the_journal(sqlite_store: SqliteStore) -> N
 
 
 def test_many_threads_read_while_one_writes(sqlite_store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "FOLD_AT_READINGS", 50)
+    monkeypatch.setattr(work, "FOLD_AT_READINGS", 50)
     stop = threading.Event()
     failures: list[BaseException] = []
 

@@ -36,8 +36,8 @@ def tables(folder: Path) -> set[str]:
 
 
 @pytest.fixture
-def first_version(tmp_path: Path) -> Path:
-    """A data folder of schema 1 that holds a reading."""
+def current_version(tmp_path: Path) -> Path:
+    """A data folder of this version that holds a reading."""
     made = SqliteStore(tmp_path)
     made.open()
     assert commit_and_wait(made, [(1, 1, "kept")]) is None
@@ -53,6 +53,7 @@ def test_a_released_migration_is_never_changed() -> None:
     assert {migration.number: migration.checksum[:16] for migration in shipped_migrations()} == {
         1: "10ed77bee1c2721e",
         2: "7bbc567d90d27939",
+        3: "f83d43be0880246d",
     }
 
 
@@ -76,27 +77,27 @@ def test_open_commands_are_found_by_their_index(sqlite_store: SqliteStore, tmp_p
     assert "open_commands" in plan[0][3]
 
 
-def test_an_old_folder_is_copied_and_brought_up(first_version: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_folder_is_copied_and_brought_up(current_version: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, ADD_COLOUR)
-    made = SqliteStore(first_version)
+    made = SqliteStore(current_version)
     made.open()
     assert made.describe()["schema"] == SHIPPED + 1
     assert list(made.latest()) == [(1, 1, "kept")]
     made.close()
-    assert "colours" in tables(first_version)
-    backup = first_version / f"hardpoint.db.v{SHIPPED}"
+    assert "colours" in tables(current_version)
+    backup = current_version / f"hardpoint.db.v{SHIPPED}"
     assert stat.S_IMODE(backup.stat().st_mode) == 0o600
-    assert not (first_version / f"hardpoint.db.v{SHIPPED}.partial").exists()
+    assert not (current_version / f"hardpoint.db.v{SHIPPED}.partial").exists()
     copy = sqlite3.connect(backup)
     assert copy.execute("SELECT max(number) FROM schema_version").fetchone() == (SHIPPED,)
-    assert copy.execute("SELECT value FROM readings").fetchone() == ("kept",)
+    assert copy.execute("SELECT count FROM blocks").fetchone() == (1,)
     copy.close()
 
 
-def test_each_is_applied_once(first_version: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_is_applied_once(current_version: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, ADD_COLOUR)
     for _ in range(2):
-        made = SqliteStore(first_version)
+        made = SqliteStore(current_version)
         made.open()
         made.close()
 
@@ -109,36 +110,36 @@ def test_a_new_folder_needs_no_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert {path.name for path in tmp_path.iterdir()} == {"lock", "hardpoint.db"}
 
 
-def test_one_that_fails_leaves_no_trace(first_version: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_fails_leaves_no_trace(current_version: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         use(patch, BROKEN)
         with pytest.raises(StorageError, match="nowhere"):
-            SqliteStore(first_version).open()
-    assert "half" not in tables(first_version)
-    made = SqliteStore(first_version)
+            SqliteStore(current_version).open()
+    assert "half" not in tables(current_version)
+    made = SqliteStore(current_version)
     made.open()
     assert list(made.latest()) == [(1, 1, "kept")]
     made.close()
 
 
-def test_a_newer_folder_is_refused(first_version: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_newer_folder_is_refused(current_version: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         use(patch, ADD_COLOUR)
-        made = SqliteStore(first_version)
+        made = SqliteStore(current_version)
         made.open()
         made.close()
     with pytest.raises(
         SchemaMismatch, match=f"has schema {SHIPPED + 1}, this version of Hardpoint knows {SHIPPED}"
     ) as refused:
-        SqliteStore(first_version).open()
+        SqliteStore(current_version).open()
     assert refused.value.exit_code == 78
 
 
-def test_a_changed_migration_is_refused(first_version: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_migration_is_refused(current_version: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     changed = dataclasses.replace(shipped_migrations()[0], sql="-- another text")
     monkeypatch.setattr(store, "shipped_migrations", lambda: [changed])
     with pytest.raises(SchemaMismatch, match="checksum differs"):
-        SqliteStore(first_version).open()
+        SqliteStore(current_version).open()
 
 
 def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
@@ -158,10 +159,10 @@ def test_a_file_that_is_no_database(tmp_path: Path, content: bytes) -> None:
     assert (tmp_path / "hardpoint.db").read_bytes() == content
 
 
-def test_a_journal_that_cannot_be_read(first_version: Path) -> None:
-    connection = sqlite3.connect(first_version / "hardpoint.db")
+def test_a_journal_that_cannot_be_read(current_version: Path) -> None:
+    connection = sqlite3.connect(current_version / "hardpoint.db")
     connection.execute("INSERT INTO journal VALUES (1, x'c1')")
     connection.commit()
     connection.close()
     with pytest.raises(StorageError, match="journal"):
-        SqliteStore(first_version).open()
+        SqliteStore(current_version).open()

@@ -10,7 +10,7 @@ from storing import commit_and_wait, wait_until
 
 from hardpoint.errors import StorageError, StorageFull
 from hardpoint.model import Attribute, Delete, DeleteReadings, Device, Put
-from hardpoint.stores.sqlite import SqliteStore, checkpoint, connections, store, writer
+from hardpoint.stores.sqlite import SqliteStore, checkpoint, connections, store, work
 from hardpoint.stores.sqlite.folder import DataFolder
 
 EVER = (0, 2**62)
@@ -41,21 +41,21 @@ def test_changes_and_rows_are_one_transaction(sqlite_store: SqliteStore) -> None
 def test_the_journal_is_left_alone_below_the_threshold(sqlite_store: SqliteStore) -> None:
     for ts in range(20):
         commit_and_wait(sqlite_store, [(1, ts, ts)])
-    assert len(sqlite_store._journal.batches) == 20
+    assert sqlite_store._journal.readings == 20
 
 
 def test_folds_when_the_journal_is_long(sqlite_store: SqliteStore) -> None:
-    rows = [(series, ts, 0.5) for series in range(1, 9) for ts in range(writer.FOLD_AT_READINGS // 8)]
+    rows = [(series, ts, 0.5) for series in range(1, 9) for ts in range(work.FOLD_AT_READINGS // 8)]
     assert commit_and_wait(sqlite_store, rows) is None
-    wait_until(lambda: not sqlite_store._journal.batches)
-    assert len(list(sqlite_store.readings(3, *EVER))) == writer.FOLD_AT_READINGS // 8
+    wait_until(lambda: not sqlite_store._journal.readings)
+    assert len(list(sqlite_store.readings(3, *EVER))) == work.FOLD_AT_READINGS // 8
 
 
 def test_folds_when_it_is_quiet(tmp_path: Path) -> None:
     quiet = SqliteStore(tmp_path, fold_idle_s=0.01)
     quiet.open()
     assert commit_and_wait(quiet, [(1, 1, "x")]) is None
-    wait_until(lambda: not quiet._journal.batches)
+    wait_until(lambda: not quiet._journal.readings)
     assert list(quiet.latest()) == [(1, 1, "x")]
     quiet.close()
 
@@ -71,12 +71,12 @@ def test_slices_keep_up_with_commits_of_any_size(sqlite_store: SqliteStore) -> N
 def test_folds_before_it_deletes_readings(sqlite_store: SqliteStore) -> None:
     commit_and_wait(sqlite_store, [(1, 1, "gone"), (1, 5, "stays")])
     assert commit_and_wait(sqlite_store, [], [DeleteReadings(1, 0, 5)]) is None
-    assert sqlite_store._journal.batches == {}
+    assert sqlite_store._journal.readings == 0
     wait_until(lambda: sqlite_store.describe()["readings"] == 1)
     statements = Statements(sqlite_store)
     commit_and_wait(sqlite_store, [(1, 6, "new")], [Delete(Attribute("d", "client", "k", 0, 0))])
-    assert len(sqlite_store._journal.batches) == 1, "deleting an attribute needs no folding"
-    assert not any("readings" in statement for statement in statements.seen)
+    assert sqlite_store._journal.readings == 1, "deleting an attribute needs no folding"
+    assert not any("purges" in statement for statement in statements.seen)
 
 
 def test_closing_folds_and_leaves_one_file(tmp_path: Path) -> None:
@@ -86,7 +86,8 @@ def test_closing_folds_and_leaves_one_file(tmp_path: Path) -> None:
     one.close()
     assert {path.name for path in tmp_path.iterdir()} == {"lock", "hardpoint.db"}
     database = sqlite3.connect(tmp_path / "hardpoint.db")
-    assert database.execute("SELECT series, ts, value FROM readings").fetchall() == [(1, 1, "x")]
+    assert database.execute("SELECT series, start_ms, count FROM blocks").fetchall() == [(1, 1, 1)]
+    assert database.execute("SELECT count(*) FROM journal").fetchall() == [(0,)]
     database.close()
 
 
@@ -124,7 +125,7 @@ def test_a_transaction_that_fails_in_the_middle_leaves_nothing(sqlite_store: Sql
     assert type(error) is StorageError
     assert sqlite_store.load(Device) == []
     assert list(sqlite_store.latest()) == []
-    assert sqlite_store._journal.batches == {}
+    assert sqlite_store._journal.readings == 0
     assert commit_and_wait(sqlite_store, [(1, 1, 1)], [Put(Device("d1", "d1", 0))]) is None
 
 
@@ -200,8 +201,8 @@ def test_a_file_system_without_a_write_ahead_log(tmp_path: Path, monkeypatch: py
 
 
 def test_commits_are_synced(sqlite_store: SqliteStore) -> None:
-    commit_and_wait(sqlite_store, [(1, ts, ts) for ts in range(writer.FOLD_AT_READINGS)])
-    wait_until(lambda: not sqlite_store._journal.batches)
+    commit_and_wait(sqlite_store, [(1, ts, ts) for ts in range(work.FOLD_AT_READINGS)])
+    wait_until(lambda: not sqlite_store._journal.readings)
     full = 2
     # Also after folding: the slice's own setting is taken back a moment after the journal is empty.
     wait_until(lambda: sqlite_store._connections[0].execute("PRAGMA synchronous").fetchone() == (full,))

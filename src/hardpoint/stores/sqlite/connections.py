@@ -35,6 +35,8 @@ def connect_writer(folder: DataFolder) -> sqlite3.Connection:
     """
     connection = _connect(folder)
     try:
+        # Or free pages never go back to the disk. Of a new file only; an old one takes it over when it is vacuumed.
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
             raise StorageError(

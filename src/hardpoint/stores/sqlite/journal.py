@@ -1,40 +1,111 @@
-"""The journal: committed batches that are not folded yet, on disk as one row a commit and here as they were handed in.
+"""The journal: committed readings that are not folded yet, on disk as one row a commit and here as columns a series.
 
-The rows in memory are what folding and readers use; those on disk are read once, when the store opens after a crash.
-A reader needs them as of its own snapshot: it asks SQLite, in one step inside its read transaction, which ``seq`` the
-journal spans, and takes exactly these from here. Reading the blobs instead would be one step a commit, and every step
-of the sqlite3 module releases the GIL and takes it again: thousands of hand-overs with the event loop's thread.
+The columns are what folding and readers use; the rows on disk are read once, when the store opens after a crash.
+Readings are added **before** the transaction that holds them commits, since a reader may see it there at once; so a
+reader cuts off what its own transaction does not see. It asks SQLite, in one step inside its read transaction, which
+``seq`` the journal spans, and the rows of the last few commits tell how much of each column is newer than that.
+
+Folding freezes what there is and goes through it in slices; new readings go to columns of their own meanwhile. A
+column takes some 40 bytes a reading; kept as rows it would be 130.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
-from typing import Any
+import threading
+from array import array
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
-from ...model import INT64_MAX, INT64_MIN, Row, Value
+from ...model import Row, Value
+from .columns import from_column, to_column
 
 BYTES_A_READING = 64
 """Of a batch's blob, at most, before its readings count as more than their number."""
+REMEMBERED_BATCHES = 16
+"""Of the newest commits the rows are kept as they came. A reader that is slower than this many commits between two
+steps of its own begins again.
+"""
 APPEND_SQL = "INSERT INTO journal (seq, batch) VALUES (?, ?)"
 _SPAN_SQL = "SELECT (SELECT min(seq) FROM journal), (SELECT max(seq) FROM journal)"
 # One SELECT with both would scan the table: SQLite's shortcut to either end holds for a lone min or max only.
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(list[tuple[int, int, Any]])
+_decoder = msgspec.msgpack.Decoder(list[tuple[int, int, Value]])
+
+Column: TypeAlias = "tuple[array[int], list[Value]]"
+"""Times and values in the order in which they came."""
+
+
+class Columns:
+    """The readings of some commits in a row, by series."""
+
+    def __init__(self) -> None:
+        self.by_series: dict[int, Column] = {}
+        self.readings = 0
+        """Large values counted as several: what folding is due by."""
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Put them behind what there is."""
+        by_series = self.by_series
+        for series, ts, value in rows:
+            try:
+                times, values = by_series[series]
+            except KeyError:
+                times, values = by_series[series] = (array("q"), [])
+            times.append(ts)
+            values.append(value)
+
+    def take_back(self, rows: Sequence[Row]) -> None:
+        """Undo the last `add`, which was of these."""
+        for series, _, _ in rows:
+            times, values = self.by_series[series]
+            times.pop()
+            values.pop()
+            if not values:
+                del self.by_series[series]
+
+
+class Span(NamedTuple):
+    """The first and last ``seq`` that a read transaction sees in the journal; None in an empty one."""
+
+    first: int | None
+    last: int | None
+
+
+class Gone(Exception):
+    """The columns have moved on since the transaction began. It sees the readings; begin another to see them here."""
 
 
 class Journal:
-    """Batches by ``seq``, without gaps. The writer's thread changes it; readers take from it."""
+    """The writer's thread changes it; readers take from it."""
 
     def __init__(self) -> None:
-        self.batches: dict[int, Sequence[Row]] = {}
-        self._weights: dict[int, int] = {}
-        self.readings = 0
-        """Rows in all batches, large values counted as several: what folding is due by."""
+        self._lock = threading.Lock()
+        self._reset()
+
+    def _reset(self) -> None:
+        self.active = Columns()
+        self.frozen: Columns | None = None
+        self.frozen_seq = 0
+        """The last of the frozen, or else of the folded commits."""
         self.next_seq = 1
+        self._newest: deque[tuple[int, Sequence[Row], int]] = deque(maxlen=REMEMBERED_BATCHES)
+
+    @property
+    def readings(self) -> int:
+        """What waits for folding, frozen or not, large values counted as several."""
+        return self.active.readings + (self.frozen.readings if self.frozen is not None else 0)
+
+    def count(self, span: Span) -> int:
+        """How many readings a transaction sees here, about: duplicates count."""
+        with self._lock:
+            parts = self._parts(span)
+            newer = sum(len(rows) for rows in self._newer_than(span))
+            return sum(len(values) for part in parts for _, values in part.by_series.values()) - newer
 
     def load(self, connection: sqlite3.Connection) -> None:
         """Forget everything, and take over what the last process left.
@@ -42,42 +113,107 @@ class Journal:
         Raises:
             msgspec.DecodeError: a row is no batch.
         """
-        self.batches.clear()
-        self._weights.clear()
-        self.readings = 0
+        with self._lock:
+            self._reset()
         for seq, blob in connection.execute("SELECT seq, batch FROM journal ORDER BY seq"):
             self.add(seq, decode_batch(blob), len(blob))
 
     def add(self, seq: int, rows: Sequence[Row], blob_bytes: int = 0) -> None:
-        """Note a batch **before** its transaction commits: a reader may see it there at once."""
-        self.batches[seq] = rows
+        """Note a batch **before** its transaction commits."""
         # A plain reading is some 20 bytes of its blob; what is far larger counts as several.
-        self._weights[seq] = max(len(rows), blob_bytes // BYTES_A_READING)
-        self.readings += self._weights[seq]
-        self.next_seq = seq + 1
+        weight = max(len(rows), blob_bytes // BYTES_A_READING)
+        with self._lock:
+            self.active.add(rows)
+            self.active.readings += weight
+            self._newest.append((seq, rows, weight))
+            self.next_seq = seq + 1
 
     def take_back(self, seq: int) -> None:
         """The transaction of the newest batch failed."""
-        del self.batches[seq]
-        self.readings -= self._weights.pop(seq)
-        self.next_seq = seq
+        with self._lock:
+            _, rows, weight = self._newest.pop()
+            self.active.take_back(rows)
+            self.active.readings -= weight
+            self.next_seq = seq
 
-    def drop(self, last_seq: int) -> None:
-        """Forget the batches up to and with this one, **after** the transaction that folded them."""
-        for seq in [seq for seq in self.batches if seq <= last_seq]:
-            del self.batches[seq]
-            self.readings -= self._weights.pop(seq)
+    def freeze(self) -> Columns:
+        """Let what there is be folded; what comes from now on is kept apart."""
+        with self._lock:
+            self.frozen, self.active = self.active, Columns()
+            self.frozen_seq = self.next_seq - 1
+            return self.frozen
 
-    def as_seen_by(self, connection: sqlite3.Connection) -> list[Sequence[Row]]:
-        """The batches, oldest first, of the read transaction that this connection is in, or begins here.
+    def drop_frozen(self) -> None:
+        """Forget it, **after** the transaction that folded it."""
+        with self._lock:
+            self.frozen = None
+
+    # -- as a read transaction sees it
+
+    def seen_by(self, connection: sqlite3.Connection) -> Span:
+        """What the read transaction that this connection is in, or begins here, sees."""
+        return Span(*connection.execute(_SPAN_SQL).fetchone())
+
+    def of_series(self, span: Span, series: int) -> Column:
+        """The readings of one series, in the order in which they came.
 
         Raises:
-            KeyError: one of them was folded just now. The transaction still sees it in the journal: begin another.
+            Gone: begin another transaction.
         """
-        first, last = connection.execute(_SPAN_SQL).fetchone()
-        if first is None:
+        times, values = array("q"), list[Value]()
+        with self._lock:
+            for part in self._parts(span):
+                column = part.by_series.get(series)
+                if column is not None:
+                    times += column[0]
+                    values += column[1]
+            newer = sum(1 for rows in self._newer_than(span) for row in rows if row[0] == series)
+        if newer:
+            del times[-newer:], values[-newer:]
+        return times, values
+
+    def of_all(self, span: Span) -> Iterator[tuple[int, Column]]:
+        """The same for every series that has any.
+
+        Raises:
+            Gone: begin another transaction.
+        """
+        newer: dict[int, int] = {}
+        with self._lock:
+            # Columns only grow, or lose what no transaction saw: their lengths now are all that must be noted here.
+            parts = [
+                (column, len(column[1]), series)
+                for part in self._parts(span)
+                for series, column in part.by_series.items()
+            ]
+            for rows in self._newer_than(span):
+                for series, _, _ in rows:
+                    newer[series] = newer.get(series, 0) + 1
+        found: dict[int, Column] = {}
+        for (times, values), length, series in parts:
+            whole = found.setdefault(series, (array("q"), []))
+            whole[0].extend(times[:length])
+            whole[1].extend(values[:length])
+        for series, count in newer.items():
+            del found[series][0][-count:], found[series][1][-count:]
+        return iter(sorted(item for item in found.items() if item[1][1]))
+
+    def _parts(self, span: Span) -> list[Columns]:
+        if span.first is None:
             return []
-        return [self.batches[seq] for seq in range(first, last + 1)]
+        if span.first > self.frozen_seq:
+            return [self.active]
+        if self.frozen is None:
+            raise Gone
+        return [self.frozen, self.active]
+
+    def _newer_than(self, span: Span) -> list[Sequence[Row]]:
+        if span.last is None:
+            return []
+        newer = [rows for seq, rows, _ in self._newest if seq > span.last]
+        if len(newer) != self.next_seq - 1 - span.last:
+            raise Gone
+        return newer
 
 
 def encode_batch(rows: Sequence[Row]) -> bytes:
@@ -94,20 +230,6 @@ def encode_batch(rows: Sequence[Row]) -> bytes:
 
 
 def decode_batch(blob: bytes) -> list[Row]:
-    """What `encode_batch` was given, except that a value may be in its column's form: see `from_column`."""
-    return _decoder.decode(blob)
-
-
-def to_column(value: Value) -> float | int | str | bytes | None:
-    """A value as the column ``readings.value`` keeps it; what is in that form already stays as it is."""
-    kind = type(value)
-    if kind is float or kind is str or kind is bytes or value is None:
-        return value  # type: ignore[no-any-return]
-    if kind is int:
-        return value if INT64_MIN <= value <= INT64_MAX else str(value)  # as `checked_value` does
-    return msgspec.json.encode(value)
-
-
-def from_column(column: Any) -> Value:
-    """The value that `to_column` was given."""
-    return msgspec.json.decode(column) if type(column) is bytes else column
+    """What `encode_batch` was given."""
+    rows = _decoder.decode(blob)
+    return [(series, ts, from_column(value)) for series, ts, value in rows]

@@ -1,79 +1,170 @@
-"""Deleting readings: at once for every reader, and from the table in slices that commits can go between.
+"""Deleting readings: at once for every reader, and from the tables in slices that commits can go between.
 
-A device's readings may be millions, and deleting a million in one transaction takes a second in which no other device
+A device's readings may be many millions, and deleting them in one transaction takes a second in which no other device
 gets its answer. So the transaction only notes the range in ``purges``; readers leave out what lies in one, and the
 writer empties it bit by bit. A reading that comes for a range that is not empty yet makes its way first.
+
+The writer folds the journal before it notes a range: everything that is to be deleted is in blocks and chunks then, or
+in the rows of schema 1, and everything in the journal came later.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sqlite3
+from bisect import bisect_left
+from typing import TYPE_CHECKING, NamedTuple
+
+from .chunks import THINNED, Chunk, delete, overlapping, read_data, write
+from .columns import Damaged, decode, encode
+from .failpoints import reach
+from .merge import quarantine, quarantine_block
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Sequence
 
-    from ...model import Row
+    from ...model import Row, Value
 
+SLICE_CHUNKS = 64
+"""Chunks a slice: about 2 ms that a commit may have to wait."""
 SLICE_ROWS = 2048
-"""Rows a slice: about 2 ms that a commit may have to wait."""
+"""Rows of schema 1 a slice."""
+ALL = 2**62
 
 _RANGES_SQL = "SELECT id, series, start_ms, end_ms FROM purges ORDER BY id"
-_BOUNDARY_SQL = "SELECT ts FROM readings WHERE series = ? AND ts >= ? AND ts < ? ORDER BY ts LIMIT 1 OFFSET ?"
-_DELETE_SQL = "DELETE FROM readings WHERE series = ? AND ts >= ? AND ts < ?"
+_BOUNDARY_SQL = "SELECT ts FROM legacy_readings WHERE series = ? AND ts >= ? AND ts < ? ORDER BY ts LIMIT 1 OFFSET ?"
+_DELETE_SQL = "DELETE FROM legacy_readings WHERE series = ? AND ts >= ? AND ts < ?"
+_BLOCKS_SQL = """
+SELECT fold, start_ms, end_ms, count, data FROM folds CROSS JOIN blocks ON fold = folds.id
+WHERE series = ? AND start_ms < ? AND end_ms >= ?
+"""
+_DELETE_BLOCK_SQL = "DELETE FROM blocks WHERE fold = ? AND series = ? AND start_ms = ?"
+_BLOCK_SQL = "INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?)"
 _COUNT_SQL = "UPDATE totals SET readings = max(0, readings - ?)"
 _FORGET_SQL = "DELETE FROM purges WHERE id = ?"
+
+
+class Purge(NamedTuple):
+    """A range that is deleted for every reader."""
+
+    id: int
+    series: int
+    start_ms: int
+    end_ms: int
+
+    def contains(self, rows: Sequence[Row]) -> bool:
+        """Whether one of these readings lies in it."""
+        return any(series == self.series and self.start_ms <= ts < self.end_ms for series, ts, _ in rows)
 
 
 class Purges:
     """The ranges in ``purges``, as the writer's thread knows them after its last transaction."""
 
     def __init__(self) -> None:
-        self.waiting: list[tuple[int, int, int, int]] = []
-        """``(id, series, start_ms, end_ms)``, oldest first."""
+        self.waiting: list[Purge] = []
+        """Oldest first."""
 
     def load(self, connection: sqlite3.Connection) -> None:
         """Look again, after a transaction that may have changed them."""
-        self.waiting = connection.execute(_RANGES_SQL).fetchall()
+        self.waiting = [Purge._make(row) for row in connection.execute(_RANGES_SQL)]
 
     def touched_by(self, rows: Sequence[Row]) -> bool:
         """Whether one of these readings lies in a range that is not empty yet: then `make_way` for them."""
-        return any(_contains(purge, rows) for purge in self.waiting)
+        return any(purge.contains(rows) for purge in self.waiting)
 
     def make_way(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
         """Empty the ranges that these readings lie in, as part of the transaction that will hold them."""
-        for purge in connection.execute(_RANGES_SQL).fetchall():
-            if _contains(purge, rows):
-                deleted = connection.execute(_DELETE_SQL, purge[1:]).rowcount
-                connection.execute(_COUNT_SQL, (deleted,))
-                connection.execute(_FORGET_SQL, purge[:1])
+        for row in connection.execute(_RANGES_SQL).fetchall():
+            purge = Purge._make(row)
+            if purge.contains(rows):
+                _empty(connection, purge, ALL)
 
     def step(self, connection: sqlite3.Connection) -> int:
-        """Delete up to `SLICE_ROWS` in one transaction, and return about how many pages it wrote.
+        """Delete a slice in one transaction, and return about how many pages it wrote.
 
         Raises:
             sqlite3.Error: nothing of this slice is done; calling again tries it again.
         """
-        left = SLICE_ROWS
         connection.execute("BEGIN IMMEDIATE")
         try:
-            for number, series, start_ms, end_ms in self.waiting:
-                boundary = connection.execute(_BOUNDARY_SQL, (series, start_ms, end_ms, left)).fetchone()
-                stop_ms = end_ms if boundary is None else boundary[0]
-                left -= connection.execute(_DELETE_SQL, (series, start_ms, stop_ms)).rowcount
-                if boundary is not None:
+            left = SLICE_CHUNKS
+            for purge in self.waiting:
+                left -= _empty(connection, purge, left)
+                if left <= 0:
                     break
-                connection.execute(_FORGET_SQL, (number,))
-            connection.execute(_COUNT_SQL, (SLICE_ROWS - left,))
+            reach("purge: before the end")
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise
+        reach("purge: done")
         self.load(connection)
-        return (SLICE_ROWS - left) // 128 + 4
+        return 2 * (SLICE_CHUNKS - left) + 4
 
 
-def _contains(purge: tuple[int, int, int, int], rows: Sequence[Row]) -> bool:
+def _empty(connection: sqlite3.Connection, purge: Purge, most: int) -> int:
+    """Delete up to so many pieces of what lies in the range, and the note of it with the last; how many it were."""
     _, series, start_ms, end_ms = purge
-    return any(series == row_series and start_ms <= ts < end_ms for row_series, ts, _ in rows)
+    gone = _empty_legacy(connection, purge, ALL if most == ALL else SLICE_ROWS)
+    deleted = 1 + gone // 32
+    if gone < SLICE_ROWS or most == ALL:
+        gone += _empty_blocks(connection, purge)
+        for chunk in overlapping(connection, series, start_ms, end_ms):
+            if deleted > most:
+                break
+            gone += _empty_chunk(connection, purge, chunk)
+            deleted += 1
+        else:
+            connection.execute(_FORGET_SQL, (purge.id,))
+    connection.execute(_COUNT_SQL, (gone,))
+    return deleted
+
+
+def _empty_legacy(connection: sqlite3.Connection, purge: Purge, most: int) -> int:
+    _, series, start_ms, end_ms = purge
+    boundary = connection.execute(_BOUNDARY_SQL, (series, start_ms, end_ms, most)).fetchone()
+    return connection.execute(_DELETE_SQL, (series, start_ms, end_ms if boundary is None else boundary[0])).rowcount
+
+
+def _empty_blocks(connection: sqlite3.Connection, purge: Purge) -> int:
+    _, series, start_ms, end_ms = purge
+    gone = 0
+    for fold, *block in connection.execute(_BLOCKS_SQL, (series, end_ms, start_ms)).fetchall():
+        try:
+            times, values = decode(block[-1])
+        except Damaged as error:
+            quarantine_block(connection, fold, series, *block, problem=str(error))
+            continue
+        kept_times, kept_values = _outside(times, values, start_ms, end_ms)
+        connection.execute(_DELETE_BLOCK_SQL, (fold, series, times[0]))
+        if kept_times:
+            data = encode(kept_times, kept_values, lasting=False)
+            kept = (fold, series, kept_times[0], kept_times[-1], len(kept_times), data)
+            connection.execute(_BLOCK_SQL, kept)
+        gone += len(times) - len(kept_times)
+    return gone
+
+
+def _empty_chunk(connection: sqlite3.Connection, purge: Purge, chunk: Chunk) -> int:
+    """Of a thinned chunk the readings left outside the range stay; what they stood for is gone with the rest."""
+    _, series, start_ms, end_ms = purge
+    if start_ms <= chunk.start_ms and chunk.end_ms < end_ms:
+        delete(connection, series, chunk)
+        return chunk.count
+    try:
+        times, values = read_data(connection, chunk)
+    except Damaged as error:
+        quarantine(connection, series, chunk, str(error))
+        return 0
+    kept_times, kept_values = _outside(times, values, start_ms, end_ms)
+    if len(kept_times) == len(times) and not chunk.form & THINNED:
+        return 0  # the range lies in a gap
+    delete(connection, series, chunk)
+    if kept_times:
+        write(connection, series, kept_times, kept_values, is_open=bool(chunk.open))
+    return chunk.count - len(kept_times)
+
+
+def _outside(times: list[int], values: list[Value], start_ms: int, end_ms: int) -> tuple[list[int], list[Value]]:
+    start, end = bisect_left(times, start_ms), bisect_left(times, end_ms)
+    return times[:start] + times[end:], values[:start] + values[end:]

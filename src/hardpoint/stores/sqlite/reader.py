@@ -1,54 +1,33 @@
-"""Reading: a pool of connections, and snapshots that merge the table of readings with the journal."""
+"""Reading: a pool of connections, snapshots for any thread, and what the contract asks of them."""
 
 from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar
 
 from ...errors import StorageError
+from ...model import INT64_MAX, INT64_MIN, Stretch, Summary
+from ..pieces import cut
 from .connections import connect_reader, storage_error
-from .journal import Journal, from_column
+from .journal import Gone, Journal, Span
+from .layers import Over, Range, overview, pieces, pieces_backwards
+from .newest import latest_of, latest_of_all
 
 if TYPE_CHECKING:
-    from ...model import Row, Value
+    from ...model import Row
     from .folder import DataFolder
+
+T = TypeVar("T")
+P = TypeVar("P", bound="Stretch | Summary")
 
 MAX_IDLE_CONNECTIONS = 4
 """Kept for the next read. More are opened when more threads read at once, and closed when they are done."""
-CHUNK_ROWS = 4096
-"""Readings fetched at a time. What fits in one chunk holds no snapshot while it is consumed."""
-
-# What was deleted is still in the table until the writer comes round to it. The look into `purges`, empty as a rule,
-# is 0.1 µs a row.
-_NOT_PURGED = """NOT EXISTS (
-    SELECT 1 FROM purges WHERE purges.series = r.series AND purges.start_ms <= r.ts AND r.ts < purges.end_ms
-)"""
-
-_READINGS_SQL = f"""
-SELECT ts, value FROM readings AS r WHERE series = ? AND ts >= ? AND ts < ? AND {_NOT_PURGED} ORDER BY ts LIMIT ?
-"""  # noqa: S608 - our own words
-
-_LATEST_OF_SERIES_SQL = f"""
-SELECT series, ts, value FROM readings AS r WHERE series = ? AND {_NOT_PURGED} ORDER BY ts DESC LIMIT 1
-"""  # noqa: S608
-
-# One seek a series and one for its newest row; a plain GROUP BY would read the whole table.
-_LATEST_SQL = f"""
-WITH RECURSIVE known(series) AS (
-    SELECT min(series) FROM readings
-    UNION ALL
-    SELECT (SELECT min(series) FROM readings WHERE series > known.series) FROM known WHERE known.series IS NOT NULL
-)
-SELECT readings.series, readings.ts, readings.value
-FROM known JOIN readings ON readings.series = known.series
-    AND readings.ts = (
-        SELECT ts FROM readings AS r WHERE series = known.series AND {_NOT_PURGED} ORDER BY ts DESC LIMIT 1
-    )
-WHERE known.series IS NOT NULL
-"""  # noqa: S608
+AHEAD_PIECES = 4
+"""Read before the first is handed out. What fits in these holds no snapshot while it is consumed."""
 
 
 class Readers:
@@ -70,40 +49,64 @@ class Readers:
         """A connection outside of any transaction.
 
         Raises:
-            StorageError: the store is not open.
-        """
-        connection = self._borrow()
-        try:
-            yield connection
-        finally:
-            self._give_back(connection)
-
-    @contextmanager
-    def snapshot(self) -> Generator[tuple[sqlite3.Connection, list[Sequence[Row]]]]:
-        """A connection in a read transaction, and the journal's batches as that transaction sees them.
-
-        Raises:
             StorageError: the store is not open, or the file cannot be read.
         """
         connection = self._borrow()
         try:
-            yield connection, self._begin(connection)
+            yield connection
         except sqlite3.Error as error:
             raise storage_error(error, self._folder) from error
         finally:
             self._give_back(connection)
 
+    @contextmanager
+    def snapshot(self, of_journal: Callable[[Span], T]) -> Generator[tuple[sqlite3.Connection, T]]:
+        """A connection in a read transaction, and what this function finds in the journal as that transaction sees it.
+
+        Raises:
+            StorageError: the store is not open, or the file cannot be read.
+        """
+        with self.connection() as connection:
+            while True:
+                connection.execute("BEGIN")
+                try:
+                    found = of_journal(self._journal.seen_by(connection))
+                    break
+                except Gone:
+                    # Folded between the look at the journal's span and the look into it: some microseconds wide.
+                    connection.execute("ROLLBACK")
+            yield connection, found
+
     def latest(self, series: int | None) -> Iterator[Row]:
         """Of one series, or of every one in their order, the row with the greatest time, in one snapshot."""
-        rows = self._latest(series)
-        next(rows)  # begins the snapshot now, and lets close() end it from now on
-        return rows  # type: ignore[return-value]
+        if series is None:
+            with self.snapshot(self._journal.of_all) as (connection, columns):
+                return iter(list(latest_of_all(connection, columns)))
+        with self.snapshot(lambda span: self._journal.of_series(span, series)) as (connection, column):
+            row = latest_of(connection, series, column)
+        return iter(() if row is None else (row,))
 
-    def readings(self, series: int, start_ms: int, end_ms: int, limit: int | None) -> Iterator[tuple[int, Value]]:
-        """One series from ``start_ms`` to before ``end_ms`` by time, at most ``limit``, in one snapshot."""
-        rows = self._readings(series, start_ms, end_ms, -1 if limit is None else limit)
-        next(rows)
-        return rows  # type: ignore[return-value]
+    def stretches(self, wanted: Range, *, newest_first: bool) -> Iterator[Stretch]:
+        """See `Store.stretches`."""
+        read = pieces_backwards if newest_first else pieces
+        whole = self._read(wanted, read)
+        return (part for piece in whole for part in cut(*piece, newest_first=newest_first))
+
+    def overview(self, wanted: Range, edges: Sequence[int]) -> Iterator[Stretch | Summary]:
+        """See `Store.overview`."""
+
+        def read(connection: sqlite3.Connection, wanted: Range, over: Over) -> Iterator[Stretch | Summary]:
+            return overview(connection, wanted, edges, over)
+
+        return _cut_stretches(self._read(wanted, read))
+
+    def extent(self, series: int) -> tuple[int, int] | None:
+        """See `Store.extent`."""
+        wanted = Range(series, INT64_MIN, INT64_MAX)
+        with self.snapshot(lambda span: self._journal.of_series(span, series)) as (connection, column):
+            first = next(pieces(connection, wanted, Over(connection, wanted, column)), None)
+            last = latest_of(connection, series, column)
+        return None if first is None or last is None else (first.times[0], last[1])
 
     def close(self) -> None:
         """Close the idle connections now and the others when their readers are done. Idempotent."""
@@ -126,15 +129,6 @@ class Readers:
         except sqlite3.Error as error:
             raise storage_error(error, self._folder) from error
 
-    def _begin(self, connection: sqlite3.Connection) -> list[Sequence[Row]]:
-        while True:
-            connection.execute("BEGIN")
-            try:
-                return self._journal.as_seen_by(connection)
-            except KeyError:
-                # Folded between the look at the journal's span and the look into it: some microseconds wide.
-                connection.execute("ROLLBACK")
-
     def _give_back(self, connection: sqlite3.Connection) -> None:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
@@ -144,78 +138,29 @@ class Readers:
                 return
         connection.close()
 
-    # -- merging
+    def _read(self, wanted: Range, read: Callable[[sqlite3.Connection, Range, Over], Iterator[P]]) -> Iterator[P]:
+        found = self._pieces(wanted, read)
+        next(found)  # begins the snapshot now, and lets close() end it from now on
+        return found  # type: ignore[return-value]
 
-    def _readings(self, series: int, start_ms: int, end_ms: int, limit: int) -> Generator[tuple[int, Value] | None]:
-        with self.snapshot() as (connection, batches):
-            newer = {
-                ts: from_column(value)
-                for rows in batches
-                for row_series, ts, value in rows
-                if row_series == series and start_ms <= ts < end_ms
-            }
-            cursor = connection.execute(_READINGS_SQL, (series, start_ms, end_ms, limit))
-            chunk = cursor.fetchmany(CHUNK_ROWS)
-            whole = len(chunk) < CHUNK_ROWS
-            if not whole:
+    def _pieces(
+        self, wanted: Range, read: Callable[[sqlite3.Connection, Range, Over], Iterator[P]]
+    ) -> Generator[P | None]:
+        with self.snapshot(lambda span: self._journal.of_series(span, wanted.series)) as (connection, column):
+            rest = read(connection, wanted, Over(connection, wanted, column))
+            ahead = list(islice(rest, AHEAD_PIECES))
+            if len(ahead) == AHEAD_PIECES:
                 yield None
-                yield from _limited(_merged(_chunks(cursor, chunk), newer), limit)
+                yield from ahead
+                yield from rest
                 return
         yield None
-        yield from _limited(_merged(iter(chunk), newer), limit)
-
-    def _latest(self, only: int | None) -> Generator[Row | None]:
-        with self.snapshot() as (connection, batches):
-            newer: dict[int, tuple[int, Value]] = {}
-            for rows in batches:
-                for series, ts, value in rows:
-                    if (only is None or series == only) and (series not in newer or ts >= newer[series][0]):
-                        newer[series] = (ts, from_column(value))
-            waiting = sorted(newer, reverse=True)
-            if only is None:
-                cursor = connection.execute(_LATEST_SQL)
-            else:
-                cursor = connection.execute(_LATEST_OF_SERIES_SQL, (only,))
-            yield None
-            for series, ts, column in cursor:
-                while waiting and waiting[-1] < series:
-                    yield (waiting[-1], *newer[waiting.pop()])
-                if waiting and waiting[-1] == series:
-                    waiting.pop()
-                    if newer[series][0] >= ts:
-                        yield (series, *newer[series])
-                        continue
-                yield series, ts, from_column(column)
-            while waiting:
-                yield (waiting[-1], *newer[waiting.pop()])
+        yield from ahead
 
 
-def _chunks(cursor: sqlite3.Cursor, chunk: list[tuple[int, Value]]) -> Iterator[tuple[int, Value]]:
-    while chunk:
-        yield from chunk
-        chunk = cursor.fetchmany(CHUNK_ROWS)
-
-
-def _merged(older: Iterator[tuple[int, Value]], newer: dict[int, Value]) -> Iterator[tuple[int, Value]]:
-    """Two series of readings as one by time; of two with the same time the newer one."""
-    waiting = sorted(newer, reverse=True)
-    for ts, column in older:
-        while waiting and waiting[-1] <= ts:
-            newer_ts = waiting.pop()
-            yield newer_ts, newer[newer_ts]
-        if ts not in newer:
-            yield ts, from_column(column)
-    while waiting:
-        ts = waiting.pop()
-        yield ts, newer[ts]
-
-
-def _limited(rows: Iterator[tuple[int, Value]], limit: int) -> Iterator[tuple[int, Value]]:
-    if limit < 0:
-        yield from rows
-        return
-    for _ in range(limit):
-        row = next(rows, None)
-        if row is None:
-            return
-        yield row
+def _cut_stretches(found: Iterator[Stretch | Summary]) -> Iterator[Stretch | Summary]:
+    for piece in found:
+        if isinstance(piece, Stretch):
+            yield from cut(*piece)
+        else:
+            yield piece

@@ -7,40 +7,31 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from queue import SimpleQueue
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
 from ...errors import StorageError
-from ...model import (
-    COMMAND_FINAL_STATES,
-    INT64_MAX,
-    INT64_MIN,
-    Command,
-    DeleteReadings,
-    Policy,
-    Row,
-    Series,
-    Stretch,
-    Summary,
-    Value,
-)
+from ...model import COMMAND_FINAL_STATES, INT64_MIN, Command, DeleteReadings, Policy, Row, Series, Value
 from ..base import Change, CheckReport, Done, Finding, R, Store
-from ..pieces import PIECE_READINGS
 from ..retention import Plan, Step, limits_by_series
 from .backup import back_up
 from .checkpoint import Checkpointer
 from .connections import connect_checkpointer, connect_writer, storage_error
 from .folder import DataFolder
 from .journal import Journal
-from .purge import Purges
+from .layers import Range
+from .legacy import reclaim
 from .reader import Readers
 from .records import TABLES, removes_readings, statements
 from .schema import migrate, shipped_migrations
+from .work import Work
 from .writer import FOLD_IDLE_S, Job, Writer
+
+if TYPE_CHECKING:
+    from ...model import Stretch, Summary
 
 log = logging.getLogger("hardpoint.store")
 
@@ -67,9 +58,9 @@ class SqliteStore(Store):
             connection = connect_writer(self._folder)
             self._connections.append(connection)
             self._schema = migrate(connection, self._folder, shipped_migrations())
+            reclaim(connection, self._folder)
             self._journal.load(connection)
-            purges = Purges()
-            purges.load(connection)
+            work = Work.load(connection, self._journal)
             self._connections.append(connect_checkpointer(self._folder))
         except sqlite3.DatabaseError as error:
             self._release()
@@ -82,7 +73,7 @@ class SqliteStore(Store):
             raise
         self._checkpointer = Checkpointer(self._connections[1])
         self._writer = Writer(
-            connection, self._folder, self._journal, purges, self._checkpointer, fold_idle_s=self._fold_idle_s
+            connection, self._folder, self._journal, work, self._checkpointer, fold_idle_s=self._fold_idle_s
         )
         self._readers.open()
         self._checkpointer.start()
@@ -120,35 +111,32 @@ class SqliteStore(Store):
 
     def load(self, kind: type[R]) -> list[R]:
         table = TABLES[kind]
-        with self._readers.snapshot() as (connection, _):
+        with self._readers.connection() as connection:
             return [cast("R", table.decode(row)) for row in connection.execute(table.load_sql)]
 
     def latest(self, series: int | None = None) -> Iterator[Row]:
         return self._readers.latest(series)
 
     def stretches(self, series: int, start_ms: int, end_ms: int, *, newest_first: bool = False) -> Iterator[Stretch]:
-        rows = self._readers.readings(series, start_ms, end_ms, None)
-        return reversed(list(_pieces(rows))) if newest_first else _pieces(rows)
+        return self._readers.stretches(Range(series, start_ms, end_ms), newest_first=newest_first)
 
     def overview(
         self, series: int, start_ms: int, end_ms: int, edges: Sequence[int] = ()
     ) -> Iterator[Stretch | Summary]:
-        return self.stretches(series, start_ms, end_ms)
+        return self._readers.overview(Range(series, start_ms, end_ms), edges)
 
     def extent(self, series: int) -> tuple[int, int] | None:
-        first = next(self.stretches(series, INT64_MIN, INT64_MAX), None)
-        last = next(self.latest(series), None)
-        return (first.times[0], last[1]) if first is not None and last is not None else None
+        return self._readers.extent(series)
 
     def backup(self, target: Path) -> None:
         back_up(self._readers, target)
 
     def check(self, *, repair: bool = False) -> CheckReport:
-        with self._readers.snapshot() as (connection, batches):
+        with self._readers.snapshot(self._journal.count) as (connection, waiting):
             problems = [text for (text,) in connection.execute("PRAGMA quick_check") if text != "ok"]
             (folded,) = connection.execute("SELECT readings FROM totals").fetchone()
         findings = tuple(Finding("database", None, None, None, 0, problem, "reported") for problem in problems)
-        return CheckReport(1, folded + sum(map(len, batches)), findings)
+        return CheckReport(1, folded + waiting, findings)
 
     def plan(self, policy: Policy, now_ms: int) -> Plan:
         steps: list[Step] = []
@@ -187,17 +175,17 @@ class SqliteStore(Store):
         if open_only:
             conditions.append(f"state NOT IN ({_FINAL_STATES_SQL})")
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-        with self._readers.snapshot() as (connection, _):
+        with self._readers.connection() as connection:
             rows = connection.execute(f"{table.select_sql}{where} ORDER BY id DESC LIMIT ?", (*parameters, limit))
             return [cast("Command", table.decode(row)) for row in rows]
 
     def next_command_id(self) -> int:
-        with self._readers.snapshot() as (connection, _):
+        with self._readers.connection() as connection:
             row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'commands'").fetchone()
         return int(row[0]) + 1 if row is not None else 1
 
     def describe(self) -> dict[str, Value]:
-        with self._readers.snapshot() as (connection, batches):
+        with self._readers.snapshot(self._journal.count) as (connection, waiting):
             (folded,) = connection.execute("SELECT readings FROM totals").fetchone()
         writer = self._writer
         return {
@@ -206,12 +194,7 @@ class SqliteStore(Store):
             "schema": self._schema,
             "size_bytes": self._folder.size_bytes(),
             "free_bytes": self._folder.free_bytes(),
-            "readings": folded + sum(map(len, batches)),
+            "readings": folded + waiting,
             "commits": writer.commits if writer is not None else 0,
             "failed_commits": writer.failures if writer is not None else 0,
         }
-
-
-def _pieces(rows: Iterator[tuple[int, Value]]) -> Iterator[Stretch]:
-    while piece := list(islice(rows, PIECE_READINGS)):
-        yield Stretch([ts for ts, _ in piece], [value for _, value in piece])
