@@ -69,8 +69,9 @@ CONFIGURATION_TAIL = """
 The data folder is `--data`, else `$HARDPOINT_DATA`, else `data` in the file, else `$STATE_DIRECTORY` (which systemd
 sets), else the platform's folder for a user's data, as `~/.local/share/hardpoint`.
 
-A listener URL is `SCHEME://HOST:PORT` or `unix:PATH`, and may be given any number of times. `line` and `http` speak
-plainly, `lines` and `https` the same over TLS ([TLS](tls.md)), `any` all of it on one port: the first bytes decide.
+A listener URL is `SCHEME://HOST:PORT` or `unix:PATH`, and may be given any number of times. `line`, `http` and
+`mqtt` speak plainly, `lines`, `https` and `mqtts` the same over TLS ([TLS](tls.md)), `any` all of it on one port: the
+first bytes decide.
 `0.0.0.0` is every IPv4 address of the machine, `[::]` every address; port 0 is any free port, which `--ports-file` and
 `/api/health` tell.
 """

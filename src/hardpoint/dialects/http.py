@@ -212,12 +212,7 @@ class HttpDialect:
         return PollSession(self._hub, request, wants).wait(device, min(int(text) or DEFAULT_POLL_MS, MAX_POLL_MS))
 
     def _device(self, request: Request) -> DeviceState:
-        token = request.params["token"]
-        if token == BY_CERTIFICATE and request.connection is not None:
-            certificate = certificate_name(request.connection.transport)
-            if certificate:
-                return self._hub.sign_in(request.peer, "", certificate=certificate)
-        return self._hub.sign_in(request.peer, token)
+        return sign_in(self._hub, request)
 
     def _when_durable(self, request: Request) -> Deferred:
         answer = request.defer()
@@ -238,6 +233,21 @@ class HttpDialect:
                 raise
 
         return handle
+
+
+def sign_in(hub: Hub, request: Request) -> DeviceState:
+    """The device that the token in the path belongs to, or, for `BY_CERTIFICATE`, the client's certificate names.
+
+    Raises:
+        Unauthorized: there is none.
+        RateLimited: the same, and this address was wrong too often within the last minute.
+    """
+    token = request.params["token"]
+    if token == BY_CERTIFICATE and request.connection is not None:
+        certificate = certificate_name(request.connection.transport)
+        if certificate:
+            return hub.sign_in(request.peer, "", certificate=certificate)
+    return hub.sign_in(request.peer, token)
 
 
 def _session(request: Request) -> HttpSession:

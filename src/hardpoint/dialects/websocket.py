@@ -14,6 +14,7 @@ from ..http.websocket import ANY_ORIGIN
 from ..http.websocket_connection import WebSocketOptions
 from ..http.websocket_transport import protocol_over_websocket
 from ..wire.websocket import GOING_AWAY
+from .http import sign_in
 from .lines import LineDialect, LineSession
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class WebSocketDialect(LineDialect):
     def connect(self, request: Request) -> Answer:
         """``GET ws``: attach, and upgrade. A wrong token is answered 401 before that."""
         try:
-            device = self.hub.sign_in(request.peer, request.params["token"])
+            device = sign_in(self.hub, request)
         except Unauthorized as error:
             self.hub.note_refused(error)
             return Response.empty(401)

@@ -41,11 +41,11 @@ async def open_dialect(store=None, clock=None, *, anonymous=True, apps=None, lim
 class Client:
     """The other end of one connection."""
 
-    def __init__(self, dialect, version=4):
+    def __init__(self, dialect, version=4, **extra):
         self.dialect = dialect
         self.version = version
         self.connection = dialect()
-        self.transport = MemoryTransport(self.connection)
+        self.transport = MemoryTransport(self.connection, **extra)
         self.decoder = PacketDecoder(max_packet_bytes=1 << 20, version=version)
 
     async def connect(self, client_id="c", **fields):

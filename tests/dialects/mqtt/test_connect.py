@@ -33,6 +33,40 @@ class TestSignIn:
 
         anyrun(scene())
 
+    def test_a_device_by_its_certificate(self, anyrun):
+        shown = {"subject": ((("commonName", "Box 1"),),)}
+
+        async def scene():
+            async with open_dialect(anonymous=False) as dialect:
+                device, _ = await dialect.hub.create_device("Box 1")
+                client = Client(dialect, peercert=shown, sslcontext=object())
+                assert (await client.connect()).reason == 0
+                assert device.sessions == (client.connection,)
+                assert client.connection.encrypted
+                stranger = Client(dialect, peercert={"subject": ((("commonName", "Box 2"),),)})
+                assert (await stranger.connect()).reason == 4
+                wrong = Client(dialect, peercert=shown)
+                assert (await wrong.connect(username="hp_wrong")).reason == 4, "a token that is given counts"
+
+        anyrun(scene())
+
+    @pytest.mark.parametrize("step", [1, 100])
+    def test_tls_at_a_plain_port_is_said_and_answered_in_its_own_language(self, anyrun, caplog, step):
+        hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
+
+        async def scene():
+            async with open_dialect() as dialect:
+                client = Client(dialect)
+                for at in range(0, len(hello), step):
+                    if not client.transport.is_closing():
+                        client.transport.feed(hello[at : at + step])
+                await turn()
+                assert client.transport.take() == b"\x15\x03\x03\x00\x02\x02\x46"
+                assert client.closed
+
+        anyrun(scene())
+        assert "tries TLS at a port for plain MQTT: mqtts:// is for that" in caplog.text
+
     @pytest.mark.parametrize(
         ("fields", "reason", "code"),
         [

@@ -70,7 +70,9 @@ class Connecting:
             return
         method = connect.properties.get(p.AUTHENTICATION_METHOD)
         if method is None:
-            self._accept(connection, connect, self._dialect.sign_in.principal(connect, connection.peer))
+            self._accept(
+                connection, connect, self._dialect.sign_in.principal(connect, connection.peer, connection.certificate)
+            )
             return
         maker = self.authenticators.get(method)
         if maker is None:  # [MQTT-4.12.0-1]

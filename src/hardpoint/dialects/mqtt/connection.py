@@ -16,6 +16,7 @@ from ...hub.broker import Message, Request
 from ...hub.session import Session
 from ...hub.topics import checked_filter
 from ...model import Command
+from ...tls.peer import certificate_name, is_encrypted
 from ...wire.mqtt import properties as p
 from ...wire.mqtt import reasons
 from ...wire.mqtt.decoder import PacketDecoder
@@ -24,6 +25,7 @@ from ...wire.mqtt.packets import Ack, Auth, Connect, Disconnect, Packet, Ping, P
 from ...wire.mqtt.packets import SubAck as SubAckPacket
 from ...wire.mqtt.properties import NO_PROPERTIES
 from ...wire.mqtt.reasons import V5, PacketRefused
+from ...wire.opening import REFUSED_TLS, TLS_RECORD
 from .connecting import Connecting
 from .outgoing import Aliases, encode_for, encode_plain, forwarded
 
@@ -129,7 +131,10 @@ class MqttConnection(asyncio.Protocol, Session):
         if decoder.refused is not None and not self._ending:
             if self._held is not None:
                 return  # said once the CONNECT is answered
-            self.refuse(decoder.refused)
+            if not self.version and data[0] == TLS_RECORD[0]:
+                self._refuse_tls(decoder.refused)
+            else:
+                self.refuse(decoder.refused)
 
     def eof_received(self) -> bool:
         """A client that sends no more is gone."""
@@ -160,6 +165,16 @@ class MqttConnection(asyncio.Protocol, Session):
         if not isinstance(name, tuple):
             return "unix"
         return f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether it goes over TLS."""
+        return self._transport is not None and is_encrypted(self._transport)
+
+    @property
+    def certificate(self) -> str:
+        """The name in the certificate that the client has shown; empty without one."""
+        return "" if self._transport is None else certificate_name(self._transport)
 
     def acknowledge(self, receipts: Sequence[object], error: StorageError | None) -> None:
         """Send what waited for this commit. A whole number is PUBACK or PUBREC: kind and packet identifier."""
@@ -329,6 +344,13 @@ class MqttConnection(asyncio.Protocol, Session):
             Connecting.refuse(self, refused)
         else:
             self.disconnect(refused.reason, refused.message)
+
+    def _refuse_tls(self, refused: PacketRefused) -> None:
+        """A TLS handshake at a plain port."""
+        self._dialect.note_refused(self, refused)
+        self._dialect.rarely.warn("%s tries TLS at a port for plain MQTT: mqtts:// is for that", self.peer)
+        self.send(REFUSED_TLS)
+        self.finish(publish_will=False)
 
     def finish(self, *, publish_will: bool) -> None:
         """Leave the session, and close once every answer is out."""

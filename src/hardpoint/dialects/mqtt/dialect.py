@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING, cast
 
 from ...hub.broker import Broker
+from ...rarely import Rarely
 from ...wire.mqtt import reasons
 from .alive import KeepAliveWheel
 from .connecting import Connecting
@@ -53,6 +54,7 @@ class MqttDialect:
         self.connections: set[MqttConnection] = set()
         self.unread: dict[MqttConnection, float] = {}
         """Connections whose clients do not read, and since when (the loop's seconds)."""
+        self.rarely = Rarely(logger)
         self.draining = False
         self._waiting: dict[MqttConnection, float] = {}  # no CONNECT yet
         self._ending: dict[MqttConnection, float] = {}

@@ -58,8 +58,8 @@ class SignIn:
         self._apps = apps
         self._open = OpenAccess()
 
-    def principal(self, connect: Connect, peer: str) -> Principal:
-        """Whoever it is.
+    def principal(self, connect: Connect, peer: str, certificate: str = "") -> Principal:
+        """Whoever it is; ``certificate`` is the name in the one that the client has shown, if it has.
 
         Raises:
             PacketRefused: nobody we know; ``reason`` is for the CONNACK.
@@ -71,12 +71,12 @@ class SignIn:
                 token = self._apps.find_token(secret)
                 if token is not None:
                     return Principal(f"@{token.id}", RoleAccess(token.role))
-        if not username and not password:
+        if not username and not password and not certificate:
             if self._hub.allow_anonymous:
                 return Principal("", self._open)
             raise PacketRefused(reasons.NOT_AUTHORIZED, "a token is needed as the user name")
         try:
-            return self._device(username, password, peer)
+            return self._device(username, password, peer, certificate)
         except RateLimited as error:
             raise PacketRefused(reasons.CONNECTION_RATE_EXCEEDED, error.message) from None
         except Unauthorized as error:
@@ -92,14 +92,15 @@ class SignIn:
             return None if token is None else RoleAccess(token.role)
         return self._device_access(name) if name in self._hub.catalogue.by_id else None
 
-    def _device(self, username: str, password: str, peer: str) -> Principal:
+    def _device(self, username: str, password: str, peer: str, certificate: str) -> Principal:
         hub = self._hub
         if password and hub.allow_anonymous:
             # A name and a password that open nothing are an open broker's everyday business, not a new device's name.
             device = hub.catalogue.by_token_hash.get(hash_token(password))
             if device is None and not is_well_formed(password):
                 return Principal("", self._open)
-        device = hub.sign_in(peer, password, claimed=username) if password else hub.sign_in(peer, username)
+        token, claimed = (password, username) if password else (username, "")
+        device = hub.sign_in(peer, token, claimed=claimed, certificate=certificate)
         return Principal(device.id, self._device_access(device.id), device)
 
     def _device_access(self, device_id: str) -> Access:
