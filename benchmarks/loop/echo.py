@@ -12,7 +12,6 @@ Not measured here: latency, TLS (tls.py), many idle connections (idle.py), memor
 from __future__ import annotations
 
 import argparse
-import contextlib
 import tempfile
 from pathlib import Path
 
@@ -24,13 +23,13 @@ def measure(names: list[str], connections: int, rounds: int, round_s: float, pac
     server_core, other_core = cores()
     core = server_core if pace == "volley" else other_core
     found: dict[str, list[Round]] = {name: [] for name in names}
-    with tempfile.TemporaryDirectory() as made, contextlib.ExitStack() as stack:
+    with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         compile_c(folder)
-        running = {name: stack.enter_context(server(name, folder)) for name in names}
 
         def one(name: str) -> Round:
-            return play(running[name], core, [folder / "load", running[name].port, connections, round_s, pace])
+            with server(name, folder) as target:
+                return play(target, core, [folder / "load", target.port, connections, round_s, pace])
 
         take_turns(found, rounds, one)
     return found

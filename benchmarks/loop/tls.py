@@ -8,10 +8,7 @@ Volleys over a fixed number of connections on one core (rig.py says why). Not me
 from __future__ import annotations
 
 import argparse
-import contextlib
 import sys
-import tempfile
-from pathlib import Path
 
 from rig import CERTIFICATE, HERE, Round, available, compare, cores, head, play, server, take_turns
 
@@ -27,14 +24,13 @@ def main() -> None:
     head()
     print(f"\nTLS volley, {given.connections} connections, {given.rounds} rounds of {given.round_s:g} s")
     found: dict[str, list[Round]] = {name: [] for name in names}
-    with tempfile.TemporaryDirectory() as made, contextlib.ExitStack() as stack:
-        running = {name: stack.enter_context(server(name, Path(made), tls=True)) for name in names}
 
-        def one(name: str) -> Round:
-            arguments = [running[name].port, given.connections, given.round_s, CERTIFICATE]
-            return play(running[name], cores()[0], [sys.executable, HERE / "tls_load.py", *arguments])
+    def one(name: str) -> Round:
+        with server(name, HERE, tls=True) as target:
+            arguments = [target.port, given.connections, given.round_s, CERTIFICATE]
+            return play(target, cores()[0], [sys.executable, HERE / "tls_load.py", *arguments])
 
-        take_turns(found, given.rounds, one)
+    take_turns(found, given.rounds, one)
     compare(found, names[0])
 
 
