@@ -10,7 +10,7 @@ for all. "Lines a wake-up" stands beside each figure as the proof.
 **Why pairs.** Servers take turns in short rounds; the ratio is taken within a round and its median over the rounds.
 Whatever slows a machine for seconds slows both sides of a pair.
 
-**Why a new process a round.** Where things lie in a process's memory is drawn once in its life, and it shows in figures.
+**Why a new process a round.** Where things lie in a process's memory is drawn once in its life, and figures show it.
 The extreme is stock asyncio: it reads into a new 256 KiB each time, and in some processes the C library gives that back
 to the kernel after each read and faults it in again: 28 µs a line with two page faults, 9 µs without. One process over
 all rounds would be one draw; "faults/line" shows what was drawn.

@@ -63,7 +63,7 @@ class Load:
         began = time.perf_counter()
         self._waits_us: list[int] = []
         for number, asker in enumerate(self._askers):
-            asker.due = began + self._period_s * number / len(self._askers)
+            asker.due = began + self._period_s * (number + 1) / len(self._askers)
             asker.since = began  # of one that still waits, its earlier wait has been counted
         self._free = [(asker.due, number) for number, asker in enumerate(self._askers) if not asker.waiting]
         heapq.heapify(self._free)

@@ -14,12 +14,13 @@ svg { font: 13px system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans
 .title { font-size: 20px; font-weight: 650; } .head { font-size: 14px; font-weight: 600; } .small { font-size: 11.5px; }
 .line { fill: none; stroke-width: 2.2; stroke-linejoin: round; stroke-linecap: round; }
 .thin { stroke-width: 1.3; stroke-dasharray: 3 4; opacity: .75; }
-.label { font-weight: 600; }
+.label { font-weight: 600; stroke: #f6f8fa; stroke-width: 4; paint-order: stroke; }
 """
 """The light colours and all measures; `dark_style` is for pages that ask for dark ones."""
 DARK_STYLE = """
 .page { fill: #0d1117; } .panel { fill: #151b23; }
 .ink { fill: #f0f6fc; } .dim { fill: #9198a1; } .grid { stroke: #2a313c; } .axis { stroke: #656c76; }
+.label { stroke: #151b23; }
 """
 COLOURS = {
     "threads": ("#bc4c00", "#f0883e"),
