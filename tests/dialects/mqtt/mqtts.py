@@ -47,6 +47,8 @@ class Client:
         self.connection = dialect()
         self.transport = MemoryTransport(self.connection, **extra)
         self.decoder = PacketDecoder(max_packet_bytes=1 << 20, version=version)
+        self.seen = []
+        """Every packet that has come."""
 
     async def connect(self, client_id="c", **fields):
         self.send(Connect(self.version, client_id, **fields))
@@ -64,6 +66,7 @@ class Client:
         await turn()
         packets = self.decoder.receive(self.transport.take())
         assert self.decoder.refused is None
+        self.seen += packets
         return packets
 
     async def ask(self, *packets):
@@ -93,7 +96,7 @@ class Client:
 
     @property
     def closed(self):
-        return self.transport.is_closing()
+        return self.transport.is_closing() or self.transport.wrote_eof
 
 
 async def connected(dialect, client_id="c", version=4, **fields):

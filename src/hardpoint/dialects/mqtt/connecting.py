@@ -38,6 +38,7 @@ class Authenticator(Protocol):
         Raises:
             PacketRefused: it is not who it says.
         """
+        ...
 
 
 Authenticators = dict[str, Callable[[], Authenticator]]
@@ -66,7 +67,7 @@ class Connecting:
         if elsewhere is not None:
             found = {p.SERVER_REFERENCE: elsewhere} if connect.version == V5 else NO_PROPERTIES
             connection.send(encode(ConnAck(False, reasons.USE_ANOTHER_SERVER, found), connect.version))
-            connection.finish(publish_will=False)
+            connection.finish(publish_will=False, linger=True)
             return
         method = connect.properties.get(p.AUTHENTICATION_METHOD)
         if method is None:
@@ -110,7 +111,7 @@ class Connecting:
         if version:
             found = connection.reason_string(refused.message) if version == V5 else NO_PROPERTIES
             connection.send(encode(ConnAck(False, refused.reason, found), version))
-        connection.finish(publish_will=False)
+        connection.finish(publish_will=False, linger=version != 0)
 
     def _step(self, connection: MqttConnection, data: bytes) -> None:
         connect, authenticator, again = self._exchanges[connection]

@@ -64,6 +64,7 @@ class MqttConnection(asyncio.Protocol, Session):
         "_ending",
         "_held",
         "_max_packet_out",
+        "_said_all",
         "_transport",
         "_unacknowledged",
         "_wants_reasons",
@@ -88,6 +89,7 @@ class MqttConnection(asyncio.Protocol, Session):
         self._unacknowledged = 0  # messages of QoS 1 that wait for PUBACK
         self._held: list[Packet] | None = None  # what came behind a CONNECT that is not answered yet
         self._ending = False
+        self._said_all = False  # our side of the connection is closed
         self._aliases_in: dict[int, str] | None = None
         self._max_packet_out = 0  # 0: no limit
         self._wants_reasons = True
@@ -203,7 +205,7 @@ class MqttConnection(asyncio.Protocol, Session):
                 self.send(data)
         if self._answers_due <= MAX_ANSWERS_DUE // 2 and not (self.paused_by_hub or self._ending):
             self._transport.resume_reading()
-        if self._ending and not self._answers_due:
+        if self._ending and not self._answers_due and not self._said_all:
             self._dialect.flush(self)
             self._transport.close()
 
@@ -277,7 +279,7 @@ class MqttConnection(asyncio.Protocol, Session):
         if self.version == V5 and self._held is None:
             found = {p.REASON_STRING: message[:1024]} if message and self._wants_reasons else NO_PROPERTIES
             self.send(encode(Disconnect(reason, found), V5))
-        self.finish(publish_will=reason != reasons.SERVER_SHUTTING_DOWN)
+        self.finish(publish_will=reason != reasons.SERVER_SHUTTING_DOWN, linger=reason != reasons.SERVER_SHUTTING_DOWN)
 
     # -- what the dialect's other files use
 
@@ -288,7 +290,8 @@ class MqttConnection(asyncio.Protocol, Session):
 
     def send(self, data: bytes) -> None:
         """Send behind what goes out this turn."""
-        self._dialect.send(self, data)
+        if not self._said_all:
+            self._dialect.send(self, data)
 
     def answer(self, data: bytes, *, wait: bool, then: Callable[[], None] | None = None) -> None:
         """Send an answer, once the commit being collected is done if it is to wait."""
@@ -352,14 +355,23 @@ class MqttConnection(asyncio.Protocol, Session):
         self.send(REFUSED_TLS)
         self.finish(publish_will=False)
 
-    def finish(self, *, publish_will: bool) -> None:
-        """Leave the session, and close once every answer is out."""
+    def finish(self, *, publish_will: bool, linger: bool = False) -> None:
+        """Leave the session, and close once every answer is out.
+
+        ``linger``: end our side only, and throw away what the client still sends. Closing with bytes unread would make
+        TCP reset the connection, and the reset overtake what we have just said.
+        """
         self._ending = True
         self._leave(publish_will=publish_will)
         transport = self._transport
         if transport is not None:
             self._dialect.finishing(self)
-            if self._answers_due:
+            if linger and transport.can_write_eof():
+                self._dialect.flush(self)
+                self._said_all = True
+                transport.write_eof()
+                transport.resume_reading()
+            elif self._answers_due:
                 transport.pause_reading()
             else:
                 self._dialect.flush(self)

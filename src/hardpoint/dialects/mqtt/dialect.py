@@ -28,12 +28,15 @@ logger = logging.getLogger("hardpoint.mqtt")
 
 TICK_S = 1.0
 """How often keep-alives, wills and sessions are looked at: one timer for all."""
-ENDING_S = 60.0
-"""How long a client that takes no bytes may hold a connection that is to be closed."""
+ENDING_S = 10.0
+"""How long a client that takes no bytes, or does not hang up, may hold a connection that is to be closed."""
 STALLED_S = 60.0
 """How long a client may leave what it is sent unread before it is cut."""
-MAX_PIECES = 128
-"""Packets for one client that are gathered before they are written, at latest at the end of the turn."""
+MAX_PIECES = 64
+LARGE_BYTES = 4096
+"""What is gathered for one client before it is written, at latest at the end of the turn: so many packets, or one of
+that size. Only what was written tells that a client does not read.
+"""
 
 
 class MqttDialect:
@@ -121,13 +124,12 @@ class MqttDialect:
         dirty = self._dirty
         pieces = dirty.get(connection)
         if pieces is None:
-            dirty[connection] = [data]
+            pieces = dirty[connection] = []
             if len(dirty) == 1:
                 self._loop.call_soon(self._flush_all)
-        else:
-            pieces.append(data)
-            if len(pieces) >= MAX_PIECES:
-                self.flush(connection)
+        pieces.append(data)
+        if len(data) >= LARGE_BYTES or len(pieces) >= MAX_PIECES:
+            self.flush(connection)
 
     def flush(self, connection: MqttConnection) -> None:
         """Write now what is gathered for that client."""

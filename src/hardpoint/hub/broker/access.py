@@ -18,7 +18,7 @@ class Access:
     __slots__ = ()
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self._what() == other._what()
+        return isinstance(other, Access) and type(self) is type(other) and self._what() == other._what()
 
     def __hash__(self) -> int:
         return hash(self._what())

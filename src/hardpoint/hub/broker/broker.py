@@ -231,8 +231,10 @@ class Broker:
                     continue
                 # [MQTT-3.3.1-12], [MQTT-3.3.1-13]
                 retain = message.retain and target.retain_as_published
-                client.send_message(message, 0, retain, False, 0, target.identifiers)
-                self.delivered += 1
+                if client.send_message(message, 0, retain, False, 0, target.identifiers):
+                    self.delivered += 1
+                else:
+                    self.dropped += 1
             else:
                 self._deliver(session, message, target)
         count = len(targets)

@@ -25,11 +25,13 @@ class Client(Protocol):
     @property
     def full(self) -> bool:
         """It does not read: messages of QoS 0 are dropped, others wait."""
+        ...
 
     def send_message(
         self, message: Message, qos: int, retain: bool, dup: bool, packet_id: int, identifiers: Sequence[int]
     ) -> bool:
         """Send PUBLISH. False: it is larger than the client takes, and was not sent ([MQTT-3.1.2-24])."""
+        ...
 
     def send_release(self, packet_id: int) -> None:
         """Send PUBREL."""
