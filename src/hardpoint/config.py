@@ -109,6 +109,17 @@ class Tls:
 
 
 @dataclass(frozen=True, slots=True)
+class Http:
+    """How HTTP is spoken to proxies in front, and what is written down of it."""
+
+    access_log: Annotated[Path | None, About("Append a line a request to this file.")] = None
+    trusted_proxies: Annotated[
+        tuple[str, ...], About("Addresses, networks or 'unix' whose Forwarded and X-Forwarded-For are believed.")
+    ] = ()
+    proxy_protocol: Annotated[bool, About("These begin each http:// connection with a PROXY header.")] = False
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """What bounds memory, time and disk. Reaching one is answered to the peer and counted in ``/metrics``."""
 
@@ -188,6 +199,7 @@ class Config:
     log_level: Annotated[LogLevel, About("Least severe message logged; info shows who comes.")] = "warning"
     ports_file: Annotated[Path | None, About("Write the bound ports here as JSON when ready.")] = None
     host: Host = field(default_factory=Host)
+    http: Http = field(default_factory=Http)
     tls: Tls = field(default_factory=Tls)
     limits: Limits = field(default_factory=Limits)
     retention: Retention = field(default_factory=Retention)
@@ -227,7 +239,14 @@ class Config:
         return self.origins.get(path, DEFAULT)
 
 
-SECTIONS: dict[str, type] = {"host": Host, "tls": Tls, "limits": Limits, "retention": Retention, "mqtt": Mqtt}
+SECTIONS: dict[str, type] = {
+    "host": Host,
+    "http": Http,
+    "tls": Tls,
+    "limits": Limits,
+    "retention": Retention,
+    "mqtt": Mqtt,
+}
 _NOT_SETTINGS = {*SECTIONS, "origins", "file", "warnings"}
 
 
