@@ -107,6 +107,12 @@ class HttpServer:
         self.plain = access_log is None
         """Whether an answer may be written without looking at anything but its request: not while draining, and not
         where answers are logged."""
+        self._begin_to_cache()
+        self._timer: asyncio.TimerHandle | None = None
+        self._drained: asyncio.Event | None = None
+
+    def _begin_to_cache(self) -> None:
+        """What is encoded once and sent many times, most of it for as long as the date is the same."""
         self.plain_heads: dict[str | None, bytes] = {}
         """By content type, the whole head of a 200 that has no field of its own, up to the number of its length."""
         self.now = 0.0
@@ -116,8 +122,6 @@ class HttpServer:
         """Status line, Server and Date of each status answered in this second."""
         self._date_line = b""
         self._content_type_lines: dict[str, bytes] = {}
-        self._timer: asyncio.TimerHandle | None = None
-        self._drained: asyncio.Event | None = None
 
     def __call__(self) -> HttpConnection:
         """The protocol of one new connection."""
