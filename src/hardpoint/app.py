@@ -170,7 +170,12 @@ class Server:
         store: Store = self._given_store or registry.load("stores", "sqlite")(config.data)
         await asyncio.to_thread(store.open)
         try:
-            hub = Hub(store, config.limits, allow_anonymous=config.allow_anonymous)
+            hub = Hub(
+                store,
+                config.limits,
+                allow_anonymous=config.allow_anonymous,
+                senders=registry.Makers("senders"),
+            )
             hub.fill()
             hub.retention.use(config.retention)
             for callback, device, key in self._handlers:
