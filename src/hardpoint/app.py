@@ -277,6 +277,7 @@ class Server:
                 store=await asyncio.to_thread(self.hub.store.describe),
                 devices=len(self.hub.catalogue),
                 allow_anonymous=self.config.allow_anonymous,
+                trust=self._certificates.trust if self._certificates is not None else None,
             )
             print(text, flush=True)  # noqa: T201 - what `serve` says is its output
             await stopping.wait()
