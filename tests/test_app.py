@@ -22,7 +22,7 @@ from hardpoint import Reading, Server
 from hardpoint.config import configure
 from hardpoint.errors import AddressTaken, BadInput, ConfigError, FolderTaken
 from hardpoint.stores.memory import MemoryStore
-from hardpoint.testing import LineDevice
+from hardpoint.testing import HttpDevice, LineDevice
 from hardpoint.tls.authority import make_authority, make_device_certificate
 from hub.hubs import HeldStore, until
 
@@ -429,3 +429,37 @@ def test_a_device_signs_in_by_its_certificate(run, tmp_path: Path) -> None:
             assert device.latest()["temp"]["value"] == 22
 
     run(scene())
+
+
+def test_applications_beside_our_own_routes(anyrun, tmp_path, monkeypatch):
+    (tmp_path / "mounted_site.py").write_text(
+        "told = []\n"
+        "async def app(scope, receive, send):\n"
+        "    told.append(scope['type'])\n"
+        "    if scope['type'] == 'lifespan':\n"
+        "        for kind in ('startup', 'shutdown'):\n"
+        "            await receive()\n"
+        "            await send({'type': f'lifespan.{kind}.complete'})\n"
+        "        told.append('end')\n"
+        "        return\n"
+        "    await send({'type': 'http.response.start', 'status': 200})\n"
+        "    await send({'type': 'http.response.body', 'body': scope['path'].encode()})\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    async def scene():
+        settings = {"data": tmp_path / "data", "listen": ["http://127.0.0.1:0"], "host": {"enabled": False}}
+        async with (
+            Server(**settings, mount=["/app=mounted_site:app"]) as server,
+            HttpDevice("127.0.0.1", server.ports["http"]) as client,
+        ):
+            assert (await client.request("GET", "/app/x")).body == b"/app/x"
+            assert (await client.request("GET", "/api/health")).status == 200
+        with pytest.raises(ConfigError):
+            await Server(**settings, mount=["/app=mounted_site:none"]).start()
+
+    anyrun(scene())
+    import mounted_site
+
+    assert mounted_site.told == ["lifespan", "http", "end"]

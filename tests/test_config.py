@@ -117,7 +117,7 @@ class TestPrecedence:
         sample["paths"] = "/srv/x:/srv/y"
         for path, each in settings().items():
             text = each.choices[-1] if each.choices else sample[each.kind]
-            text = "*:x drop 7d" if path == "retention.rules" else text
+            text = {"retention.rules": "*:x drop 7d", "mount": "/app=site:app"}.get(path, text)
             by_variable = load(environ={each.variable: text})
             by_flag = load({path: text}, environ={})
             assert by_variable.value(path) == by_flag.value(path), path
@@ -335,3 +335,15 @@ class TestRetentionRules:
         assert (config.retention.rules, config.retention.max_bytes) == (both, 2 * 10**9)
         with pytest.raises(ConfigError, match=r"retention.rules .*: must be"):
             load({"retention.rules": 5}, environ={})
+
+
+def test_mounts_of_applications() -> None:
+    assert configure(mount=["/app=site.main:app", "/=other:make.app"]).mounts == (
+        ("/app", "site.main:app"),
+        ("/", "other:make.app"),
+    )
+    assert configure(mount="/a=a:b, /c=c:d").mounts == (("/a", "a:b"), ("/c", "c:d"))
+    assert configure().mounts == ()
+    for wrong in ("app=a:b", "/app", "/app=a", "/{x}=a:b", "/a=a:b /a=c:d", 5):
+        with pytest.raises(ConfigError):
+            configure(mount=wrong)

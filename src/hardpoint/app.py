@@ -26,9 +26,9 @@ from .dialects.any import Doorway, any_doorway, tls_doorway
 from .dialects.http import HttpDialect
 from .dialects.lines import LineDialect
 from .dialects.mqtt import MqttDialect
-from .dialects.websocket import WebSocketDialect
+from .dialects.websocket import WebSocketDialect, mqtt_over_websocket
 from .errors import ConfigError, HardpointError
-from .http import AccessLog, HttpServer, TrustedProxies
+from .http import HttpServer
 from .hub.hub import HOST_DEVICE_ID, Hub
 from .listeners import Listener, ProtocolFactory, listen
 from .threads import ExitDeadline, call_apart
@@ -39,6 +39,7 @@ from .wire.http1 import HttpLimits
 if TYPE_CHECKING:
     from .dialects.host import HostSession
     from .http import BodyPlan, Handler
+    from .http.asgi import AsgiHost
     from .hub.handlers import Callback
     from .stores.base import Store
     from .wire.http1 import RequestHead
@@ -53,8 +54,6 @@ What was acknowledged is on disk."""
 LEFT_BEHIND_S = 1.0
 """How long threads that are still at work may hold up the end after a stop."""
 DESCRIPTORS_SAID_EVERY_S = 60.0
-SECRET_PATHS = ("/api/v1/",)
-"""Below these a device's token follows, which no log may keep."""
 FIRST_DEVICE = "first-device"
 """Made at the first start, so that the line which is printed to try things with really works."""
 
@@ -91,6 +90,7 @@ class Server:
         self._parts: _Parts | None = None
         self._listeners: list[Listener] = []
         self._certificates: CertificateWatch | None = None
+        self._mounted: list[AsgiHost] = []
         self._host: HostSession | None = None
         self._host_task: asyncio.Task[None] | None = None
         self._retention_task: asyncio.Task[None] | None = None
@@ -170,12 +170,7 @@ class Server:
         store: Store = self._given_store or registry.load("stores", "sqlite")(config.data)
         await asyncio.to_thread(store.open)
         try:
-            hub = Hub(
-                store,
-                config.limits,
-                allow_anonymous=config.allow_anonymous,
-                senders=registry.Makers("senders"),
-            )
+            hub = Hub(store, config.limits, allow_anonymous=config.allow_anonymous)
             hub.fill()
             hub.retention.use(config.retention)
             for callback, device, key in self._handlers:
@@ -185,10 +180,11 @@ class Server:
             websocket = WebSocketDialect(hub, __version__)
             websocket.register(web.router)
             http = _http_server(web.handle, web.router.plan, config)
-            _put_behind_proxies(http, config)
             local_http = _http_server(web.handle_local, web.router.plan, config)
             mqtt = MqttDialect(hub, config.mqtt, __version__, apps=web.sign_ins)
             web.sign_ins.token_removed = mqtt.end_app
+            over_websocket = mqtt_over_websocket(mqtt, config.mqtt.max_packet_bytes)
+            web.router.route("GET", "/mqtt", over_websocket, role=None, head=False)
             factories: dict[str, ProtocolFactory] = {
                 "line": LineDialect(hub, __version__),
                 "mqtt": mqtt,
@@ -196,6 +192,7 @@ class Server:
                 "unix": local_http,
             }
             self._parts = _Parts(hub, web, http, local_http, websocket, factories)
+            await self._mount_apps(web)
             self._certificates = await _open_certificates(config)
             factories |= _doorways(factories, self._certificates)
             for url in (*config.listeners, ListenUrl("unix", path=str(config.socket_path))):
@@ -235,6 +232,9 @@ class Server:
                 session.end("the server is stopping")
         speakers = (parts.websocket, *parts.factories.values())
         await asyncio.gather(*(speaker.drain(DRAIN_S) for speaker in speakers))
+        for app in self._mounted:
+            await app.shutdown()
+        self._mounted.clear()
         await parts.hub.close()
         for listener in self._listeners:
             await listener.wait_closed()
@@ -277,7 +277,6 @@ class Server:
                 store=await asyncio.to_thread(self.hub.store.describe),
                 devices=len(self.hub.catalogue),
                 allow_anonymous=self.config.allow_anonymous,
-                trust=self._certificates.trust if self._certificates is not None else None,
             )
             print(text, flush=True)  # noqa: T201 - what `serve` says is its output
             await stopping.wait()
@@ -317,6 +316,22 @@ class Server:
             ", ".join(changed) or "nothing has changed",
             f"; a restart is needed for {', '.join(waiting)}" if waiting else "",
         )
+
+    async def _mount_apps(self, web: WebApp) -> None:
+        """Serve the ASGI applications of ``mount``. Who may use one is its own to say.
+
+        Raises:
+            ConfigError: one cannot be loaded, or could not start.
+        """
+        if not self.config.mounts:
+            return
+        from .http.asgi import AsgiHost, load_app
+
+        for path, reference in self.config.mounts:
+            app = AsgiHost(load_app(reference), root_path=path.rstrip("/"))
+            await app.startup()
+            self._mounted.append(app)
+            web.router.mount(path, app.handle, role=None, **app.meta)
 
     async def _mount_host(self) -> None:
         from .dialects.host import HostSession
@@ -393,11 +408,6 @@ class Server:
         responses = {f"{digit}xx": float(http.responses[digit]) for digit in range(1, 6)}
         yield "http_responses_total", "HTTP answers by class of status", "status", responses
         yield "http_refused_total", "HTTP requests that could not be read, by reason", "reason", dict(http.refused)
-        timed_out = {name: float(count) for name, count in http.timed_out.items()}
-        yield "http_timed_out_total", "HTTP clients that were too slow, by what", "part", timed_out
-        if http.access_log is not None:
-            lines = {"dropped": float(http.access_log.dropped)}
-            yield "http_access_log_lines_total", "Lines that the access log had no room for", "fate", lines
         counters = getattr(asyncio.get_running_loop(), "counters", None)
         if counters is not None:
             values = {name: float(value) for name, value in dataclasses.asdict(counters).items()}
@@ -452,14 +462,6 @@ def _http_server(app: Handler, plan: Callable[[RequestHead], BodyPlan], config: 
     server = HttpServer(app, plan=plan)
     _set_http_limits(server, config)
     return server
-
-
-def _put_behind_proxies(server: HttpServer, config: Config) -> None:
-    """What holds for the network and not for the Unix socket: who may speak for others, and what is logged."""
-    server.proxies = TrustedProxies(config.http.trusted_proxies)
-    server.proxy_protocol = config.http.proxy_protocol
-    if config.http.access_log is not None:
-        server.log_to(AccessLog.to_file(config.http.access_log, secret_prefixes=SECRET_PATHS))
 
 
 def _set_http_limits(server: HttpServer, config: Config) -> None:

@@ -109,17 +109,6 @@ class Tls:
 
 
 @dataclass(frozen=True, slots=True)
-class Http:
-    """How HTTP is spoken to proxies in front, and what is written down of it."""
-
-    access_log: Annotated[Path | None, About("Append a line a request to this file.")] = None
-    trusted_proxies: Annotated[
-        tuple[str, ...], About("Addresses, networks or 'unix' whose Forwarded and X-Forwarded-For are believed.")
-    ] = ()
-    proxy_protocol: Annotated[bool, About("These begin each http:// connection with a PROXY header.")] = False
-
-
-@dataclass(frozen=True, slots=True)
 class Limits:
     """What bounds memory, time and disk. Reaching one is answered to the peer and counted in ``/metrics``."""
 
@@ -194,12 +183,14 @@ class Config:
         "http://0.0.0.0:8080",
         "mqtt://0.0.0.0:1883",
     )
+    mount: Annotated[
+        tuple[str, ...], About("PATH=MODULE:APP: serve an ASGI application at a path, beside the pages.")
+    ] = ()
     loop: Annotated[LoopName, About("The event loop: our own, the stock one, or uvloop.")] = "hardpoint"
     allow_anonymous: Annotated[bool, About("Devices may attach without a token. For a bench only.")] = False
     log_level: Annotated[LogLevel, About("Least severe message logged; info shows who comes.")] = "warning"
     ports_file: Annotated[Path | None, About("Write the bound ports here as JSON when ready.")] = None
     host: Host = field(default_factory=Host)
-    http: Http = field(default_factory=Http)
     tls: Tls = field(default_factory=Tls)
     limits: Limits = field(default_factory=Limits)
     retention: Retention = field(default_factory=Retention)
@@ -227,6 +218,11 @@ class Config:
         """`listen`, taken apart."""
         return tuple(parse_listen_url(url) for url in self.listen)
 
+    @property
+    def mounts(self) -> tuple[tuple[str, str], ...]:
+        """`mount`, taken apart: paths and the applications there."""
+        return tuple(parse_mount(text) for text in self.mount)
+
     def value(self, path: str) -> Any:
         """The value of a setting by its path, as ``limits.max_line_bytes``."""
         found: Any = self
@@ -239,14 +235,7 @@ class Config:
         return self.origins.get(path, DEFAULT)
 
 
-SECTIONS: dict[str, type] = {
-    "host": Host,
-    "http": Http,
-    "tls": Tls,
-    "limits": Limits,
-    "retention": Retention,
-    "mqtt": Mqtt,
-}
+SECTIONS: dict[str, type] = {"host": Host, "tls": Tls, "limits": Limits, "retention": Retention, "mqtt": Mqtt}
 _NOT_SETTINGS = {*SECTIONS, "origins", "file", "warnings"}
 
 
@@ -292,6 +281,18 @@ def parse_listen_url(url: str) -> ListenUrl:
     if parts.path or parts.query or parts.fragment or "@" in parts.netloc or not parts.netloc:
         raise ConfigError(f"listener {url!r} must be {scheme}://HOST:PORT and no more", hint=known)
     return ListenUrl(scheme, parts.hostname or "", LISTEN_PORTS[scheme] if port is None else port)
+
+
+def parse_mount(text: str) -> tuple[str, str]:
+    """``/app=package.module:app``, taken apart.
+
+    Raises:
+        ConfigError: it is not of that form.
+    """
+    path, equals, reference = text.partition("=")
+    if not equals or not re.fullmatch(r"/[A-Za-z0-9._~/-]*", path) or not re.fullmatch(r"[\w.]+:[\w.]+", reference):
+        raise ConfigError(f"mount {text!r} is not PATH=MODULE:APP", hint="write /app=package.module:app")
+    return path, reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -540,7 +541,7 @@ def _converted(known: Setting, value: object, base: Path | None) -> Any:
         case "paths":
             return _paths(value, base)
         case "strings":
-            return _retention_rules(value) if known.path == "retention.rules" else _listen_urls(value)
+            return {"listen": _listen_urls, "mount": _mounts, "retention.rules": _retention_rules}[known.path](value)
         case "boolean":
             return _boolean(value)
         case "string":
@@ -582,6 +583,17 @@ def _listen_urls(value: object) -> tuple[str, ...]:
     if twice:
         raise ValueError(f"{twice} is given twice")
     return tuple(str(url) for url in parsed)
+
+
+def _mounts(value: object) -> tuple[str, ...]:
+    """Mounts; text may hold several, separated by commas or spaces."""
+    if isinstance(value, str):
+        value = value.replace(",", " ").split()
+    if not isinstance(value, Sequence) or not all(isinstance(text, str) for text in value):
+        raise ValueError("must be PATH=MODULE:APP or a list of them")
+    if len({parse_mount(text)[0] for text in value}) != len(value):
+        raise ValueError("a path is given twice")
+    return tuple(value)
 
 
 @dataclass(frozen=True, slots=True)

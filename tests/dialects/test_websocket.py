@@ -7,7 +7,7 @@ import contextlib
 
 import pytest
 
-from hardpoint.dialects.websocket import WebSocketDialect
+from hardpoint.dialects.websocket import WebSocketDialect, mqtt_over_websocket
 from hardpoint.http import HttpServer, Router
 from hardpoint.testing import WebSocketClient
 from hardpoint.wire.websocket import HandshakeRefused
@@ -156,3 +156,32 @@ def test_what_is_due_goes_out_before_the_server_stops(anyrun):
                 await draining
 
     anyrun(scene())
+
+
+def test_mqtt_over_websocket(run):
+    async def scene():
+        class Parrot(asyncio.Protocol):
+            def connection_made(self, transport):
+                self.transport = transport
+
+            def data_received(self, data):
+                self.transport.write(data)
+
+        router = Router()
+        router.get("/mqtt", head=False)(mqtt_over_websocket(Parrot, 1000))
+        server = HttpServer(router)
+        listener = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
+        port = listener.sockets[0].getsockname()[1]
+        page = [("Origin", "https://elsewhere.example")]
+        async with WebSocketClient("127.0.0.1", port, "/mqtt", subprotocols=["mqtt"], headers=page) as ws:
+            assert ws.subprotocol == "mqtt"
+            ws.send(b"\xc0\x00")
+            assert await ws.receive() == b"\xc0\x00"
+            ws.send(bytes(1001))
+            await ws.closed()
+            assert ws.close_code == 1009
+        listener.close()
+        await server.drain(1)
+        await listener.wait_closed()
+
+    run(scene())

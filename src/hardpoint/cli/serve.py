@@ -62,7 +62,7 @@ def _option(each: Setting) -> click.Option:
     if each.kind == "boolean":
         common |= {"is_flag": True}
     elif each.kind == "strings":
-        common |= {"multiple": True, "metavar": "URL"}
+        common |= {"multiple": True, "metavar": "PATH=MODULE:APP" if each.path == "mount" else "URL"}
     elif each.choices:
         common |= {"type": click.Choice(each.choices)}
     else:

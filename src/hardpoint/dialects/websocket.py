@@ -18,7 +18,10 @@ from .http import sign_in
 from .lines import LineDialect, LineSession
 
 if TYPE_CHECKING:
-    from ..http import Answer, Request, Router
+    import asyncio
+    from collections.abc import Callable
+
+    from ..http import Answer, Handler, Request, Router
     from ..http.websocket_transport import WebSocketTransport
     from ..hub.devices import DeviceState
 
@@ -54,6 +57,20 @@ class WebSocketDialect(LineDialect):
         return protocol_over_websocket(
             request, lambda: WebSocketSession(self, device), binary=False, origins=ANY_ORIGIN, options=options
         )
+
+
+def mqtt_over_websocket(mqtt: Callable[[], asyncio.Protocol], max_message_bytes: int) -> Handler:
+    """The handler of ``/mqtt`` (MQTT 5 §6): the broker's protocol over binary messages. A page of any site may connect,
+    for what signs in is in CONNECT.
+    """
+    options = WebSocketOptions(max_message_bytes=max_message_bytes, compression=None)
+
+    def connect(request: Request) -> Answer:
+        return protocol_over_websocket(
+            request, mqtt, subprotocols=("mqtt", "mqttv3.1"), origins=ANY_ORIGIN, options=options
+        )
+
+    return connect
 
 
 class WebSocketSession(LineSession):

@@ -39,6 +39,7 @@ from .websocket_connection import WebSocketConnection, WebSocketOptions
 if TYPE_CHECKING:
     from ..wire.websocket import Accepted
     from .messages import Answer, Handler, Request
+    from .upgrade import Switch
     from .websocket_connection import Receiver
 
 log = logging.getLogger("hardpoint.http.websocket")
@@ -290,7 +291,7 @@ def check_handshake(
     return accepted
 
 
-def switch(request: Request, receiver: Receiver, accepted: Accepted, options: WebSocketOptions | None = None) -> Answer:
+def switch(request: Request, receiver: Receiver, accepted: Accepted, options: WebSocketOptions | None = None) -> Switch:
     """The answer that makes a WebSocket of the request's connection; ``receiver`` is told when it is out."""
     server = None if request.connection is None else request.connection.server
     connection = WebSocketConnection(receiver, accepted, options or WebSocketOptions(), server)
