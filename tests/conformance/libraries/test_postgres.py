@@ -8,11 +8,15 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from .conftest import free_port, program, running
+
+if not any(find_spec(library) for library in ("asyncpg", "psycopg")):
+    pytest.skip("neither asyncpg nor psycopg is installed", allow_module_level=True)
 
 
 @pytest.fixture(scope="module")
