@@ -251,9 +251,10 @@ def test_memory_is_bounded_whatever_the_range(monkeypatch):
     held = []
 
     class Watched(reducing.Candidates):
-        def points(self):
-            held.append(len(super().points()))
-            return super().points()
+        def columns(self):
+            found = super().columns()
+            held.append(len(found.times))
+            return found
 
     monkeypatch.setattr(reducing, "Candidates", Watched)
     data = [(n, math.sin(n / 1000)) for n in range(100_000)]

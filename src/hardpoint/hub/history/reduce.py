@@ -13,10 +13,16 @@ from .query import MAX_RAW_POINTS, RangeQuery
 from .triangles import Candidates, lttb
 
 if TYPE_CHECKING:
+    from ...model import Value
     from ...stores.base import Store
     from .buckets import Piece, Point
 
 P = TypeVar("P", Stretch, "Stretch | Summary")
+
+READINGS_A_POINT = 30
+"""Up to so many, triangles choose among all readings; beyond, among those that stand out (`triangles`). Measured: 600
+of 8,640 take 1.7 ms instead of 2.9, and of 18,000 as long either way.
+"""
 
 Wanted: TypeAlias = Callable[[], bool]
 """Whether somebody still waits for the answer."""
@@ -78,30 +84,70 @@ def _auto(store: Store, series: int, query: RangeQuery, wanted: Wanted) -> tuple
         start_ms, end_ms = max(start_ms, extent[0]), min(end_ms, extent[1] + 1)
     if extent is None or start_ms >= end_ms:
         return ("raw" if query.agg == "auto" else query.agg), []
+    few = _Few(query.points)
     candidates = Candidates(start_ms, end_ms, query.points)
     count = numbers = 0
-    head: list[Point] = []
     for piece in _while(wanted, _fine(store, series, start_ms, end_ms, candidates.widest_ms)):
         if isinstance(piece, Summary):
             count += piece.count
             numbers += piece.numbers
             if count <= query.points:  # few, but in a piece that is closed already
-                head.extend(_raw(store.stretches(series, piece.start_ms, piece.end_ms + 1), query.points))
-            candidates.add_summary(piece)
-        else:
-            count += len(piece.times)
-            if count <= query.points:
-                head.extend(zip(piece.times, piece.values, strict=True))
-            plain = numeric(piece)
-            numbers += len(plain.times)
+                for stretch in store.stretches(series, piece.start_ms, piece.end_ms + 1):
+                    few.add(stretch, stretch)
+            else:
+                few.give_up(candidates)
+                candidates.add_summary(piece)
+            continue
+        plain = numeric(piece)
+        count += len(piece.times)
+        numbers += len(plain.times)
+        if not few.add(piece, plain):
+            few.give_up(candidates)
             candidates.add(plain)
     if count <= query.points:
-        return ("raw" if query.agg == "auto" else query.agg), head
+        return ("raw" if query.agg == "auto" else query.agg), few.all()
     if numbers * 2 > count:
-        return "lttb", lttb(candidates.points(), query.points)
+        return "lttb", lttb(candidates.columns() if few.given_up else few.numbers(), query.points)
     if query.agg == "lttb":
         raise BadInput("lttb needs numbers: ask for last or count", field="agg")
     return "last", _folded(store, series, replace(query, agg="last"), wanted)
+
+
+class _Few:
+    """The readings of a range themselves, as long as they are not too many for triangles alone."""
+
+    def __init__(self, points: int) -> None:
+        self.given_up = False
+        self._room = points * READINGS_A_POINT
+        self._held: list[tuple[Stretch, Stretch]] = []
+
+    def add(self, stretch: Stretch, plain: Stretch) -> bool:
+        """Hold a stretch, and the numbers of it; False when there is no room for it."""
+        self._room -= len(stretch.times)
+        if self._room >= 0 and not self.given_up:
+            self._held.append((stretch, plain))
+            return True
+        return False
+
+    def give_up(self, candidates: Candidates) -> None:
+        """Hand over what is held; from now on nothing is. Idempotent."""
+        self.given_up = True
+        for _, plain in self._held:
+            candidates.add(plain)
+        self._held.clear()
+
+    def all(self) -> list[Point]:
+        """Every reading that is held."""
+        return [point for stretch, _ in self._held for point in zip(*stretch, strict=True)]
+
+    def numbers(self) -> Stretch:
+        """Those that are numbers, as two columns."""
+        times: list[int] = []
+        values: list[Value] = []
+        for _, plain in self._held:
+            times.extend(plain.times)
+            values.extend(plain.values)
+        return Stretch(times, values)
 
 
 def _fine(store: Store, series: int, start_ms: int, end_ms: int, widest_ms: int) -> Iterator[Piece]:
