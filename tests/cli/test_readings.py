@@ -88,6 +88,29 @@ class TestPrinting:
             "agg": ["avg"],
         }
 
+    def test_widths_by_the_calendar(self, hardpoint, script: Script) -> None:
+        argv = ["--key", "temp", "--from", "2h", "--every", "1h", "--tz", "Europe/Berlin"]
+        assert hardpoint("readings", "greenhouse", *argv).code == 0
+        asked = parse_qs(urlsplit(script.last("GET").target).query)
+        assert (asked["every"], asked["tz"], "agg" in asked) == (["1h"], ["Europe/Berlin"], False)
+
+    def test_a_chart_is_a_line_a_key(self, hardpoint, script: Script) -> None:
+        points = [[NOW_MS - 3_600_000 + n * 60_000, n % 15] for n in (*range(20), 59)]
+        script.answers[READINGS] = (200, {"key": "temp", "agg": "avg", "points": points})
+        drawn = hardpoint("readings", "greenhouse", "--key", "temp", "--chart").out
+        assert drawn == f"temp  0 ▁▁▂▃▃▃▄▅▅▅▆▇▇▇█▁▁▂▃▃{' ' * 39}█ 14\n"
+        assert parse_qs(urlsplit(script.last("GET").target).query)["points"] == ["60"]
+        script.answers[READINGS] = (200, {"key": "temp", "agg": "avg", "points": [[NOW_MS - 5, 7.5]]})
+        assert hardpoint("readings", "greenhouse", "--key", "temp", "--chart").out.split() == [
+            "temp",
+            "7.5",
+            "▁",
+            "7.5",
+        ]
+        script.answers[READINGS] = (200, {"key": "temp", "agg": "avg", "points": []})
+        assert hardpoint("readings", "greenhouse", "--key", "temp", "--chart").out == ""
+        assert hardpoint("readings", "greenhouse", "--chart", "--json").code == 2
+
     def test_nothing(self, hardpoint, script: Script) -> None:
         script.answers[READINGS] = (200, {"key": "temp", "agg": "raw", "points": []})
         result = hardpoint("readings", "greenhouse")

@@ -56,7 +56,7 @@ def test_empty_buckets_are_left_out_and_every_reading_is_in_one():
 
 def test_auto_is_raw_while_few_then_triangles_or_the_last():
     assert reduced(NUMBERS, "auto", 5) == ("raw", NUMBERS)
-    agg, points = reduced(NUMBERS, "auto", 4)
+    agg, points = reduced(NUMBERS, "auto", 4, store=Pieced(NUMBERS, closed_first=False))
     assert (agg, points[0], points[-1], len(points)) == ("lttb", NUMBERS[0], NUMBERS[-1], 4)
     assert reduced(MIXED, "auto", 2) == ("last", [(0, True), (50, {"x": 1})])
     assert reduced(MIXED, "auto", 5) == ("raw", MIXED)

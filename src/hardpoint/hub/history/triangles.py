@@ -21,8 +21,10 @@ BUCKETS_A_POINT = 2
 """Two readings of each go on, so that triangles choose among four times as many points as are asked for: the ratio
 which the paper found to be no worse than more.
 """
-WIDE_BUCKETS = 4
-"""A summary that spans more of these buckets is read in full: it would stand for more than two points of the chart."""
+WIDE_BUCKETS = 8
+"""A summary that spans more of these buckets is read in full: it would stand for more than four points of the chart,
+and has four of its own, the first, the least, the greatest and the last.
+"""
 
 
 class Candidates:
