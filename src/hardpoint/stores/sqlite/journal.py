@@ -11,17 +11,19 @@ column takes some 40 bytes a reading; kept as rows it would be 130.
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from array import array
 from collections import deque
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import msgspec
 
-from ...model import Row, Value
+from ...model import INT64_MAX, Row, Value
 from .columns import from_column, to_column
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator, Sequence
 
 BYTES_A_READING = 64
 """Of a batch's blob, at most, before its readings count as more than their number."""
@@ -99,6 +101,12 @@ class Journal:
     def readings(self) -> int:
         """What waits for folding, frozen or not, large values counted as several."""
         return self.active.readings + (self.frozen.readings if self.frozen is not None else 0)
+
+    def oldest_ms(self) -> int:
+        """The least time of all that is here; `INT64_MAX` of nothing."""
+        with self._lock:
+            parts = [self.active] if self.frozen is None else [self.frozen, self.active]
+            return min((min(times) for part in parts for times, _ in part.by_series.values()), default=INT64_MAX)
 
     def count(self, span: Span) -> int:
         """How many readings a transaction sees here, about: duplicates count."""

@@ -14,10 +14,8 @@ summary and replaces nothing, unless it has the time of one of those that are le
 from __future__ import annotations
 
 import logging
-import sqlite3
 import time
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..pieces import summarise
@@ -25,6 +23,9 @@ from .chunks import BARE, THINNED, Chunk, before, data_of, delete, overlapping, 
 from .columns import Damaged, fitting
 
 if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+
     from ...model import Summary, Value
 
 log = logging.getLogger("hardpoint.store")
@@ -127,7 +128,7 @@ def thin(connection: sqlite3.Connection, series: int, chunk: Chunk) -> int:
     else:
         summary = chunk.summary()
     delete(connection, series, chunk)
-    return chunk.bytes - write(connection, series, *_left(summary), thinned=summary)
+    return chunk.bytes - write(connection, series, *kept_of(summary), thinned=summary)
 
 
 # -- the parts of a merge
@@ -214,11 +215,11 @@ def _absorb(
     total = (chunk.sum or 0) + (added.sum or 0) - ((gone.sum or 0) if gone is not None else 0)
     count = chunk.count + len(times) - len(replaced)
     summary = now._replace(count=count, numbers=numbers, sum=total if numbers else None)
-    write(connection, series, *_left(summary), thinned=summary)
+    write(connection, series, *kept_of(summary), thinned=summary)
     return count - chunk.count
 
 
-def _left(summary: Summary) -> tuple[list[int], list[Value]]:
+def kept_of(summary: Summary) -> tuple[list[int], list[Value]]:
     """The first, the least, the greatest and the last, by time."""
     left: dict[int, Value] = {summary.start_ms: summary.first, summary.end_ms: summary.last}
     if summary.min_ms is not None and summary.max_ms is not None:

@@ -6,18 +6,18 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import msgspec
 
 from ...errors import StorageError
-from ...model import COMMAND_FINAL_STATES, INT64_MIN, Command, DeleteReadings, Policy, Row, Series, Value
-from ..base import Change, CheckReport, Done, Finding, R, Store
-from ..retention import Plan, Step, limits_by_series
+from ...model import COMMAND_FINAL_STATES, Command, DeleteReadings, Policy, Row, Series, Value
+from ..base import Change, CheckReport, Done, R, Store
+from ..retention import Plan, limits_by_series
 from .backup import back_up
+from .check import look, repairing
 from .checkpoint import Checkpointer
 from .connections import connect_checkpointer, connect_writer, storage_error
 from .folder import DataFolder
@@ -26,14 +26,22 @@ from .layers import Range
 from .legacy import reclaim
 from .reader import Readers
 from .records import TABLES, removes_readings, statements
+from .retain import anything_old_outside_chunks, make_plan, oldest_limit, thinning, vacuuming
 from .schema import migrate, shipped_migrations
-from .work import Work
+from .work import Task, Work
 from .writer import FOLD_IDLE_S, Job, Writer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Sequence
+
     from ...model import Stretch, Summary
 
+T = TypeVar("T")
+
 log = logging.getLogger("hardpoint.store")
+
+DROPS_A_COMMIT = 64
+"""Ranges of series. The commit waits until the journal is folded, so it should be for more than one."""
 
 _FINAL_STATES_SQL = ", ".join(f"'{state}'" for state in sorted(COMMAND_FINAL_STATES))
 # Spelled as in the partial index `open_commands`, or SQLite does not see that the index serves.
@@ -132,33 +140,72 @@ class SqliteStore(Store):
         back_up(self._readers, target)
 
     def check(self, *, repair: bool = False) -> CheckReport:
-        with self._readers.snapshot(self._journal.count) as (connection, waiting):
-            problems = [text for (text,) in connection.execute("PRAGMA quick_check") if text != "ok"]
-            (folded,) = connection.execute("SELECT readings FROM totals").fetchone()
-        findings = tuple(Finding("database", None, None, None, 0, problem, "reported") for problem in problems)
-        return CheckReport(1, folded + waiting, findings)
+        pieces, findings, problems = look(self._readers)
+        if repair and problems:
+            done = self._do(lambda connection, _: repairing(connection, problems))
+        else:
+            done = [problem.finding("reported") for problem in problems]
+        return CheckReport(pieces, self._readings(), (*findings, *done))
 
     def plan(self, policy: Policy, now_ms: int) -> Plan:
-        steps: list[Step] = []
-        size_bytes = self._folder.size_bytes()
-        for series in self.load(Series):
-            limits = limits_by_series(policy, [series], now_ms).get(series.id)
-            if limits is None or limits.drop_before_ms is None:
-                continue
-            times = [ts for ts, _ in self.readings(series.id, INT64_MIN, limits.drop_before_ms)]
-            if times:
-                end_ms = limits.drop_before_ms
-                step = Step(series.id, series.device_id, series.key, "drop", "age", times[0], end_ms, len(times), 0)
-                steps.append(step)
-        return Plan(now_ms, size_bytes, tuple(steps))
+        known = self.load(Series)
+        before_ms = oldest_limit(limits_by_series(policy, known, now_ms).values())
+
+        def settle(connection: sqlite3.Connection, work: Work) -> Generator[int]:
+            if self._journal.oldest_ms() < before_ms or anything_old_outside_chunks(connection, before_ms):
+                yield from work.everything_in_chunks(connection)
+
+        self._do(settle)
+        with self._readers.snapshot(lambda span: span) as (connection, _):
+            return make_plan(connection, known, policy, now_ms)
 
     def retain(self, policy: Policy, now_ms: int) -> Plan:
         plan = self.plan(policy, now_ms)
+        if not plan.steps:
+            return plan
+        dropped = [step for step in plan.steps if step.action == "drop"]
+        for start in range(0, len(dropped), DROPS_A_COMMIT):
+            self._commit_and_wait(
+                [
+                    DeleteReadings(step.series, step.start_ms, step.end_ms)
+                    for step in dropped[start : start + DROPS_A_COMMIT]
+                ]
+            )
+
+        def work_off(connection: sqlite3.Connection, work: Work) -> Generator[int]:
+            while work.purges.waiting:  # first: of a chunk that is cut, what is left may be thinned
+                yield work.purges.step(connection)
+            yield from thinning(connection, [step for step in plan.steps if step.action == "thin"])
+            yield from vacuuming(connection)
+
+        self._do(work_off)
+        return plan
+
+    def _readings(self) -> int:
+        with self._readers.snapshot(self._journal.count) as (connection, waiting):
+            (folded,) = connection.execute("SELECT readings FROM totals").fetchone()
+        return int(folded) + waiting
+
+    def _do(self, steps: Callable[[sqlite3.Connection, Work], Generator[int, None, T]]) -> T:
+        """Have the writer do this between commits, and wait for it.
+
+        Raises:
+            StorageError: it failed, or the store was closed meanwhile.
+        """
+        if self._writer is None:
+            raise StorageError("the store is closed")
+        task = Task(steps(self._connections[0], self._writer.work))
+        self._writer.ask(task)
+        try:
+            return task.wait()
+        except sqlite3.Error as error:
+            raise storage_error(error, self._folder) from error
+
+    def _commit_and_wait(self, changes: Sequence[Change]) -> None:
         finished: SimpleQueue[StorageError | None] = SimpleQueue()
-        self.commit([], [DeleteReadings(step.series, step.start_ms, step.end_ms) for step in plan.steps], finished.put)
+        self.commit([], changes, finished.put)
         if (error := finished.get()) is not None:
             raise error
-        return plan
 
     def commands(
         self, *, device_id: str | None = None, before_id: int | None = None, limit: int = 100, open_only: bool = False
@@ -185,8 +232,6 @@ class SqliteStore(Store):
         return int(row[0]) + 1 if row is not None else 1
 
     def describe(self) -> dict[str, Value]:
-        with self._readers.snapshot(self._journal.count) as (connection, waiting):
-            (folded,) = connection.execute("SELECT readings FROM totals").fetchone()
         writer = self._writer
         return {
             "kind": "sqlite",
@@ -194,7 +239,7 @@ class SqliteStore(Store):
             "schema": self._schema,
             "size_bytes": self._folder.size_bytes(),
             "free_bytes": self._folder.free_bytes(),
-            "readings": folded + waiting,
+            "readings": self._readings(),
             "commits": writer.commits if writer is not None else 0,
             "failed_commits": writer.failures if writer is not None else 0,
         }

@@ -9,7 +9,6 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Generator
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ...errors import StorageError
@@ -19,6 +18,8 @@ from .legacy import Legacy
 from .purge import Purges
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from .journal import Journal
 
 T = TypeVar("T")
@@ -162,7 +163,7 @@ class Work:
         except sqlite3.Error:
             self.tasks.popleft()
             raise
-        except StorageError:
+        except Exception:  # noqa: BLE001 - whoever waits for it is told, and the writer goes on
             self.tasks.popleft()
             return 0
 

@@ -6,7 +6,6 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,6 +15,8 @@ from .failpoints import reach
 from .journal import APPEND_SQL, Journal, encode_batch
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ...model import Row
     from ..base import Done
     from .checkpoint import Checkpointer
@@ -68,6 +69,7 @@ class Writer:
         self._slice_failed_s: float | None = None
         self._jobs: SimpleQueue[Job | Task[Any] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="hardpoint-store", daemon=True)
+        self._ended = False
         self.commits = 0
         self.failures = 0
 
@@ -82,6 +84,8 @@ class Writer:
     def ask(self, task: Task[Any]) -> None:
         """Do this between commits; whoever asks waits with `Task.wait`."""
         self._jobs.put(task)
+        if self._ended:
+            task.fail(StorageError("the store is closed"))
 
     def stop(self) -> None:
         """Commit what was submitted, fold what can be folded, and end the thread."""
@@ -110,11 +114,19 @@ class Writer:
                 self._slice()
             if self._checkpointer.unfinished:
                 self._checkpointer.finish(self._connection)
-        self.work.close()
+        self._end_tasks()
         # Purging and compacting may take long, and go on at the next start.
         self.work.purges.waiting.clear()
         while self._journal.readings and self._slice(fold_only=True):
             pass
+
+    def _end_tasks(self) -> None:
+        self._ended = True  # before the look into the queue: who asks after it looks at this
+        while not self._jobs.empty():
+            task = self._jobs.get()
+            if task is not None and not isinstance(task, Job):
+                self.work.tasks.append(task)
+        self.work.close()
 
     def _patience_s(self) -> float | None:
         """How long to wait for a job before the next slice: 0 when one is due, None when there is none to come."""

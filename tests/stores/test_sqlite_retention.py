@@ -1,0 +1,199 @@
+"""Thinning and dropping by age and size: what was planned is done, what is left can be read, and space returns."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+from storing import commit_and_wait, wait_until
+
+from hardpoint.errors import StorageError
+from hardpoint.model import Delete, DeleteReadings, Device, Put, Series, Stretch, Summary
+from hardpoint.stores.base import Keep, Policy, Step
+from hardpoint.stores.pieces import summarise
+from hardpoint.stores.sqlite import SqliteStore, compaction, retain, work
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+EVER = (0, 2**62)
+COUNT = 6000
+NOW = COUNT * 10_000
+
+
+def value(series: int, place: int) -> float:
+    return round(20 + random.Random(series * COUNT + place).gauss(0, 2), 1)
+
+
+@pytest.fixture
+def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SqliteStore]:
+    """Two series of 6,000 readings, all in chunks of some hundred, and the newest ten in the journal."""
+    monkeypatch.setattr(work, "FOLD_AT_READINGS", 500)
+    monkeypatch.setattr(compaction, "READINGS_A_SERIES", 300)
+    store = SqliteStore(tmp_path)
+    store.open()
+    records = [Device("d", "d", 0), Series(1, "d", "temp"), Series(2, "d", "hum")]
+    rows = [(series, place * 10_000, value(series, place)) for place in range(COUNT - 10) for series in (1, 2)]
+    assert commit_and_wait(store, rows, [Put(record) for record in records]) is None
+    wait_until(lambda: store._writer is not None and not store._writer.work.due)
+    store._do(lambda connection, pending: pending.everything_in_chunks(connection))
+    rows = [(series, place * 10_000, value(series, place)) for place in range(COUNT - 10, COUNT) for series in (1, 2)]
+    assert commit_and_wait(store, rows) is None
+    yield store
+    store.close()
+
+
+def whole(series: int, start: int, end: int) -> Summary:
+    places = range(start, end)
+    return summarise([place * 10_000 for place in places], [value(series, place) for place in places])
+
+
+def times(store: SqliteStore, series: int = 1) -> list[int]:
+    return [ts for ts, _ in store.readings(series, *EVER)]
+
+
+def test_what_is_left_of_a_thinned_stretch(held: SqliteStore) -> None:
+    policy = Policy((Keep(key="temp", thin_after_s=30_000),))
+    plan = held.retain(policy, NOW)
+    (step,) = plan.steps
+    assert (step.series, step.action, step.reason, step.start_ms) == (1, "thin", "age", 0)
+    assert step.end_ms <= NOW - 30_000_000, "only whole chunks"
+    thinned = step.readings
+    assert step.end_ms == (thinned - 1) * 10_000 + 1
+    summaries = [piece for piece in held.overview(1, 0, step.end_ms) if isinstance(piece, Summary)]
+    assert sum(summary.count for summary in summaries) == thinned
+    place = 0
+    for summary in summaries:
+        assert summary == whole(1, place, place + summary.count)
+        left = list(held.readings(1, summary.start_ms, summary.end_ms + 1))
+        named = {(summary.start_ms, summary.first), (summary.min_ms, summary.min)}
+        assert left == sorted(named | {(summary.max_ms, summary.max), (summary.end_ms, summary.last)})
+        place += summary.count
+    assert times(held)[-(COUNT - thinned) :] == [place * 10_000 for place in range(thinned, COUNT)]
+    assert len(times(held, 2)) == COUNT
+    assert held.plan(policy, NOW).steps == ()
+    assert held.check().findings == ()
+
+
+def test_part_of_a_thinned_stretch_is_read_from_what_is_left(held: SqliteStore) -> None:
+    held.retain(Policy((Keep(thin_after_s=30_000),)), NOW)
+    summary = next(piece for piece in held.overview(1, *EVER) if isinstance(piece, Summary))
+    (piece,) = held.overview(1, summary.start_ms + 1, summary.end_ms + 1)
+    assert isinstance(piece, Stretch)
+    assert summary.start_ms not in piece.times
+    assert set(piece.times) <= {summary.min_ms, summary.max_ms, summary.end_ms}
+
+
+def test_late_readings_of_a_thinned_stretch_are_added_to_it(held: SqliteStore) -> None:
+    held.retain(Policy((Keep(thin_after_s=30_000),)), NOW)
+    first = next(piece for piece in held.overview(1, *EVER) if isinstance(piece, Summary))
+    late = [(1, first.start_ms + 5, 99.5), (1, first.start_ms, first.first + 1), (1, first.start_ms + 6, "text")]
+    assert commit_and_wait(held, late) is None
+    held._do(lambda connection, pending: pending.everything_in_chunks(connection))
+    now = next(piece for piece in held.overview(1, *EVER) if isinstance(piece, Summary))
+    assert (now.count, now.numbers, now.max, now.max_ms) == (first.count + 2, first.count + 1, 99.5, first.start_ms + 5)
+    assert now.first == first.first + 1
+    assert now.sum == pytest.approx(first.sum + 99.5 + 1)  # type: ignore[operator]
+    assert held.check().findings == ()
+
+
+def test_deleting_part_of_a_thinned_stretch_leaves_what_is_left_outside(held: SqliteStore) -> None:
+    held.retain(Policy((Keep(thin_after_s=30_000),)), NOW)
+    first = next(piece for piece in held.overview(1, *EVER) if isinstance(piece, Summary))
+    left = [ts for ts in times(held) if ts <= first.end_ms]
+    assert commit_and_wait(held, [], [DeleteReadings(1, 0, left[1])]) is None
+    wait_until(lambda: held._writer is not None and not held._writer.work.due)
+    assert [ts for ts in times(held) if ts <= first.end_ms] == left[1:]
+    piece = next(held.overview(1, *EVER))
+    assert isinstance(piece, Summary)
+    assert piece.count == len(left) - 1
+
+
+def test_ages_hold_to_the_millisecond(held: SqliteStore) -> None:
+    policy = Policy((Keep(drop_after_s=20_005),))
+    plan = held.plan(policy, NOW)
+    assert [(step.action, step.end_ms) for step in plan.steps] == [("drop", NOW - 20_005_000)] * 2
+    assert held.retain(policy, NOW) == plan
+    kept = [place * 10_000 for place in range(COUNT) if place * 10_000 >= NOW - 20_005_000]
+    assert times(held) == times(held, 2) == kept
+    assert [step.readings for step in plan.steps] == [COUNT - len(kept)] * 2
+
+
+def test_thin_and_drop_meet(held: SqliteStore) -> None:
+    policy = Policy((Keep(thin_after_s=20_000, drop_after_s=40_000),))
+    plan = held.retain(policy, NOW)
+    assert [(step.series, step.action) for step in plan.steps] == [(s, a) for s in (1, 2) for a in ("drop", "thin")]
+    assert plan.steps[0].end_ms <= plan.steps[1].start_ms
+    assert min(times(held)) >= NOW - 40_000_000
+    assert held.plan(policy, NOW).steps == ()
+
+
+def test_what_is_old_is_dropped_though_it_came_just_now(held: SqliteStore) -> None:
+    assert commit_and_wait(held, [(1, 5, 1.5), (2, NOW, 2.5)]) is None
+    plan = held.retain(Policy((Keep(drop_after_s=NOW / 1000 - 1),)), NOW)
+    assert [step.readings for step in plan.steps] == [2, 1]
+    assert times(held)[0] == 10_000
+
+
+class TestSize:
+    def test_thins_the_oldest_of_all_series_first(self, held: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(retain, "UNDERCUT", 10**6)
+        size = held.plan(Policy(), NOW).size_bytes
+        plan = held.retain(Policy(max_bytes=size - 2000), NOW)
+        assert {step.action for step in plan.steps} == {"thin"}
+        assert {step.reason for step in plan.steps} == {"size"}
+        assert [step.series for step in plan.steps] == [1, 2]
+        assert abs(plan.steps[0].end_ms - plan.steps[1].end_ms) <= 1536 * 10_000, "alike, but for a chunk"
+        assert plan.freed_bytes >= 2000
+        assert len(times(held)) < COUNT - 1000
+        assert times(held)[-10:] == [place * 10_000 for place in range(COUNT - 10, COUNT)]
+
+    def test_drops_only_when_all_is_thinned(self, held: SqliteStore) -> None:
+        plan = held.retain(Policy(max_bytes=1), NOW)
+        assert {step.action for step in plan.steps} == {"thin", "drop"}
+        assert sum(step.readings for step in plan.steps if step.action == "thin") > COUNT
+        assert times(held) == [place * 10_000 for place in range(COUNT - 10, COUNT)], "the journal is not old"
+
+    def test_a_store_that_is_small_enough_is_left_alone(self, held: SqliteStore) -> None:
+        size = held.plan(Policy(), NOW).size_bytes
+        assert held.retain(Policy(max_bytes=size), NOW).steps == ()
+
+    def test_space_goes_back_to_the_disk(self, held: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(retain, "SPARE_PAGES", 0)
+        monkeypatch.setattr(retain, "VACUUM_PAGES", 2)
+        commit_and_wait(held, [(2, place, str(random.Random(place).random()) * 50) for place in range(1000)])
+        held._do(lambda connection, pending: pending.everything_in_chunks(connection))
+        (before,) = held._connections[0].execute("PRAGMA page_count").fetchone()
+        held.retain(Policy((Keep(key="hum", drop_after_s=1),)), NOW)
+        (after,) = held._connections[0].execute("PRAGMA page_count").fetchone()
+        (free,) = held._connections[0].execute("PRAGMA freelist_count").fetchone()
+        assert after < before / 2
+        assert free <= 2
+
+
+def test_large_and_mixed_values_are_thinned_too(held: SqliteStore) -> None:
+    rows = [(7, ts, "x" * 100 if ts % 2 else {"a": ts}) for ts in range(40)]
+    assert commit_and_wait(held, rows, [Put(Series(7, "d", "notes"))]) is None
+    plan = held.retain(Policy((Keep(key="notes", thin_after_s=1),)), NOW)
+    assert [(step.key, step.action, step.readings) for step in plan.steps] == [("notes", "thin", 40)]
+    assert list(held.readings(7, *EVER)) == [(0, {"a": 0}), (39, "x" * 100)]
+    assert held.check().findings == ()
+
+
+def test_a_closed_store_says_so(held: SqliteStore) -> None:
+    held.close()
+    with pytest.raises(StorageError, match="closed"):
+        held.retain(Policy(max_bytes=1), NOW)
+
+
+def test_a_deleted_device_is_no_ones_concern(held: SqliteStore) -> None:
+    assert commit_and_wait(held, [], [Delete(Device("d", "d", 0))]) is None
+    wait_until(lambda: held._writer is not None and not held._writer.work.due)
+    assert held.retain(Policy((Keep(drop_after_s=1),), max_bytes=1), NOW).steps == ()
+
+
+def test_a_step_names_what_it_concerns(held: SqliteStore) -> None:
+    (step,) = held.plan(Policy((Keep(key="hum", drop_after_s=0),)), 15_000).steps
+    assert step == Step(2, "d", "hum", "drop", "age", 0, 15_000, 2, 0)
