@@ -304,6 +304,18 @@ def test_a_descriptor_closed_behind_the_back_is_forgotten(loop, pair):
     other.close()
 
 
+def test_a_reader_may_be_removed_after_its_socket_was_closed(loop):
+    a, b = socket.socketpair()
+    loop.add_reader(a, print)
+    loop.add_writer(a, print)
+    a.close()
+    assert loop.remove_reader(a) is True
+    assert loop.remove_writer(a) is True
+    with pytest.raises(ValueError, match="Invalid file descriptor"):
+        loop.remove_reader(a)
+    b.close()
+
+
 def test_what_is_no_descriptor_is_refused(loop):
     with pytest.raises(ValueError, match="Invalid file object"):
         loop.add_reader("seven", print)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import ssl
+import weakref
 
 import pytest
+
+from hardpoint.loop.pollers import READ
 
 
 @pytest.fixture
@@ -152,6 +156,38 @@ def test_an_error_reaches_whoever_awaits(anyrun, pair):
         a.close()
         with pytest.raises(OSError):
             await loop.sock_recv(a, 10)
+
+    anyrun(main())
+
+
+def test_an_error_is_freed_without_the_collector(anyrun):
+    class Refused(OSError):
+        """Unlike OSError itself, weak references to it are allowed."""
+
+    async def main():
+        a, b = socket.socketpair()
+        a.setblocking(False)
+
+        def attempt():
+            if not freed:
+                freed.append(None)
+                raise BlockingIOError
+            raise Refused
+
+        freed = []
+        gc.disable()
+        try:
+            b.send(b"x")
+            try:
+                await asyncio.get_running_loop()._when_ready(a, READ, attempt)
+            except Refused as exc:
+                seen = weakref.ref(exc)
+            await asyncio.sleep(0)  # the callback that woke us up holds it
+            assert seen() is None
+        finally:
+            gc.enable()
+            a.close()
+            b.close()
 
     anyrun(main())
 

@@ -57,10 +57,12 @@ class Callbacks:
     same turn in the context they were added in, as asyncio does.
     """
 
-    __slots__ = ("_add", "reader", "writer")
+    __slots__ = ("_add", "reader", "source", "writer")
 
-    def __init__(self, add: Callable[[asyncio.Handle], None]) -> None:
+    def __init__(self, add: Callable[[asyncio.Handle], None], source: Any) -> None:
+        """``source`` is what the descriptor was given as: a number, or the object it belongs to."""
         self._add = add
+        self.source = source
         self.reader: asyncio.Handle | None = None
         self.writer: asyncio.Handle | None = None
 
@@ -249,7 +251,7 @@ class Turn(asyncio.BaseEventLoop):
         handle = asyncio.Handle(callback, args, self)
         watcher = self.watcher_of(number)
         fresh = not isinstance(watcher, Callbacks)
-        callbacks = Callbacks(self._add_callback) if fresh else watcher
+        callbacks = Callbacks(self._add_callback, fd) if fresh else watcher
         assert isinstance(callbacks, Callbacks)
         old = callbacks.interest
         if old & kind:
@@ -268,10 +270,20 @@ class Turn(asyncio.BaseEventLoop):
         return handle
 
     def remove_callback(self, fd: Any, kind: int) -> bool:
-        """The opposite of `add_callback`: whether there was one."""
+        """The opposite of `add_callback`: whether there was one. Also for a socket that is closed by now.
+
+        Raises:
+            RuntimeError, ValueError: as there.
+        """
         if self.is_closed():
             return False
-        number = self._number_without_transport(fd)
+        try:
+            number = self._number_without_transport(fd)
+        except ValueError:
+            before_close = self._number_before_close(fd)
+            if before_close is None:
+                raise
+            number = before_close
         callbacks = self.watcher_of(number)
         if not isinstance(callbacks, Callbacks):
             return False
@@ -283,10 +295,20 @@ class Turn(asyncio.BaseEventLoop):
         if removed is None:
             return False
         removed.cancel()
-        self.set_interest(number, old, callbacks.interest)
+        try:
+            self.set_interest(number, old, callbacks.interest)
+        except OSError:
+            pass  # closed behind our back: the kernel has forgotten it already
         if not callbacks.interest:
             self.unwatch(number, callbacks)
         return True
+
+    def _number_before_close(self, source: Any) -> int | None:
+        """The number of a socket that was closed before its callbacks were removed; None when it had none."""
+        for number, watcher in enumerate(self._watchers):
+            if isinstance(watcher, Callbacks) and watcher.source is source:
+                return number
+        return None
 
     def _number_without_transport(self, fd: Any) -> int:
         """The descriptor's number.

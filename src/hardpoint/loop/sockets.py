@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
 from collections.abc import Callable
@@ -88,7 +87,7 @@ class SocketCalls(Turn):
 
     async def _when_told(self, sock: socket.socket, kind: int, attempt: Callable[[], T]) -> T:
         """The result of ``attempt``, tried whenever the poller reports the socket."""
-        future: asyncio.Future[T] = self.create_future()
+        future: Any = self.create_future()
         fd = sock.fileno()
 
         def retry() -> None:
@@ -109,10 +108,12 @@ class SocketCalls(Turn):
 
         handle = self.add_callback(fd, kind, retry)
         try:
-            return await future
+            result: T = await future
+            return result
         finally:
             if not handle.cancelled():  # cancelled from outside, and nobody has replaced our callback
                 self.remove_callback(fd, kind)
+            future = None  # its exception refers to this frame: without this they would wait for the collector
 
     def _check_socket(self, sock: socket.socket) -> None:
         check_not_tls(sock)

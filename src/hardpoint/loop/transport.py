@@ -464,7 +464,8 @@ class SocketTransport(Endpoint, FlowControlled):
             except OSError:
                 return default
             if name == "socket":
-                return transport_socket(sock)
+                self._extra = {**(self._extra or {}), "socket": transport_socket(sock)}  # the same one each time
+                return self._extra[name]
         return self.counters if name == "counters" else default
 
     def __repr__(self) -> str:
