@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardpoint import config as config_module
 from hardpoint.config import (
     Config,
     ListenUrl,
@@ -39,7 +38,7 @@ def toml(tmp_path: Path):
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No file of the machine that runs the tests is found."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(config_module, "ETC", tmp_path / "etc")
+    monkeypatch.setattr("hardpoint.config.sources.ETC", tmp_path / "etc")
 
 
 def attempt(make: Callable[[], Config]) -> Config | ConfigError:
@@ -117,7 +116,11 @@ class TestPrecedence:
         sample["paths"] = "/srv/x:/srv/y"
         for path, each in settings().items():
             text = each.choices[-1] if each.choices else sample[each.kind]
-            text = {"retention.rules": "*:x drop 7d", "mount": "/app=site:app"}.get(path, text)
+            text = {
+                "retention.rules": "*:x drop 7d",
+                "mount": "/app=site:app",
+                "http.trusted_proxies": "10.0.0.0/8, unix",
+            }.get(path, text)
             by_variable = load(environ={each.variable: text})
             by_flag = load({path: text}, environ={})
             assert by_variable.value(path) == by_flag.value(path), path

@@ -105,7 +105,7 @@ def cli_page() -> str:
 def configuration_page() -> str:
     """docs/configuration.md."""
     parts = [NOTE + CONFIGURATION_HEAD]
-    for section, title in (("", "Top level"), ("host", "`[host]`"), ("limits", "`[limits]`")):
+    for section, title in (("", "Top level"), *((name, f"`[{name}]`") for name in SECTIONS)):
         rows = [row(each) for path, each in settings().items() if path.rpartition(".")[0] == section]
         about = ""
         if section:

@@ -28,7 +28,7 @@ from .dialects.lines import LineDialect
 from .dialects.mqtt import MqttDialect
 from .dialects.websocket import WebSocketDialect, mqtt_over_websocket
 from .errors import ConfigError, HardpointError
-from .http import HttpServer
+from .http import AccessLog, HttpServer, TrustedProxies
 from .hub.hub import HOST_DEVICE_ID, Hub
 from .listeners import Listener, ProtocolFactory, listen
 from .threads import ExitDeadline, call_apart
@@ -54,6 +54,8 @@ What was acknowledged is on disk."""
 LEFT_BEHIND_S = 1.0
 """How long threads that are still at work may hold up the end after a stop."""
 DESCRIPTORS_SAID_EVERY_S = 60.0
+SECRET_PATHS = ("/api/v1/",)
+"""Below these a device's token follows, which no log may keep."""
 FIRST_DEVICE = "first-device"
 """Made at the first start, so that the line which is printed to try things with really works."""
 
@@ -170,7 +172,12 @@ class Server:
         store: Store = self._given_store or registry.load("stores", "sqlite")(config.data)
         await asyncio.to_thread(store.open)
         try:
-            hub = Hub(store, config.limits, allow_anonymous=config.allow_anonymous)
+            hub = Hub(
+                store,
+                config.limits,
+                allow_anonymous=config.allow_anonymous,
+                senders=registry.Makers("senders"),
+            )
             hub.fill()
             hub.retention.use(config.retention)
             for callback, device, key in self._handlers:
@@ -180,6 +187,7 @@ class Server:
             websocket = WebSocketDialect(hub, __version__)
             websocket.register(web.router)
             http = _http_server(web.handle, web.router.plan, config)
+            _put_behind_proxies(http, config)
             local_http = _http_server(web.handle_local, web.router.plan, config)
             mqtt = MqttDialect(hub, config.mqtt, __version__, apps=web.sign_ins)
             web.sign_ins.token_removed = mqtt.end_app
@@ -277,6 +285,7 @@ class Server:
                 store=await asyncio.to_thread(self.hub.store.describe),
                 devices=len(self.hub.catalogue),
                 allow_anonymous=self.config.allow_anonymous,
+                trust=self._certificates.trust if self._certificates is not None else None,
             )
             print(text, flush=True)  # noqa: T201 - what `serve` says is its output
             await stopping.wait()
@@ -408,6 +417,11 @@ class Server:
         responses = {f"{digit}xx": float(http.responses[digit]) for digit in range(1, 6)}
         yield "http_responses_total", "HTTP answers by class of status", "status", responses
         yield "http_refused_total", "HTTP requests that could not be read, by reason", "reason", dict(http.refused)
+        timed_out = {name: float(count) for name, count in http.timed_out.items()}
+        yield "http_timed_out_total", "HTTP clients that were too slow, by what", "part", timed_out
+        if http.access_log is not None:
+            lines = {"dropped": float(http.access_log.dropped)}
+            yield "http_access_log_lines_total", "Lines that the access log had no room for", "fate", lines
         counters = getattr(asyncio.get_running_loop(), "counters", None)
         if counters is not None:
             values = {name: float(value) for name, value in dataclasses.asdict(counters).items()}
@@ -462,6 +476,14 @@ def _http_server(app: Handler, plan: Callable[[RequestHead], BodyPlan], config: 
     server = HttpServer(app, plan=plan)
     _set_http_limits(server, config)
     return server
+
+
+def _put_behind_proxies(server: HttpServer, config: Config) -> None:
+    """What holds for the network and not for the Unix socket: who may speak for others, and what is logged."""
+    server.proxies = TrustedProxies(config.http.trusted_proxies)
+    server.proxy_protocol = config.http.proxy_protocol
+    if config.http.access_log is not None:
+        server.log_to(AccessLog.to_file(config.http.access_log, secret_prefixes=SECRET_PATHS))
 
 
 def _set_http_limits(server: HttpServer, config: Config) -> None:

@@ -19,19 +19,27 @@ def describe_start(
     store: dict[str, Any],
     devices: int,
     allow_anonymous: bool,
+    trust: str | None = None,
 ) -> str:
-    """The start message. ``link`` and ``token`` are None where there is nothing to say about them."""
+    """The start message. ``link``, ``token`` and ``trust`` (the file that tells clients to trust the certificate of the
+    server's own) are None where there is nothing to say about them.
+    """
     address = _reachable_address(listeners)
     lines = [f"Hardpoint {version} is ready after {seconds_since_process_start():.2f} s", ""]
-    if "http" in ports:
-        page = f"http://{address}:{ports['http']}/"
+    web = next((scheme for scheme in ("http", "https", "any") if scheme in ports), None)
+    if web is not None:
+        page = f"{'https' if web == 'https' else 'http'}://{address}:{ports[web]}/"
         lines.append(f"  Dashboard  {page}welcome#{link}" if link else f"  Dashboard  {page}")
         if link:
             lines.append("             Choose a name and a password there; the link opens until you have.")
     for number, url in enumerate(listeners):
         lines.append(f"  {'Listening' if number == 0 else '         '}  {url}")
-    if token is not None and "line" in ports:
-        lines.append(f"  Try it     printf 'HELLO {token}\\ntemp=21.5\\nQUIT\\n' | nc {address} {ports['line']}")
+    door = next((scheme for scheme in ("line", "any", "lines") if scheme in ports), None)
+    if token is not None and door is not None:
+        reach = f"openssl s_client -quiet -connect {address}:" if door == "lines" else f"nc {address} "
+        lines.append(f"  Try it     printf 'HELLO {token}\\ntemp=21.5\\nQUIT\\n' | {reach}{ports[door]}")
+    if trust is not None:
+        lines.append(f"  Trust      {trust} is what TLS clients need")
     path = store.get("path")
     size = _size(int(store.get("size_bytes") or 0))
     held = f"{devices} device{'' if devices == 1 else 's'}, {store.get('readings', 0):,} readings, {size}"

@@ -223,6 +223,123 @@ class MqttRetained:
     expires_ms: int | None
 
 
+SEVERITIES = ("info", "warning", "critical")
+
+
+@dataclass(slots=True)
+class Rule:
+    """*When* a condition holds *for* a time on a device within ``scope``, an alert is raised, *until* it holds no more.
+
+    ``when`` is the condition as `hub.rules.conditions` reads it, ``scope`` is ``all``, ``device:<id>``,
+    ``label:<name>`` or ``label:<name>=<value>``. ``command`` is ``{"method", "params", "device"?}``.
+    """
+
+    KEY: ClassVar[tuple[str, ...]] = ("id",)
+
+    id: str
+    name: str
+    scope: str
+    when: dict[str, Json]
+    created_ms: int
+    for_s: float = 0.0
+    severity: str = "warning"
+    channels: list[str] = field(default_factory=list)
+    command: Json = None
+    repeat_s: float | None = None
+    """While the alert fires and nobody has acknowledged it, tell the channels again this often."""
+    enabled: int = 1
+    muted_until_ms: int = 0
+
+
+@dataclass(slots=True)
+class RuleState:
+    """How a rule stands on one device, where that is not ``normal``: ``pending`` or ``firing``, and since when."""
+
+    KEY: ClassVar[tuple[str, ...]] = ("rule_id", "device_id")
+
+    rule_id: str
+    device_id: str
+    state: str
+    since_ms: int
+
+
+@dataclass(slots=True)
+class Alert:
+    """What a rule raised on a device: from ``fired_ms`` until ``resolved_ms``."""
+
+    KEY: ClassVar[tuple[str, ...]] = ("id",)
+
+    id: int
+    rule_id: str
+    rule_name: str
+    device_id: str
+    severity: str
+    text: str
+    """What was the matter, in words: ``temp is above 30``."""
+    value: Json
+    """Of the reading it fired on; None where there was none."""
+    since_ms: int
+    """When the condition began to hold."""
+    fired_ms: int
+    resolved_ms: int | None = None
+    reason: str | None = None
+    """Why it ended, where it was not by the condition's own end."""
+    acknowledged_ms: int | None = None
+    acknowledged_by: str | None = None
+    muted_until_ms: int = 0
+
+
+@dataclass(slots=True)
+class Channel:
+    """A way to tell people: ``kind`` is a sender's name in the registry, ``settings`` are its own."""
+
+    KEY: ClassVar[tuple[str, ...]] = ("id",)
+
+    id: str
+    name: str
+    kind: str
+    settings: dict[str, Json]
+    created_ms: int
+
+
+@dataclass(slots=True)
+class Delivery:
+    """One alert's news on its way over one channel. ``steps`` is ``[[state, at_ms, reason], …]``, oldest first."""
+
+    KEY: ClassVar[tuple[str, ...]] = ("id",)
+
+    id: int
+    channel_id: str
+    alert_id: int
+    event: str
+    """``firing``, ``still firing`` or ``resolved``."""
+    state: str
+    """``waiting``, ``sent``, ``failed`` (given up) or ``dropped`` (there is no longer anything to tell)."""
+    created_ms: int
+    due_ms: int
+    attempts: int = 0
+    steps: list[list[Json]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class QuietHours:
+    """A part of the day in which channels are not used, but for alerts of ``but_for`` severity and above.
+
+    ``days`` are those on which it begins, 0 being Monday; ``begins`` and ``ends`` are ``HH:MM`` in ``time_zone``.
+    ``channels`` names those it holds for; none means all of them.
+    """
+
+    KEY: ClassVar[tuple[str, ...]] = ("id",)
+
+    id: str
+    begins: str
+    ends: str
+    time_zone: str
+    days: list[int] = field(default_factory=lambda: list(range(7)))
+    channels: list[str] = field(default_factory=list)
+    but_for: str | None = "critical"
+
+
 Record: TypeAlias = (
     Device
     | Series
@@ -235,6 +352,12 @@ Record: TypeAlias = (
     | MqttSubscription
     | MqttMessage
     | MqttRetained
+    | Rule
+    | RuleState
+    | Alert
+    | Channel
+    | Delivery
+    | QuietHours
 )
 RECORD_TYPES: tuple[type[Record], ...] = (
     Device,
@@ -248,6 +371,12 @@ RECORD_TYPES: tuple[type[Record], ...] = (
     MqttSubscription,
     MqttMessage,
     MqttRetained,
+    Rule,
+    RuleState,
+    Alert,
+    Channel,
+    Delivery,
+    QuietHours,
 )
 
 

@@ -7,7 +7,7 @@ asking every installed package for its entry points takes 30 ms, which starting 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,15 @@ DRIVERS: dict[str, str] = {
 }
 """Hardware mounted on this host: name → ``module:Class``, in the order in which they are read."""
 
+SENDERS: dict[str, str] = {
+    "webhook": "hardpoint.notify.webhook:Webhook",
+    "mail": "hardpoint.notify.mail:Mail",
+    "ntfy": "hardpoint.notify.ntfy:Ntfy",
+    "telegram": "hardpoint.notify.telegram:Telegram",
+    "apprise": "hardpoint.notify.apprise:Apprise",
+}
+"""Kinds of channels that news of alerts take: name → ``module:Class``."""
+
 STORES: dict[str, str] = {
     "memory": "hardpoint.stores.memory:MemoryStore",
     "sqlite": "hardpoint.stores.sqlite:SqliteStore",
@@ -39,7 +48,7 @@ LOOPS: dict[str, str] = {
 }
 """Event loops: name → what makes one. Whoever runs a program finds its loop here; nobody else needs one by name."""
 
-TABLES = {"drivers": DRIVERS, "stores": STORES, "loops": LOOPS}
+TABLES = {"drivers": DRIVERS, "senders": SENDERS, "stores": STORES, "loops": LOOPS}
 
 
 def names(table: str) -> list[str]:
@@ -62,6 +71,29 @@ def load(table: str, name: str) -> Any:
         if point.name == name:
             return point.load()
     raise KeyError(name)
+
+
+class Makers(Mapping[str, Callable[[], Any]]):
+    """A table as ``name → makes one``. Nothing is looked up or imported before it is asked for."""
+
+    def __init__(self, table: str) -> None:
+        self._table = table
+
+    def __getitem__(self, name: str) -> Callable[[], Any]:
+        """What makes one of that name.
+
+        Raises:
+            KeyError: there is none.
+            ImportError: it needs a package that is not installed.
+        """
+        made: Callable[[], Any] = load(self._table, name)
+        return made
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(names(self._table))
+
+    def __len__(self) -> int:
+        return len(names(self._table))
 
 
 def _entry_points(table: str) -> EntryPoints:

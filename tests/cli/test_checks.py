@@ -19,6 +19,7 @@ import pytest
 from hardpoint.cli import checks
 from hardpoint.cli.checks import Check
 from hardpoint.config import Config, configure
+from hardpoint.tls.authority import make_authority, make_certificate
 
 from .conftest import HEALTH, Script
 
@@ -168,6 +169,37 @@ class TestServer:
             "fail",
             f"process {os.getpid()} holds the folder but does not answer",
         )
+
+
+class TestCertificates:
+    @pytest.fixture
+    def config(self, tmp_path: Path) -> Config:
+        return configure(data=tmp_path, listen=["https://127.0.0.1:0"])
+
+    def test_none_is_needed(self, tmp_path: Path) -> None:
+        assert one(checks.certificates(configure(data=tmp_path, listen=["http://127.0.0.1:0"]))).status == "skip"
+
+    def test_none_is_there(self, config: Config) -> None:
+        check = one(checks.certificates(config))
+        assert (check.status, check.fix) == ("fail", "hardpoint tls init")
+
+    @pytest.mark.parametrize(
+        ("days", "status", "seen"),
+        [
+            (0, "ok", "824 days left"),
+            (794, "ok", "30 days left"),
+            (795, "warn", "29 days left"),
+            (825, "fail", "has ended"),
+        ],
+    )
+    def test_how_long_it_lasts(self, config: Config, monkeypatch, days: int, status: str, seen: str) -> None:
+        make_authority(config.tls_folder)
+        make_certificate(config.tls_folder, ["localhost"])
+        now = time.time()
+        monkeypatch.setattr(checks.time, "time", lambda: now + days * 86_400 - 60)
+        check = one(checks.certificates(config))
+        assert (check.status, check.fix) == (status, "hardpoint tls renew")
+        assert check.seen.endswith(seen)
 
 
 class TestListeners:

@@ -45,6 +45,13 @@ class TestReachable:
     def test_one_on_one_address_is_dialled_there(self) -> None:
         assert snippets.reachable(HEALTH, Address(host="box", port=80), "http") == ("127.0.0.1", 8080)
 
+    def test_one_port_for_everything(self) -> None:
+        health = {"listeners": [{"url": "any://10.0.0.1:9000", "port": 9000}, {"url": "https://h:1", "port": 1}]}
+        for scheme in ("line", "http", "mqtt", "any"):
+            assert snippets.reachable(health, Address(), scheme) == ("10.0.0.1", 9000)
+        assert snippets.reachable(health, Address(), "https") == ("h", 1)
+        assert snippets.reachable(health, Address(), "lines") is None
+
     def test_none(self) -> None:
         assert snippets.reachable(HEALTH, Address(), "mqtt") is None
 

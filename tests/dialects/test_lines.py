@@ -233,6 +233,18 @@ class TestHello:
 
         anyrun(scene())
 
+    def test_a_last_line_that_may_have_been_cut_is_not_taken(self, anyrun):
+        async def scene():
+            async with open_dialect() as dialect:
+                device, _, transport = await attach(dialect, truncated=True)
+                transport.feed(b"temp=21\ntemp=2")
+                transport.feed_eof()
+                await dialect.hub.commits.durable()
+                assert transport.take() == b"OK 1\n"
+                assert device.latest()["temp"]["value"] == 21
+
+        anyrun(scene())
+
     def test_tls_at_a_plain_port_is_said_once_and_closed(self, anyrun, caplog):
         async def scene():
             async with open_dialect() as dialect:

@@ -16,18 +16,24 @@ from storing import KINDS, Commit, commit_and_wait, fold_eagerly, make_store
 
 from hardpoint.model import (
     RECORD_TYPES,
+    Alert,
     ApiToken,
     Attribute,
+    Channel,
     Command,
     Delete,
     DeleteReadings,
+    Delivery,
     Device,
     MqttMessage,
     MqttRetained,
     MqttSession,
     MqttSubscription,
     Put,
+    QuietHours,
     Record,
+    Rule,
+    RuleState,
     Series,
     SignIn,
     User,
@@ -76,6 +82,12 @@ RECORDS: list[Record] = [
     MqttMessage("d/a/board", 7, "a/ü", b"\x00\xff", b"", 2, 1, 9, [3, 4], 1, 65535),
     MqttMessage("d/a/board", 8, "t", b"", b"\x81", 1, 0, None, [], 0, 0),
     MqttRetained("a/b", b"on\x00", b"", 1, None),
+    Rule("hot", "Zu heiß", "label:room=1", {"key": "temp", "is": "above", "value": 30}, 4, 5.5, "critical", ["c"]),
+    RuleState("hot", "d1", "pending", 7),
+    Alert(2, "hot", "Zu heiß", "d1", "info", "temp is above 30", {"a": 1.5}, 5, 6, 7, "why", 8, "ada", 9),
+    Channel("c", "Ada's phone", "ntfy", {"topic": "t", "to": [1]}, 2),
+    Delivery(9, "c", 2, "still firing", "waiting", 1, 2, 3, [["waiting", 4, "HTTP 500"]]),
+    QuietHours("0", "22:00", "07:00", "Europe/Berlin", [0, 6], ["c"], None),
 ]
 
 

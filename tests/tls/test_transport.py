@@ -168,6 +168,7 @@ def test_answers_leave_behind_the_clients_close_notify(anyrun, link):
         assert (made.protocol.received, made.protocol.events) == (b"temp=1", ["made", "eof"])
         made.lower.feed_eof()
         assert not made.tls.is_closing()
+        assert not made.tls.get_extra_info("truncated")
         made.tls.write(b"OK 1\n")
         made.tls.close()
         made.client.take(made.lower.take())
@@ -187,15 +188,23 @@ def test_close_notify_ends_a_protocol_that_does_not_stay(anyrun, link):
     anyrun(scene())
 
 
-def test_an_end_without_close_notify_is_no_end_of_data(anyrun, link):
-    """A line that somebody on the way has cut must not be taken for a whole one."""
+@pytest.mark.parametrize("stays", [True, False])
+def test_an_end_without_close_notify_is_said_to_be_one(anyrun, link, stays):
+    """A line that somebody on the way has cut must not be taken for a whole one; answers still leave."""
 
     async def scene():
-        made = link(Noting(stays=True)).shake_hands()
+        made = link(Noting(stays=stays)).shake_hands()
         made.lower.feed(made.client.encrypt(b"temp=2"))
+        assert made.tls.get_extra_info("truncated") is False
         made.lower.feed_eof()
+        assert made.tls.get_extra_info("truncated") is True
+        assert made.tls.is_closing() is not stays
+        made.tls.write(b"OK 1\n")
+        made.tls.close()
+        made.client.take(made.lower.take())
+        assert made.client.received == (b"OK 1\n" if stays else b"")
         await asyncio.sleep(0)
-        assert made.protocol.events == ["made", None]
+        assert made.protocol.events == ["made", "eof", None]
 
     anyrun(scene())
 

@@ -69,8 +69,8 @@ def cookie_of(answer):
 
 
 @contextlib.asynccontextmanager
-async def open_web(store=None, clock=None, unix=None, **limits):
-    async with open_hub(store, clock or FakeClock(), **limits) as hub:
+async def open_web(store=None, clock=None, unix=None, *, senders=None, **limits):
+    async with open_hub(store, clock or FakeClock(), senders=senders, **limits) as hub:
         app = WebApp(hub, "9.9", health=lambda: dict(HEALTH), metrics=lambda: iter(()))
         server, local = HttpServer(app.handle), HttpServer(app.handle_local)
         loop = asyncio.get_running_loop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -57,6 +58,7 @@ def run_checks(config: Config) -> Iterator[Check]:
         ("filesystem", lambda: filesystem(config.data)),
         ("server", lambda: server(config, health)),
         ("listener", lambda: listeners(config, health)),
+        ("tls", lambda: certificates(config)),
         ("descriptors", lambda: descriptors(config.limits.max_connections)),
         ("clock", clock),
         ("hardware", lambda: hardware(config)),
@@ -245,6 +247,28 @@ def _port_owner(port: int) -> str | None:
     except psutil.Error:
         return None
     return None
+
+
+def certificates(config: Config) -> Iterator[Check]:
+    """Of listeners with TLS: whether the certificate can be used, and for how long."""
+    if not any(url.speaks_tls for url in config.listeners):
+        yield Check("tls", "skip", "no listener speaks TLS")
+        return
+    from ..tls.certificates import RENEW_BEFORE_S, Certificates
+
+    found = Certificates(config.tls, config.tls_folder)
+    try:
+        found.load()
+    except HardpointError as error:
+        yield Check("tls", "fail", error.message, error.hint or "hardpoint tls init")
+        return
+    now = time.time()
+    for each in found.shown:
+        days = each.days_left(now)
+        status: Status = "fail" if days < 0 else "warn" if each.not_after_s - now < RENEW_BEFORE_S else "ok"
+        fix = "hardpoint tls renew" if found.is_own else "renew it where it comes from"
+        seen = f"{each.path}: {days} days left" if days >= 0 else f"{each.path} has ended"
+        yield Check("tls", status, seen, fix)
 
 
 def descriptors(max_connections: int) -> Iterator[Check]:

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from .client import Address
 
+SPOKEN_ON_ANY = frozenset({"line", "http", "mqtt"})
+
 PYTHON = Template("""\
 import socket
 
@@ -40,19 +42,22 @@ def lan_address() -> str:
 
 
 def reachable(health: dict[str, Any], address: Address, scheme: str) -> tuple[str, int] | None:
-    """Host and port for a device to dial: the first listener of that dialect in ``/api/health``, or None.
+    """Host and port for a device to dial: the first listener of that dialect in ``/api/health``, else one for any, or
+    None.
 
     A listener on every address is shown by the name that this command reached the server by, or, from the server's
     own machine, by the machine's address in its network.
     """
+    found: dict[str, tuple[str, int]] = {}
     for each in health["listeners"]:
         parts = urlsplit(each["url"])
-        if parts.scheme == scheme:
-            host = parts.hostname or ""
-            if host in ("", "0.0.0.0", "::"):  # noqa: S104 - compared with, not bound to
-                host = lan_address() if address.path else address.host
-            return host, each["port"]
-    return None
+        found.setdefault(parts.scheme, (parts.hostname or "", each["port"]))
+    host, port = found.get(scheme) or found.get("any" if scheme in SPOKEN_ON_ANY else "") or (None, 0)
+    if host is None:
+        return None
+    if host in ("", "0.0.0.0", "::"):  # noqa: S104 - compared with, not bound to
+        host = lan_address() if address.path else address.host
+    return host, port
 
 
 def snippets(token: str, line: tuple[str, int] | None, http: tuple[str, int] | None) -> dict[str, str]:

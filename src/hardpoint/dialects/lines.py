@@ -201,8 +201,11 @@ class LineSession(asyncio.Protocol, Session):
             self._handle_held()
 
     def eof_received(self) -> bool:
-        """The device will send no more (``printf … | nc``): its last line counts, its answers still go out."""
-        self._handle_events(self._decoder.finish())
+        """The device will send no more (``printf … | nc``): its last line counts, its answers still go out. Where
+        somebody on the way may have cut that line, it does not count.
+        """
+        if self._transport is None or not self._transport.get_extra_info("truncated"):
+            self._handle_events(self._decoder.finish())
         self.finish()
         return True  # we close, once every answer is out
 

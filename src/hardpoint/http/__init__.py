@@ -6,9 +6,12 @@ the handler, `connection` is one client's connection, `server` makes and sweeps 
 
 from __future__ import annotations
 
+from .access import AccessLog
 from .connection import HttpConnection
 from .errors import error_response, problem
+from .files import send_file
 from .messages import Answer, Deferred, Handler, Query, Request, Response
+from .proxies import TrustedProxies
 from .router import BodyPlan, Route, Router
 from .server import HttpServer, run
 from .static import StaticFiles
@@ -16,8 +19,10 @@ from .streams import EventStream, FramedOutlet, Outlet, StreamResponse
 from .upgrade import Switch
 from .websocket import WebSocket, WebSocketClosed
 from .websocket_connection import WebSocketOptions
+from .wrappers import with_compression, with_cors, with_request_ids
 
 __all__ = [
+    "AccessLog",
     "Answer",
     "BodyPlan",
     "Deferred",
@@ -35,10 +40,15 @@ __all__ = [
     "StaticFiles",
     "StreamResponse",
     "Switch",
+    "TrustedProxies",
     "WebSocket",
     "WebSocketClosed",
     "WebSocketOptions",
     "error_response",
     "problem",
     "run",
+    "send_file",
+    "with_compression",
+    "with_cors",
+    "with_request_ids",
 ]

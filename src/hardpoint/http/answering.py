@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("hardpoint.http")
 
-READING, ANSWERING, SKIPPING, STREAMING, LINGERING, CLOSING = range(6)
+READING, ANSWERING, SKIPPING, GREETING, STREAMING, LINGERING, CLOSING = range(7)
 
 # Why reading is paused; it goes on when no reason is left.
 BY_CALLER, BY_BUSY, BY_WRITING, BY_BODY = 1, 2, 4, 8
@@ -56,8 +56,8 @@ class Answering(asyncio.Protocol):
     """What a connection needs to answer the request in hand. `HttpConnection` is the other half, which reads."""
 
     __slots__ = (
-        "_corked", "_eof", "_held", "_incoming", "_keep_alive", "_parser", "_paused", "_pending", "_phase", "_request",
-        "_room", "_stalled_bytes", "deadline", "on_close", "server", "transport",
+        "_answer_bytes", "_corked", "_eof", "_held", "_incoming", "_keep_alive", "_parser", "_paused", "_pending",
+        "_phase", "_request", "_room", "_stalled_bytes", "_status", "deadline", "on_close", "server", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -79,6 +79,8 @@ class Answering(asyncio.Protocol):
         self._eof = False  # the client has ended its side
         self._paused = 0  # why reading is
         self._room: asyncio.Future[None] | None = None  # somebody waits until the client has read
+        self._status = 0  # of the last answer
+        self._answer_bytes = 0  # what its content weighs, as far as it is written
         self._stalled_bytes = 0  # what it had not read when it was last looked at
 
     @abstractmethod
@@ -144,11 +146,18 @@ class Answering(asyncio.Protocol):
         request = self._request
         assert request is not None
         head, server = request.head, self.server
-        if head.plain and not response.headers and server.plain and self._incoming is None and not self._eof:
+        if (
+            head.plain
+            and not response.headers
+            and server.plain
+            and request.answer_headers is None
+            and self._incoming is None
+            and not self._eof
+        ):
             # The common case: nothing of the head depends on this request, so but for the length it is ready.
             prefix = server.plain_heads.get(response.content_type)
-            if prefix is not None and response.status == 200:
-                body = response.body
+            body = response.body
+            if prefix is not None and response.status == 200 and len(body) <= MAX_CORKED_BYTES:
                 try:
                     message = b"%b%d\r\n\r\n%b" % (prefix, len(body), body)
                 except TypeError as error:
@@ -188,6 +197,8 @@ class Answering(asyncio.Protocol):
 
     def _answered(self) -> None:
         """The answer to the request in hand is written: be ready for the next."""
+        if self.server.access_log is not None:
+            self._note_access(self._status)
         self._request = None
         body, self._incoming = self._incoming, None
         if body is not None:
@@ -213,9 +224,15 @@ class Answering(asyncio.Protocol):
         elif head is not None and head.method == "HEAD":
             # RFC 9110 §9.3.2: the same fields, no content.
             message = b"%bContent-Length: %d\r\n\r\n" % (prefix, len(body))
+        elif len(body) > MAX_CORKED_BYTES:
+            if not isinstance(body, bytes | bytearray | memoryview):
+                raise TypeError("the content of an answer is bytes")
+            self.write(b"%bContent-Length: %d\r\n\r\n" % (prefix, len(body)))
+            message = body
         else:
             message = b"%bContent-Length: %d\r\n\r\n%b" % (prefix, len(body), body)
         self.server.responses[status // 100] += 1
+        self._status, self._answer_bytes = status, len(body)
         self.write(message)
 
     def _head_before_framing(
@@ -230,13 +247,16 @@ class Answering(asyncio.Protocol):
         prefix = server.prefixes.get(status) or server.prefix(status)
         if headers:
             prefix += _encode_own(headers)
+        request = self._request
+        if request is not None and request.answer_headers is not None:
+            prefix += _encode_own(request.answer_headers)
         if not self._keep_alive:
             prefix += b"Connection: close\r\n"
         elif head is not None and not head.minor:
             prefix += b"Connection: keep-alive\r\n"  # RFC 9112 §9.3: an HTTP/1.0 client has to be told
         if content_type is not None and status not in CONTENT_FREE_STATUSES:
             prefix += server.content_type_line(content_type)
-        if status == 200 and not headers:
+        if status == 200:
             server.remember_plain_head(content_type)
         return prefix
 
@@ -248,9 +268,10 @@ class Answering(asyncio.Protocol):
         except (TypeError, ValueError) as error:
             self._respond(error_response(error))
             return
-        self._request = None
         server = self.server
         server.responses[2] += 1
+        self._note_access(200)
+        self._request = None
         # RFC 9112 §6.3 item 8: without a length, the stream ends with the connection.
         self.write(
             b"%b%bContent-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-store\r\n"
@@ -270,6 +291,12 @@ class Answering(asyncio.Protocol):
             log.exception("an event stream could not start")
             outlet.close()
 
+    def _note_access(self, status: int) -> None:
+        server, request = self.server, self._request
+        if server.access_log is not None and request is not None:
+            server.access_log.note(request, status, self._answer_bytes, server.clock() - request.began_s)
+        self._status = self._answer_bytes = 0
+
     def _stream_response(self, response: StreamResponse) -> None:
         request = self._request
         assert request is not None
@@ -285,6 +312,7 @@ class Answering(asyncio.Protocol):
             self._respond(error_response(error))
             return
         self.server.responses[status // 100] += 1
+        self._status, self._answer_bytes = status, 0
         corked_before = self._corked is not None
         if not corked_before:
             self._corked = bytearray()  # the head goes out with what the content begins with
@@ -319,6 +347,10 @@ class Answering(asyncio.Protocol):
             task = asyncio.get_running_loop().create_task(_pump(content, outlet))
             outlet.on_close = task.cancel
 
+    def count_content(self, size: int) -> None:
+        """So much of a streamed answer is written."""
+        self._answer_bytes += size
+
     def stream_ended(self) -> None:
         """The streamed answer is whole."""
         self._pending = None
@@ -346,6 +378,7 @@ class Answering(asyncio.Protocol):
         self._uncork()
         rest = self._parser.take_rest() + self._held
         self._held = b""
+        self._note_access(101)
         self._request = None
         self._phase = CLOSING
         held = SwitchedConnection(server, self.transport, switch.protocol, self.on_close)
@@ -384,7 +417,10 @@ class Answering(asyncio.Protocol):
         """Send bytes as they are: whole responses, or an event stream's."""
         self.server.bytes_sent += len(message)
         corked = self._corked
-        if corked is None:
+        if corked is None or len(message) > MAX_CORKED_BYTES:
+            if corked:
+                self._uncork()
+                self._corked = bytearray()
             self.transport.write(message)
             return
         corked += message

@@ -24,9 +24,12 @@ from collections.abc import Callable
 from math import inf
 from typing import TYPE_CHECKING, Any, cast
 
+from ..errors import PeerError
+from ..wire.forwarded import parse_proxy_header
 from ..wire.http1 import CONTINUE, EndOfMessage, RequestHead, RequestRefused
 from ..wire.http_head import TLS_REASON
 from ..wire.opening import REFUSED_TLS
+from .access import CLIENT_GONE
 from .answering import (
     ANSWERING,
     BY_BODY,
@@ -34,6 +37,7 @@ from .answering import (
     BY_CALLER,
     BY_WRITING,
     CLOSING,
+    GREETING,
     LINGERING,
     READING,
     SKIPPING,
@@ -43,6 +47,7 @@ from .answering import (
 from .body import HIGH_WATER_BYTES, Body
 from .errors import error_response, refused, unavailable
 from .messages import Deferred, Request, Response
+from .proxies import format_peer
 from .streams import FramedOutlet, Outlet
 
 if TYPE_CHECKING:
@@ -58,12 +63,15 @@ _IDLE, _IN_HEAD, _IN_BODY = range(3)
 class HttpConnection(Answering):
     """The server's end of one connection. Made by `HttpServer`, one for each client."""
 
-    __slots__ = ("_body", "_head", "_unfinished_bytes", "_waiting_for", "context")
+    __slots__ = ("_body", "_head", "_told_peer", "_unfinished_bytes", "_waiting_for", "context", "proxied")
 
     def __init__(self, server: HttpServer) -> None:
         super().__init__(server)
         self.context: Any = None
         """A slot for whoever answers requests, for what it knows of this client."""
+        self.proxied = False
+        """Whether the other end is a proxy that is trusted to say for whom it asks."""
+        self._told_peer = ""  # what a PROXY header says
         self._waiting_for = _IDLE
         self._head: RequestHead | None = None  # of a request whose body is still coming
         self._body = bytearray()  # what there is of it: as pieces, two-byte chunks would hold 20 times their size
@@ -74,6 +82,8 @@ class HttpConnection(Answering):
     @property
     def peer(self) -> str:
         """``ip:port``, ``[ip6]:port``, ``unix``, or empty when it cannot be told."""
+        if self._told_peer:
+            return self._told_peer
         if self.is_unix:
             return "unix"
         name = self.transport.get_extra_info("peername")
@@ -111,6 +121,33 @@ class HttpConnection(Answering):
             self.close()
             return
         self.deadline = self.server.idle_deadline
+        proxies = self.server.proxies
+        if proxies and proxies.trusts_peer(transport.get_extra_info("peername"), is_unix=self.is_unix):
+            self.proxied = True
+            if self.server.proxy_protocol and transport.get_extra_info("ssl_object") is None:
+                self._phase = GREETING
+                self.deadline = self.server.now + self.server.head_timeout_s
+
+    def _greet(self, data: bytes) -> None:
+        """Read the PROXY header, which comes before anything else."""
+        self._held += data
+        try:
+            header = parse_proxy_header(self._held)
+        except PeerError as error:
+            self.server.refused["bad-proxy-header"] = self.server.refused.get("bad-proxy-header", 0) + 1
+            log.warning("%s: %s", self.peer, error.message)
+            self.transport.abort()
+            return
+        if header is None:
+            return
+        rest, self._held = self._held[header.size_bytes :], b""
+        if header.address is not None:
+            self._told_peer = format_peer(header.address, header.port)
+            self.proxied = self.server.proxies.trusts(header.address)
+        self._phase = READING
+        self.deadline = self.server.idle_deadline
+        if rest:
+            self._advance(rest)
 
     def data_received(self, data: bytes) -> None:
         """A read brought bytes: the not-empty event of its receive buffer."""
@@ -127,6 +164,8 @@ class HttpConnection(Answering):
             self._feed(data)
         elif self._phase == SKIPPING:
             self._skip(data)
+        elif self._phase == GREETING:
+            self._greet(data)
         elif self._phase <= ANSWERING:
             self._held += data
             self._pause(BY_BUSY)
@@ -160,6 +199,9 @@ class HttpConnection(Answering):
     def _handle(self, request: Request) -> None:
         """Have a request answered."""
         self._request = request
+        if self.server.access_log is not None:
+            request.began_s = self.server.clock()
+            _ = request.origin  # a connection that was reset can no longer tell
         try:
             answer = self.server.handle(request)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is answered, and logged there
@@ -390,6 +432,9 @@ class HttpConnection(Answering):
         elif self._phase == SKIPPING:
             self.server.timed_out["body"] += 1
             self.close()
+        elif self._phase == GREETING:
+            self.server.timed_out["head"] += 1
+            self.close()
         elif self._waiting_for == _IDLE:
             self.server.timed_out["keep-alive"] += 1
             self.close()
@@ -413,6 +458,8 @@ class HttpConnection(Answering):
         self._paused = 0
         self.server.disconnected(self)
         pending, self._pending = self._pending, None
+        if self._request is not None and self.server.access_log is not None:
+            self._note_access(self._status or CLIENT_GONE)
         self._request = None
         body, self._incoming = self._incoming, None
         if body is not None:

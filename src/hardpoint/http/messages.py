@@ -12,6 +12,7 @@ import msgspec
 
 from ..errors import BadInput, TooLarge
 from ..wire.http1 import encode_interim
+from .proxies import Origin
 from .streams import EventStream, StreamResponse
 from .upgrade import Switch
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ..wire.http1 import Headers, RequestHead
     from .body import Body
     from .connection import HttpConnection
+    from .forms import Form, FormLimits
     from .router import Route
 
 T = TypeVar("T")
@@ -71,6 +73,13 @@ class Request:
     user: Any = None
     incoming: Body | None = None
     """The rest of the body while it still arrives; None when ``body`` is all of it."""
+    id: str = ""
+    """What logs call it, where `with_request_ids` is used."""
+    answer_headers: list[tuple[str, str]] | None = None
+    """Fields that go with the answer, whichever it is; see `add_header`."""
+    began_s = 0.0
+    """When it began on the server's clock, where that is logged."""
+    _origin: Origin | None = None
     _query: Query | None = None
     _cookies: dict[str, str] | None = None
     _deferred: Deferred | None = None
@@ -113,8 +122,48 @@ class Request:
 
     @property
     def peer(self) -> str:
-        """Where it comes from: ``ip:port``, ``[ip6]:port``, or ``unix``; empty when there is no connection."""
-        return "" if self.connection is None else self.connection.peer
+        """Where it comes from: ``ip:port``, ``[ip6]:port``, or ``unix``; empty when there is no connection. Behind a
+        proxy that is trusted, the client's address as that tells it, with port 0 where it tells none.
+        """
+        return self.origin.peer
+
+    @property
+    def address(self) -> str:
+        """`peer` without its port."""
+        return self.peer.rpartition(":")[0].strip("[]") or self.peer
+
+    @property
+    def scheme(self) -> str:
+        """``https`` where the client's connection, to us or to a proxy that is trusted, is encrypted; else ``http``."""
+        if self.origin.scheme is not None:
+            return self.origin.scheme
+        connection = self.connection
+        encrypted = connection is not None and connection.transport.get_extra_info("ssl_object") is not None
+        return "https" if encrypted else "http"
+
+    @property
+    def host(self) -> str:
+        """The host, and port if given, that the client asked for; as a proxy that is trusted has it, else ``Host``."""
+        return self.origin.host or str(self.head.headers.get("host", ""))
+
+    @property
+    def origin(self) -> Origin:
+        """Where it comes from, as far as that can be trusted."""
+        if self._origin is None:
+            connection = self.connection
+            if connection is None:
+                self._origin = Origin("", None, None)
+            elif connection.proxied:
+                self._origin = connection.server.proxies.origin(connection.peer, self.head.headers)
+            else:
+                self._origin = Origin(connection.peer, None, None)
+        return self._origin
+
+    def add_header(self, name: str, value: str) -> None:
+        """Send a field with the answer, whichever it will be: an error, or one that comes later."""
+        if self.answer_headers is None:
+            self.answer_headers = []
+        self.answer_headers.append((name, value))
 
     @property
     def upgrades(self) -> list[str]:
@@ -154,6 +203,18 @@ class Request:
         self.incoming = None
         self.body = bytes(pieces)
         return self.body
+
+    async def form(self, limits: FormLimits | None = None) -> Form:
+        """The body as an HTML form of either encoding; see `hardpoint.http.forms`. A route that takes files should ask
+        for its body as a stream.
+
+        Raises:
+            BadInput: it is no form, or malformed.
+            TooLarge: it passes one of the limits.
+        """
+        from .forms import read_form
+
+        return await read_form(self, limits)
 
     def inform(self, status: int, headers: Iterable[tuple[str, str]]) -> None:
         """Send an interim answer, such as ``103 Early Hints``, ahead of the one that counts (RFC 9110 §15.2).

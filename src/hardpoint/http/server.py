@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, cast
 from .. import registry
 from ..rarely import Rarely
 from ..wire.http1 import STATUS_LINES, HttpLimits, encode_fields
+from .conditional import http_date
 from .connection import HttpConnection
+from .proxies import TrustedProxies
 from .router import WHOLE, BodyPlan, Router
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..wire.http1 import RequestHead
+    from .access import AccessLog
     from .answering import Answering
     from .asgi import AsgiApp
     from .messages import Handler
@@ -29,18 +32,6 @@ SWEEP_S = 1.0
 
 MAX_CONTENT_TYPES = 256
 """How many are kept encoded; an application has a few."""
-
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-
-
-def http_date(seconds: float) -> str:
-    """Seconds since 1970 as an IMF-fixdate (RFC 9110 §5.6.7), whatever the locale says a month is called."""
-    at = time.gmtime(seconds)
-    return (
-        f"{_DAYS[at.tm_wday]}, {at.tm_mday:02} {_MONTHS[at.tm_mon - 1]} {at.tm_year:04} "
-        f"{at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02} GMT"
-    )
 
 
 def _whole_bodies(head: RequestHead) -> BodyPlan:
@@ -60,6 +51,9 @@ class HttpServer:
         *,
         plan: Callable[[RequestHead], BodyPlan] | None = None,
         limits: HttpLimits | None = None,
+        access_log: AccessLog | None = None,
+        proxies: TrustedProxies | None = None,
+        proxy_protocol: bool = False,
         max_connections: int = 20_000,
         max_unfinished_bytes: int = 64 * 1024 * 1024,
         head_timeout_s: float = 10.0,
@@ -89,6 +83,13 @@ class HttpServer:
         """Without a request: then the connection is closed."""
         self.send_timeout_s = send_timeout_s
         """Without the client taking a byte of what waits for it: then the connection is cut."""
+        self.proxies = TrustedProxies(()) if proxies is None else proxies
+        """Who may say for whom it asks."""
+        self.proxy_protocol = proxy_protocol
+        """Whether these begin their connections with a PROXY header; one that does not is cut. Over TLS none is read:
+        it would have come before the handshake."""
+        self.access_log = access_log
+        self.clock = time.monotonic
         self.connections: set[Answering | SwitchedConnection] = set()
         """All that are open, those that were given to another protocol included."""
         self.accepted = 0
@@ -104,8 +105,15 @@ class HttpServer:
         self.rarely = Rarely(log)
         """For log lines about what clients do wrong again and again."""
         self.draining = False
-        self.plain = True
-        """Whether an answer may be written without looking at anything but its request: not while draining."""
+        self.plain = access_log is None
+        """Whether an answer may be written without looking at anything but its request: not while draining, and not
+        where answers are logged."""
+        self._begin_to_cache()
+        self._timer: asyncio.TimerHandle | None = None
+        self._drained: asyncio.Event | None = None
+
+    def _begin_to_cache(self) -> None:
+        """What is encoded once and sent many times, most of it for as long as the date is the same."""
         self.plain_heads: dict[str | None, bytes] = {}
         """By content type, the whole head of a 200 that has no field of its own, up to the number of its length."""
         self.now = 0.0
@@ -115,8 +123,6 @@ class HttpServer:
         """Status line, Server and Date of each status answered in this second."""
         self._date_line = b""
         self._content_type_lines: dict[str, bytes] = {}
-        self._timer: asyncio.TimerHandle | None = None
-        self._drained: asyncio.Event | None = None
 
     def __call__(self) -> HttpConnection:
         """The protocol of one new connection."""
@@ -136,6 +142,11 @@ class HttpServer:
             "bytes_received": self.bytes_received,
             "bytes_sent": self.bytes_sent,
         }
+
+    def log_to(self, access_log: AccessLog) -> None:
+        """Log each request from now on."""
+        self.access_log = access_log
+        self.plain = False
 
     # ---- What connections use
 
@@ -205,6 +216,8 @@ class HttpServer:
         now = self.now
         for connection in [each for each in self.connections if each.deadline <= now]:
             connection.expire()
+        if self.access_log is not None:
+            self.access_log.flush()
 
     async def drain(self, timeout_s: float = 5.0) -> None:
         """Let the requests in hand finish, close everything, and return when all connections are gone; those that are
@@ -225,6 +238,8 @@ class HttpServer:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self.access_log is not None:
+            await self.access_log.close()
 
 
 def run(app: Router | Handler | AsgiApp, host: str = "127.0.0.1", port: int = 8000, *, loop: str = "hardpoint") -> None:

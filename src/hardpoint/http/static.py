@@ -1,31 +1,32 @@
-"""Files of a folder, read once and served from memory: the dashboard's and those of small sites.
+"""Files of a folder, small ones read once and served from memory: the dashboard's and those of small sites.
 
 The folder is walked when `StaticFiles` is made, and only what was found then is ever served: a path is a look-up in a
-table, so there is no ``..``, link or device name to guard against. Files larger than memory should be are not for this.
+table, so there is no ``..``, link or device name to guard against.
 """
 
 from __future__ import annotations
 
 import gzip
 import hashlib
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigError, NotFound
-from .messages import Response
+from .compression import MIN_COMPRESSED_BYTES, accepts
+from .files import Content, answer_with
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
-    from .messages import Request
+    from .messages import Request, Response
+    from .streams import StreamResponse
 
 MAX_TOTAL_BYTES = 64 * 1024 * 1024
-"""All files of one `StaticFiles` together, unpacked."""
-MIN_GZIP_BYTES = 1024
-"""Smaller ones fit one packet either way."""
+"""What one `StaticFiles` keeps, packed forms included."""
+MAX_KEPT_FILE_BYTES = 4 * 1024 * 1024
+"""Larger files are read from the disk each time: a film would push all pages out of memory."""
 
 # Our own table: the standard library's asks the operating system, and then the answer depends on what is installed.
 CONTENT_TYPES = {
@@ -52,9 +53,8 @@ CONTENT_TYPES = {
     ".xml": "application/xml",
 }
 _COMPRESSED = frozenset({".gif", ".jpeg", ".jpg", ".pdf", ".png", ".webp", ".woff2"})
-
-_CODING = re.compile(r"[ \t]*(\*|[A-Za-z-]+)[ \t]*(?:;[ \t]*[qQ]=([01](?:\.[0-9]{0,3})?)[ \t]*)?")
-_ENTITY_TAG = re.compile(r'(?:W/)?("[^"]*")')
+_VARIANTS = (("br", ".br"), ("zstd", ".zst"), ("gzip", ".gz"))
+"""Codings and the ending of a file that lies packed beside its original, the smallest first."""
 
 
 @dataclass(slots=True)
@@ -62,8 +62,11 @@ class _File:
     source: Path | Traversable
     stamp: tuple[int, int] | None = None
     """Modification time and size when it was read; None for a resource, which cannot change."""
-    content: bytes = b""
-    gzipped: bytes | None = None
+    content: bytes | None = b""
+    """None for a file that is too large to keep: it is read while it is sent."""
+    size: int = 0
+    variants: dict[str, bytes] = field(default_factory=dict)
+    """The same by content coding, packed beside it or here."""
     tag: str = ""
     content_type: str = "application/octet-stream"
 
@@ -71,8 +74,10 @@ class _File:
 class StaticFiles:
     """A handler for a route that ends in ``{rest:path}``: ``router.get("/ui/{rest:path}")(StaticFiles(folder))``.
 
-    A changed file is read again; a new one needs a restart. ``immutable`` tells browsers never to ask again: for paths
-    that hold a hash of the content. ``headers`` go with every answer.
+    A changed file is read again; a new one needs a restart. Files over ``MAX_KEPT_FILE_BYTES`` are sent from the disk.
+    ``app.js.br``, ``.zst`` or ``.gz`` beside ``app.js`` goes to clients that take it; other text is packed here.
+    ``immutable`` tells browsers never to ask again: for paths that hold a hash of the content. ``headers`` go with
+    every answer.
     """
 
     def __init__(
@@ -81,16 +86,28 @@ class StaticFiles:
         """Walk the folder.
 
         Raises:
-            ConfigError: it is no folder, or its files are over `MAX_TOTAL_BYTES`.
+            ConfigError: it is no folder, or what would be kept of it is over `MAX_TOTAL_BYTES`.
         """
         if not root.is_dir():
             raise ConfigError(f"{root} is not a folder")
         self._files: dict[str, _File] = {}
+        found = dict(_walk(root, ""))
+        packed = {
+            f"{name}{ending}" for name in found for _, ending in _VARIANTS if f"{name}{ending}" in found
+        }  # these are no files of their own
         total = 0
-        for name, source in _walk(root, ""):
+        for name, source in found.items():
+            if name in packed:
+                continue
             file = self._files[name] = _File(source)
             _read(file)
-            total += len(file.content)
+            if file.content is None:
+                continue
+            for coding, ending in _VARIANTS:
+                beside = found.get(f"{name}{ending}")
+                if beside is not None:
+                    file.variants[coding] = beside.read_bytes()
+            total += len(file.content) + sum(map(len, file.variants.values()))
             if total > MAX_TOTAL_BYTES:
                 raise ConfigError(f"the files in {root} are over {MAX_TOTAL_BYTES} bytes")
         cache = "public, max-age=31536000, immutable" if immutable else "no-cache"
@@ -104,7 +121,7 @@ class StaticFiles:
             digest.update(f"{name}\0{self._files[name].tag}\0".encode())
         return digest.hexdigest()[:12]
 
-    def __call__(self, request: Request) -> Response:
+    def __call__(self, request: Request) -> Response | StreamResponse:
         """Answer GET and HEAD for ``request.params["rest"]``; a folder's ``index.html`` stands for it.
 
         Raises:
@@ -118,19 +135,26 @@ class StaticFiles:
             raise NotFound("there is no such file")
         if file.stamp is not None:
             _read(file)
+        return answer_with(request, self._content(file, request.headers.get("accept-encoding", "")))
+
+    def _content(self, file: _File, accepted: str) -> Content:
+        """The file, in the best coding that the client takes."""
+        modified_s = None if file.stamp is None else file.stamp[0] // 1_000_000_000
         headers = [*self._headers]
+        if file.content is None:
+            path = file.source if isinstance(file.source, Path) else None
+            return Content(file.size, file.content_type, file.tag, modified_s, None, path, headers)
         content, tag = file.content, file.tag
-        if file.gzipped is not None:
+        if file.variants:
             headers.append(("Vary", "Accept-Encoding"))
-            if _accepts_gzip(request.headers.get("accept-encoding", "")):
-                content, tag = file.gzipped, f'{tag[:-1]}-gz"'
-                headers.append(("Content-Encoding", "gzip"))
-        headers.append(("ETag", tag))
-        known = request.headers.get("if-none-match")
-        # RFC 9110 §13.1.2: compared weakly, and "*" is any.
-        if known is not None and (known.strip() == "*" or tag in _ENTITY_TAG.findall(known)):
-            return Response.empty(304, [field for field in headers if field[0] != "Content-Encoding"])
-        return Response(200, content, file.content_type, headers)
+            for coding, packed in file.variants.items():
+                if accepts(coding, accepted):
+                    content, tag = packed, f'{tag[:-1]}-{coding}"'
+                    headers.append(("Content-Encoding", coding))
+                    break
+        return Content(
+            len(content), file.content_type, tag, modified_s, lambda first, end: content[first:end], None, headers
+        )
 
 
 def _walk(folder: Path | Traversable, prefix: str) -> Iterator[tuple[str, Path | Traversable]]:
@@ -154,7 +178,8 @@ def _read(file: _File) -> None:
             stamp = (stat.st_mtime_ns, stat.st_size)
         if file.tag and stamp == file.stamp:
             return
-        content = source.read_bytes()
+        large = stamp is not None and stamp[1] > MAX_KEPT_FILE_BYTES
+        content = None if large else source.read_bytes()
     except OSError:
         if file.tag:
             return
@@ -163,24 +188,15 @@ def _read(file: _File) -> None:
     file.stamp = stamp
     file.content = content
     file.content_type = CONTENT_TYPES.get(suffix, "application/octet-stream")
+    file.variants = {}
+    if content is None:
+        assert stamp is not None
+        file.size = stamp[1]
+        file.tag = f'"{stamp[0]:x}-{stamp[1]:x}"'
+        return
+    file.size = len(content)
     file.tag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
-    file.gzipped = None
-    if len(content) >= MIN_GZIP_BYTES and suffix not in _COMPRESSED:
+    if len(content) >= MIN_COMPRESSED_BYTES and suffix not in _COMPRESSED:
         packed = gzip.compress(content, 6, mtime=0)
         if len(packed) < len(content) * 0.9:
-            file.gzipped = packed
-
-
-def _accepts_gzip(accepted: str) -> bool:
-    """Whether an ``Accept-Encoding`` takes gzip (RFC 9110 §12.5.3): named, or by ``*``, with a weight above 0."""
-    by_star = False
-    for part in accepted.split(","):
-        found = _CODING.fullmatch(part)
-        if found is None:
-            continue
-        wanted = found[2] is None or float(found[2]) > 0
-        if found[1].lower() in ("gzip", "x-gzip"):
-            return wanted
-        if found[1] == "*":
-            by_star = wanted
-    return by_star
+            file.variants["gzip"] = packed

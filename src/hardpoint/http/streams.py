@@ -139,6 +139,7 @@ class FramedOutlet(Outlet):
                 self.abort()
                 raise ValueError("the content is longer than its length says")
         self._since_yield += size
+        self._connection.count_content(size)
         # RFC 9112 §7.1
         self._connection.write(b"%x\r\n%b\r\n" % (size, data) if self._chunked else data)
 

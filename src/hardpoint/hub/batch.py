@@ -200,7 +200,7 @@ class GroupCommit:
         self._loop.call_soon_threadsafe(self._finish, error)
 
     def _finish(self, error: StorageError | None) -> None:
-        batch, self._in_flight = self._in_flight, None
+        batch = self._in_flight
         assert batch is not None
         self.commits += 1
         self.failing = error is not None
@@ -213,6 +213,7 @@ class GroupCommit:
             self.failures += 1
             self.batch.take_over(batch)
             self._on_failed(batch, error)
+        self._in_flight = None  # not before: what is noted meanwhile (a rule's alert) is committed below, not twice
         self._report(error)
         here = self.batch.receipts
         self._expected_sessions = len(here) + sum(session not in here for session in batch.receipts)

@@ -32,6 +32,7 @@ from ..model import (
     checked_value,
     weight,
 )
+from .alerting import Alerting
 from .batch import Batch, GroupCommit
 from .commands import Ledger
 from .devices import Catalogue, DeviceState, SeriesState, checked_labels
@@ -47,9 +48,11 @@ from .tokens import hash_token, is_well_formed, new_token
 if TYPE_CHECKING:
     from ..config import Limits
     from ..stores.base import Store
+    from .outbox import Sender
     from .session import Session
 
 T = TypeVar("T")
+
 
 HOST_DEVICE_ID = "host"
 """The device whose sensors are mounted on the machine the server runs on."""
@@ -85,7 +88,9 @@ class Hub:
         *,
         allow_anonymous: bool = False,
         clock_ms: Callable[[], int] = wall_clock_ms,
+        senders: Mapping[str, Callable[[], Sender]] | None = None,
     ) -> None:
+        """``senders``: kinds of channels that news of alerts may take."""
         self.store = store
         self.limits = limits
         self.allow_anonymous = allow_anonymous
@@ -104,6 +109,7 @@ class Hub:
             clock_ms=clock_ms,
             max_open_per_device=limits.max_open_commands_per_device,
         )
+        self.alerting = Alerting(self.catalogue, self.commits, self.live, self.ledger, senders or {}, clock_ms=clock_ms)
         self.readings_total = 0
         self.attached_total = 0
         self.refused_total: dict[str, int] = {}
@@ -127,6 +133,7 @@ class Hub:
             if device is not None:
                 _scope(device, attribute.scope)[attribute.key] = attribute.value
         self.ledger.fill(store.commands(open_only=True, limit=MAX_OPEN_COMMANDS), store.next_command_id())
+        self.alerting.fill(store)
 
     def use_limits(self, limits: Limits) -> None:
         """Go on with other limits. What is above a lower one now stays; nothing is added to it."""
@@ -140,6 +147,7 @@ class Hub:
     async def close(self) -> None:
         """Commit what was taken and stop. The store stays open: it is its opener's."""
         self.ledger.close()
+        await self.alerting.close()
         await self.commits.drain()
         await self.handlers.close()
         self.reads.shutdown()
@@ -346,6 +354,7 @@ class Hub:
                 raise BadInput(f"expected_every_s is between 0 and {MAX_EXPECTED_S:.0f}", field="expected_every_s")
             await self._change_record(device, record)
         self.handlers.renamed()
+        self.alerting.rules.device_changed(device)
 
     async def new_device_token(self, device: DeviceState) -> str:
         """Give the device a new token. The old one stops at once, and sessions that used it end.
@@ -385,6 +394,7 @@ class Hub:
                 self.catalogue.add(device)
                 raise
         self.handlers.renamed()
+        self.alerting.rules.device_removed(device)
         sessions, device.sessions = device.sessions, ()
         for session in sessions:
             session.end("the device was removed")
@@ -583,6 +593,8 @@ class Hub:
                 series.ts = ts
                 series.value = value
         self.live.publish_rows(rows, batch.extra_weight)
+        if self.alerting.rules:
+            self.alerting.rules.feed(rows, self.catalogue.series)
         if self.handlers:
             self.handlers.feed(rows, self.catalogue.series)
 

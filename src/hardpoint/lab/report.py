@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from .models import MODELS
 
 if TYPE_CHECKING:
-    from .results import Results
+    from .results import Point, Results
 
 KEEPS_UP = 0.95
-"""Fewer answers than this share of the lines that were due, and the model cannot keep up. The load itself may miss a
-few, at the end of a slice."""
+"""Fewer answers than this share of the lines that were due, and the model cannot keep up."""
+ALLOWED_MISSING = 10
+"""But so many may be missing in any case: lines whose answer was on its way when a slice of the load ended."""
 
 COLUMNS = ("model", "idle connections", "cpu a line", "median", "99 %", "lines/s", "idle cpu", "memory")
 SUMMARY_COLUMNS = ("model", "a wake-up costs", "cpu a line, few to many", "an idle connection adds", "and weighs")
@@ -57,7 +58,7 @@ def stop_lines(results: Results) -> list[str]:
         stop = results.stop_of(model)
         if stop is not None:
             lines.append(f"{model}: {stop.connections:,} connections. {stop.why}")
-        behind = next((p for p in results.of(model) if p.answered_per_s < KEEPS_UP * results.rate), None)
+        behind = next((point for point in results.of(model) if is_behind(point, results)), None)
         if behind is not None:
             lines.append(
                 f"{model}: cannot keep up from {behind.idle:,} idle connections on: "
@@ -71,3 +72,9 @@ def stop_lines(results: Results) -> list[str]:
     if "threads" in well:
         lines.append(f"threads: {results.thread_limit}")
     return lines
+
+
+def is_behind(point: Point, results: Results) -> bool:
+    """Whether the model could not answer the lines as fast as they were due."""
+    missing = (results.rate - point.answered_per_s) * results.seconds
+    return missing > ALLOWED_MISSING and point.answered_per_s < KEEPS_UP * results.rate

@@ -16,6 +16,7 @@ from ..errors import StorageError, StorageFull
 from ..model import (
     COMMAND_FINAL_STATES,
     RECORD_TYPES,
+    Alert,
     Attribute,
     Command,
     Device,
@@ -23,6 +24,7 @@ from ..model import (
     Policy,
     Record,
     Row,
+    RuleState,
     Series,
     Stretch,
     Summary,
@@ -211,9 +213,9 @@ class MemoryStore(Store):
         if isinstance(record, Series):
             self._delete_readings(record.id, lambda _: True)
         elif isinstance(record, Device):
-            for kind in (Series, Attribute, Command):
+            for kind in (Series, Attribute, Command, RuleState, Alert):
                 for owned in list(self._records[kind].values()):
-                    if cast("Series | Attribute | Command", owned).device_id == record.id:
+                    if cast("Series | Attribute | Command | RuleState | Alert", owned).device_id == record.id:
                         self._delete(owned)
 
     def _delete_readings(self, series: int, chosen: Callable[[int], bool]) -> None:

@@ -36,9 +36,9 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
     fails or takes longer than ``timeout_s`` closes the connection and is told to ``failed``, once, with the reason:
     an `ssl.SSLError`, a `TimeoutError`, or what the connection was lost by.
 
-    After the peer's close_notify the protocol decides, by what ``eof_received`` returns, whether it still writes.
-    Without a close_notify the end is not to be trusted: anybody on the way can cut a connection, and a line that was
-    cut may still look whole. ``connection_lost`` alone follows then.
+    At the end of the stream the protocol decides, by what ``eof_received`` returns, whether it still writes. Without a
+    close_notify that end is not to be trusted: anybody on the way can cut a connection, and what was cut may still look
+    whole (RFC 8446 §6.1). ``get_extra_info("truncated")`` is true then.
     """
 
     __slots__ = (
@@ -54,6 +54,7 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         "_reading_paused",
         "_ssl",
         "_timer",
+        "_truncated",
     )
 
     def __init__(
@@ -74,7 +75,8 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         self._failed: Callable[[BaseException], None] | None = failed
         self._protocol: Any = None
         self._reading_paused = False
-        self._at_end = False  # the peer's close_notify has come
+        self._at_end = False  # nothing more will come, by a close_notify or without
+        self._truncated = False
         self._goodbye_sent = False
         self._closing = False
         self._timer = asyncio.get_running_loop().call_later(timeout_s, self._time_out)
@@ -141,13 +143,16 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
             self._lower.close()
 
     def _end_of_data(self) -> None:
-        """The peer's close_notify."""
+        """The peer's close_notify, or the end of the stream below without one."""
         self._at_end = True
         if not self._protocol.eof_received():
             self.close()
 
     def eof_received(self) -> bool:
-        """The stream has ended below. Only behind a close_notify is it the peer that says so."""
+        """The stream has ended below: behind a close_notify, or, as ``ncat --ssl`` and many a device do, without."""
+        if not self._at_end and self._protocol is not None:
+            self._truncated = True
+            self._end_of_data()
         return self._at_end and not self._closing
 
     def pause_writing(self) -> None:
@@ -298,9 +303,11 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
         return protocol
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """``ssl_object``, ``sslcontext``, ``peercert`` (`ssl.SSLSocket.getpeercert`), ``cipher``; all else is asked of
-        the lower transport.
+        """``ssl_object``, ``sslcontext``, ``peercert`` (`ssl.SSLSocket.getpeercert`), ``cipher`` and ``truncated``; all
+        else is asked of the lower transport.
         """
+        if name == "truncated":
+            return self._truncated
         if name == "ssl_object":
             return self._ssl
         if name == "sslcontext":

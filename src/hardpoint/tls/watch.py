@@ -52,6 +52,12 @@ class CertificateWatch:
         self._renewal: asyncio.Task[None] | None = None
         self._reminded_s = -REMIND_S
 
+    @property
+    def trust(self) -> str | None:
+        """What clients need to trust the certificate, where it is the server's own."""
+        path = self.certificates.ca_path
+        return None if path is None else str(path)
+
     def start(self) -> None:
         """Look now, and every `LOOK_S`."""
         self.look()

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import NotFound
 from ..http import Router
+from .alerts import AlertRoutes, ChannelRoutes
 from .commands import CommandRoutes
 from .devices import DeviceRoutes
 from .live import LiveStreams
 from .metrics import Metrics
 from .readings import ReadingRoutes
+from .rules import RuleRoutes
 from .signin import LOCAL_ADMIN, SignIns
 from .site import Site
 from .store import StoreRoutes
@@ -37,6 +39,9 @@ class WebApp:
             DeviceRoutes(hub),
             ReadingRoutes(hub),
             CommandRoutes(hub),
+            RuleRoutes(hub),
+            AlertRoutes(hub),
+            ChannelRoutes(hub),
             StoreRoutes(hub),
             self.live,
             SystemRoutes(version, health, Metrics(hub, self.live, metrics), self.sign_ins.identify),

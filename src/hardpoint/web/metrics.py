@@ -56,6 +56,9 @@ class Metrics:
             ("retention_thinned", "Readings it thinned", hub.retention.counters.thinned),
             ("retention_dropped", "Readings it dropped", hub.retention.counters.dropped),
             ("reads_refused", "Answers refused because too many were being read", hub.reads.refused),
+            ("alerts", "Alerts that rules raised", hub.alerting.alerts.fired_total),
+            ("notifications_sent", "Pieces of news that a channel's receiver took", hub.alerting.outbox.sent_total),
+            ("notifications_failed", "Pieces of news that were given up", hub.alerting.outbox.failed_total),
             ("live_clients_dropped", "Live streams closed because they did not keep up", self._live.dropped_slow),
         ]
         for name, text, value in counters:
@@ -66,6 +69,9 @@ class Metrics:
             ("series", "Series: keys of devices", len(hub.catalogue.series)),
             ("readings_pending", "Readings that wait for the disk", commits.pending_rows),
             ("commands_open", "Commands without an outcome", hub.ledger.open_count),
+            ("rules", "Rules", len(hub.alerting.rules)),
+            ("alerts_firing", "Alerts that fire", len(hub.alerting.alerts.firing)),
+            ("notifications_waiting", "Pieces of news on their way", hub.alerting.outbox.waiting_count),
             ("reads", "Answers made of stored readings, in the making", hub.reads.under_way),
             ("live_clients", "Open live streams", len(self._live)),
         ]

@@ -36,6 +36,7 @@ _QUERY = {
     "within_s": ("integer", "How far ahead to look, in seconds"),
     "repair": ("boolean", "Whether to repair what can be, and to set aside what cannot"),
     "scope": ("string", "client, shared or server"),
+    "state": ("string", "firing or resolved"),
 }
 
 

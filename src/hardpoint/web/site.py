@@ -17,7 +17,7 @@ from ..errors import NotFound
 from ..http import Response, StaticFiles
 
 if TYPE_CHECKING:
-    from ..http import Request, Router
+    from ..http import Request, Router, StreamResponse
 
 CLIENT_ROUTES = ("/", "/welcome", "/login", "/devices", "/devices/{id}")
 ENTRY_MODULE = "app.mjs"
@@ -64,7 +64,7 @@ class Site:
         """Any client route."""
         return await self._shell(200)
 
-    async def asset(self, request: Request) -> Response:
+    async def asset(self, request: Request) -> Response | StreamResponse:
         """``/ui/<tree hash>/…``."""
         static, tree_hash, _ = await self.load()
         if request.params["hash"] != tree_hash:

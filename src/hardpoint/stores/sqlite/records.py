@@ -15,15 +15,21 @@ import msgspec
 from ...model import (
     INT64_MAX,
     INT64_MIN,
+    Alert,
     ApiToken,
     Attribute,
+    Channel,
     Command,
+    Delivery,
     Device,
     MqttMessage,
     MqttRetained,
     MqttSession,
     MqttSubscription,
+    QuietHours,
     Record,
+    Rule,
+    RuleState,
     Series,
     SignIn,
     User,
@@ -98,6 +104,12 @@ TABLES: dict[type[Any], Table[Any]] = {
         (MqttSubscription, "mqtt_subscriptions"),
         (MqttMessage, "mqtt_messages"),
         (MqttRetained, "mqtt_retained"),
+        (Rule, "rules"),
+        (RuleState, "rule_states"),
+        (Alert, "alerts"),
+        (Channel, "channels"),
+        (Delivery, "deliveries"),
+        (QuietHours, "quiet_hours"),
     )
 }
 
@@ -136,7 +148,7 @@ def _owned(record: Record) -> list[Statement]:
             Statement(_PURGE_DEVICE_SQL, (INT64_MIN, INT64_MAX, record.id)),
             *(
                 Statement(f"DELETE FROM {name} WHERE device_id = ?", (record.id,))  # noqa: S608 - our own names
-                for name in ("series", "attributes", "commands")
+                for name in ("series", "attributes", "commands", "rule_states", "alerts")
             ),
         ]
     return []

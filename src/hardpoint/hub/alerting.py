@@ -1,0 +1,85 @@
+"""Alerting put together: rules see every durable batch, alerts are what they raise, the outbox tells people."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from ..errors import HardpointError
+from ..model import Alert, Channel, Delivery, QuietHours, Rule, RuleState
+from .agenda import Agenda
+from .outbox import Outbox, Sender
+from .rules.alerts import Alerts
+from .rules.engine import Rules
+
+if TYPE_CHECKING:
+    from ..stores.base import Store
+    from .batch import GroupCommit
+    from .commands import Ledger
+    from .devices import Catalogue
+    from .live import LiveFeed
+
+logger = logging.getLogger("hardpoint.rules")
+
+
+class Alerting:
+    """``rules``, ``alerts`` and ``outbox`` on one clock."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        commits: GroupCommit,
+        live: LiveFeed,
+        ledger: Ledger,
+        senders: Mapping[str, Callable[[], Sender]],
+        *,
+        clock_ms: Callable[[], int],
+    ) -> None:
+        """``senders``: kinds of channels that news of alerts may take."""
+        self._catalogue = catalogue
+        self._ledger = ledger
+        self._commands: set[asyncio.Task[None]] = set()
+        self.agenda = Agenda(clock_ms)
+        self.alerts = Alerts(commits, live, self.agenda, self._announce, clock_ms=clock_ms)
+        self.outbox = Outbox(
+            commits, self.agenda, senders, clock_ms=clock_ms, find_alert=self.alerts.find, name_of=self._name_of
+        )
+        self.rules = Rules(
+            catalogue, commits, self.agenda, self.alerts, clock_ms=clock_ms, send_command=self._send_command
+        )
+
+    def fill(self, store: Store) -> None:
+        """Take over what the store holds, after the devices, and follow the clock from now on."""
+        self.alerts.fill(store.load(Alert))
+        self.outbox.fill(store.load(Channel), store.load(Delivery), store.load(QuietHours))
+        self.rules.fill(store.load(Rule), store.load(RuleState))
+        self.agenda.start()
+
+    async def close(self) -> None:
+        """Stop the clock and what is being sent. It goes on at the next start."""
+        self.agenda.close()
+        await self.outbox.close()
+        for task in self._commands:
+            task.cancel()
+        await asyncio.gather(*self._commands, return_exceptions=True)
+
+    def _announce(self, alert: Alert, event: str) -> None:
+        self.outbox.announce(alert, event, self.rules.find(alert.rule_id))
+
+    def _name_of(self, device_id: str) -> str:
+        device = self._catalogue.by_id.get(device_id)
+        return device.record.name if device is not None else device_id
+
+    def _send_command(self, rule: Rule, alert: Alert) -> None:
+        task = asyncio.get_running_loop().create_task(self._queue_command(rule, alert), name=f"rule {rule.id}")
+        self._commands.add(task)
+        task.add_done_callback(self._commands.discard)
+
+    async def _queue_command(self, rule: Rule, alert: Alert) -> None:
+        try:
+            device = self._catalogue.find(rule.command.get("device") or alert.device_id)
+            await self._ledger.queue(device, rule.command["method"], rule.command.get("params"))
+        except HardpointError as error:  # the device is gone, its queue or the disk is full
+            logger.error("rule %s could not send its command: %s", rule.id, error.message)  # noqa: TRY400
