@@ -21,6 +21,7 @@ BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     "loop-micro": (["loop/micro.py"], ["--rounds", "3"]),
     "loop-memory": (["loop/memory.py"], ["--idle", "3000", "--rounds", "1"]),
     "http": (["http/hello.py"], ["--rounds", "2"]),
+    "asgi": (["http/asgi.py"], ["--rounds", "2"]),
     "store": (["store/commits.py"], ["--seconds", "1"]),
     "lines": (["server/lines.py"], ["--rounds", "4"]),
     "telemetry": (["server/telemetry.py"], ["--rounds", "2"]),

@@ -194,5 +194,4 @@ class WebSocketClient:
                 self.pongs.append(event[1])
             elif kind in (CLOSE, FAILED):
                 self.close_code, self.close_reason = event[1], event[2]
-                if kind == CLOSE:
-                    self.write(self._codec.encode_close(event[1]))
+                self.write(self._codec.encode_close(event[1]))
