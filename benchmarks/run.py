@@ -24,6 +24,7 @@ BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     "asgi": (["http/asgi.py"], ["--rounds", "2"]),
     "store": (["store/commits.py"], ["--seconds", "1"]),
     "lines": (["server/lines.py"], ["--rounds", "4"]),
+    "tls": (["server/tls.py"], ["--rounds", "2"]),
     "telemetry": (["server/telemetry.py"], ["--rounds", "2"]),
     "footprint": (["server/footprint.py"], ["--devices", "2000"]),
 }

@@ -378,8 +378,14 @@ def test_one_door_for_everything_and_doors_with_tls(run, tmp_path: Path) -> None
             assert "localhost" in health["certificates"][0]["names"]
             plain = await ask(server.ports["https"], None, get)
             assert plain.startswith(b"HTTP/1.1 400 ")
+            for port, tls in (("https", trusting), ("any", None)):
+                link = json.dumps({"link": server._running.web.sign_ins.new_link()}).encode()
+                login = b"POST /api/login HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+                answer = await ask(server.ports[port], tls, login % (len(link), link))
+                assert answer.startswith(b"HTTP/1.1 200 ")
+                assert (b"; Secure\r\n" in answer) is (tls is not None), "a cookie that never crosses the wire readable"
             metrics = {name: values for name, _, _, values in server._metrics()}
-            assert metrics["tls_handshakes_total"] == {"done": 4}
+            assert metrics["tls_handshakes_total"] == {"done": 5}
 
     run(scene())
 

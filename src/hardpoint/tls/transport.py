@@ -119,9 +119,11 @@ class TlsTransport(asyncio.Protocol, asyncio.Transport):
 
     def _read(self) -> None:
         """Hand on what can be decrypted, until there is no more or the protocol wants no more."""
-        while not (self._reading_paused or self._closing):
+        incoming, connection = self._incoming, self._ssl
+        # Asked before: the exception for "nothing there" costs more than decrypting a line.
+        while (incoming.pending or connection.pending()) and not (self._reading_paused or self._closing):
             try:
-                data = self._ssl.read(RECORD_BYTES)
+                data = connection.read(RECORD_BYTES)
             except ssl.SSLWantReadError:
                 break
             except ssl.SSLZeroReturnError:  # the same as no data, behind our own close_notify

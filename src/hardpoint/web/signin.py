@@ -319,8 +319,9 @@ class SignIns:
             del self._sessions[entry.id_hash]
             self._hub.commits.note(Delete(entry))
             raise
-        # Not `__Host-` and not Secure: on a LAN the page is plain HTTP, and such a cookie would never come back.
-        cookie = f"{COOKIE}={secret}; Path=/; Max-Age={SESSION_S}; HttpOnly; SameSite=Lax"
+        # Not `__Host-`, and Secure over TLS only: from a page of plain HTTP, as on a LAN, it would never come back.
+        secure = "; Secure" if request.scheme == "https" else ""
+        cookie = f"{COOKIE}={secret}; Path=/; Max-Age={SESSION_S}; HttpOnly; SameSite=Lax{secure}"
         user = self._users.get(name)
         principal = Principal(name, user.role if user is not None else "admin", "cookie")
         return self._signed_in(principal, [("Set-Cookie", cookie)])
