@@ -133,7 +133,7 @@ class MqttConnection(asyncio.Protocol, Session):
         if decoder.refused is not None and not self._ending:
             if self._held is not None:
                 return  # said once the CONNECT is answered
-            if not self.version and data[0] == TLS_RECORD[0]:
+            if not self.version and data.startswith(TLS_RECORD[:1]):
                 self._refuse_tls(decoder.refused)
             else:
                 self.refuse(decoder.refused)
