@@ -193,7 +193,10 @@ def test_sighup_takes_over_limits_and_names_what_needs_a_restart(
     ports_file = tmp_path / "ports.json"
     first = configure(data=tmp_path / "data", ports_file=ports_file, **QUIET)
     second = dataclasses.replace(
-        first, allow_anonymous=True, limits=dataclasses.replace(first.limits, max_open_commands_per_device=1)
+        first,
+        allow_anonymous=True,
+        limits=dataclasses.replace(first.limits, max_open_commands_per_device=1),
+        retention=dataclasses.replace(first.retention, drop_after_s=3600.0),
     )
     answers: list[Any] = [second, ConfigError("hardpoint.toml:3: listne is no setting")]
 
@@ -213,6 +216,7 @@ def test_sighup_takes_over_limits_and_names_what_needs_a_restart(
         os.kill(os.getpid(), signal.SIGHUP)
         while server.hub.limits.max_open_commands_per_device != 1:
             await asyncio.sleep(0)
+        assert server.hub.retention.policy.rules[0].drop_after_s == 3600.0
         await server.hub.ledger.queue(device, "one")
         with pytest.raises(Exception, match=r"max_open_commands_per_device \(1\)"):
             await server.hub.ledger.queue(device, "two")
@@ -239,7 +243,10 @@ def test_sighup_takes_over_limits_and_names_what_needs_a_restart(
     assert tasks[0].exception() is None
     messages = [record.getMessage() for record in caplog.records]
     assert messages == [
-        "reloaded: limits.max_open_commands_per_device; a restart is needed for allow_anonymous",
+        (
+            "reloaded: limits.max_open_commands_per_device, retention.drop_after_s; "
+            "a restart is needed for allow_anonymous"
+        ),
         "not reloaded: hardpoint.toml:3: listne is no setting",
     ]
     assert "Try it     printf 'HELLO hp_" in capsys.readouterr().out

@@ -20,6 +20,7 @@ from .devices import whole_number
 if TYPE_CHECKING:
     from ..http import Request, Router
     from ..hub.hub import Hub
+    from ..stores.base import Store
 
 MAX_STEPS = 10_000
 """Of a plan that are told one by one; how many more there are is told as a number."""
@@ -124,17 +125,7 @@ class StoreRoutes:
         byte leaves, and removed when its last one has.
         """
         with self._alone("a backup"):
-            path = self._hub.store.describe()["path"]
-            if path is None:
-                raise StorageError("this store is in memory: there is nothing to copy")
-            folder = Path(path).parent
-            for left in folder.glob(f"{COPY_PREFIX}*"):
-                left.unlink(missing_ok=True)
-            copy = folder / f"{COPY_PREFIX}{secrets.token_hex(8)}"
-            await call_apart("hardpoint-backup", lambda: self._hub.store.backup(copy))
-        file = copy.open("rb", buffering=0)
-        copy.unlink()  # the open file is all that is needed: nothing stays behind, however this ends
-        size_bytes = os.fstat(file.fileno()).st_size
+            file, size_bytes = await call_apart("hardpoint-backup", lambda: _copied(self._hub.store))
         return StreamResponse(
             _FilePieces(file),
             content_type="application/vnd.sqlite3",
@@ -156,6 +147,29 @@ class StoreRoutes:
             yield
         finally:
             self._busy = ""
+
+
+def _copied(store: Store) -> tuple[FileIO, int]:
+    """A copy of the store as an open file without a name, so that nothing stays behind however this ends; its size.
+
+    Raises:
+        StorageError: it cannot be made.
+    """
+    path = store.describe()["path"]
+    if path is None:
+        raise StorageError("this store is in memory: there is nothing to copy")
+    folder = Path(path).parent
+    for left in folder.glob(f"{COPY_PREFIX}*"):
+        left.unlink(missing_ok=True)
+    copy = folder / f"{COPY_PREFIX}{secrets.token_hex(8)}"
+    store.backup(copy)
+    try:
+        file = copy.open("rb", buffering=0)
+    except OSError as error:
+        raise StorageError(f"the copy cannot be read: {error.strerror}") from error
+    finally:
+        copy.unlink(missing_ok=True)
+    return file, os.fstat(file.fileno()).st_size
 
 
 class _FilePieces(AsyncIterator[bytes]):
