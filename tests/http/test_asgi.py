@@ -13,6 +13,7 @@ from http_client import Client, get, post, until
 from hardpoint.errors import ConfigError
 from hardpoint.http import HttpServer, Request, Response, Router
 from hardpoint.http.asgi import AsgiHost, is_asgi, load_app
+from hardpoint.http.proxies import TrustedProxies
 from hardpoint.testing import WebSocketClient
 from hardpoint.wire.websocket import HandshakeRefused
 
@@ -652,3 +653,24 @@ def test_what_is_asgi():
     assert not is_asgi(lambda request: None)
     assert not is_asgi(5)
     assert not is_asgi(dict)
+
+
+def test_the_client_behind_a_proxy_that_is_trusted(anyrun):
+    scopes = []
+
+    async def app(scope, receive, send):
+        if scope["type"] == "lifespan":
+            raise ValueError
+        scopes.append(scope)
+        await send(start())
+        await send(body())
+
+    async def scene():
+        async with hosting(app) as hosted:
+            hosted.server.proxies = TrustedProxies(["127.0.0.1"])
+            fields = ("X-Forwarded-For: 2001:db8::1", "X-Forwarded-Proto: https")
+            assert (await hosted.ask(get("/", *fields))).status == 200
+            assert scopes[0]["client"] == ("2001:db8::1", 0)
+            assert scopes[0]["scheme"] == "https"
+
+    anyrun(scene())

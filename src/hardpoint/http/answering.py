@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..wire.http1 import CONTENT_FREE_STATUSES, RequestHead, RequestParser, RequestRefused, encode_fields
 from .errors import error_response, problem, unavailable
-from .messages import Deferred, Request, Response
+from .messages import Deferred, EncodedFields, Request, Response
 from .streams import EventStream, FramedOutlet, Outlet, StreamResponse
 from .upgrade import Switch, SwitchedConnection
 
@@ -46,6 +46,8 @@ def _encode_own(headers: list[tuple[str, str]]) -> bytes:
     Raises:
         ValueError: one of them is not a field, or is the server's to say: two lengths are how responses are split.
     """
+    if type(headers) is EncodedFields:
+        return headers.lines
     for name, _ in headers:
         if name.lower() in _SERVERS_OWN:
             raise ValueError(f"{name} is set by the server")

@@ -28,7 +28,7 @@ from ..errors import ConfigError
 from ..wire.websocket import HandshakeRefused
 from .asgi_http import HttpExchange
 from .asgi_lifespan import Lifespan
-from .asgi_scope import connection_scope
+from .asgi_scope import request_scope
 from .asgi_websocket import WebSocketExchange
 from .router import BodyPlan
 from .websocket import ANY_ORIGIN, check_handshake, refusal
@@ -65,7 +65,7 @@ class AsgiHost:
         self._websocket_options = websocket_options or WebSocketOptions()
         self._lifespan = Lifespan(app)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._scopes: dict[HttpConnection, tuple[RequestHead, dict[str, Any]]] = {}
+        self._scopes: dict[HttpConnection, tuple[RequestHead, dict[str, Any], bool]] = {}
 
     async def startup(self) -> None:
         """Run the application's start, if it has one.
@@ -90,8 +90,8 @@ class AsgiHost:
 
     def handle(self, request: Request) -> Answer:
         """Answer a request, or begin to."""
-        scope = self._scope(request)
-        if "websocket" in request.upgrades and request.method == "GET":
+        scope, upgrades = self._scope(request)
+        if upgrades:
             return self._connect(request, scope)
         exchange = HttpExchange(request)
         self._begin(exchange.run(self.app, scope), eager=_EAGER)
@@ -119,9 +119,9 @@ class AsgiHost:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _scope(self, request: Request) -> dict[str, Any]:
-        """A scope of its own for each request. A client that asks the same again has the same head, and its scope is a
-        copy.
+    def _scope(self, request: Request) -> tuple[dict[str, Any], bool]:
+        """A scope of its own for each request, and whether it wants a WebSocket. A client that asks the same again has
+        the same head, and its scope is a copy.
         """
         connection, head = request.connection, request.head
         assert connection is not None
@@ -129,13 +129,14 @@ class AsgiHost:
         if known is None:
             connection.on_close.append(partial(self._forget, connection))
         if known is None or known[0] is not head:
-            known = (head, connection_scope(connection, head, self.root_path))
+            upgrades = head.method == "GET" and "websocket" in request.upgrades
+            known = (head, request_scope(request, self.root_path), upgrades)
             self._scopes[connection] = known
         scope = known[1].copy()
         scope["headers"] = scope["headers"].copy()
         scope["extensions"] = scope["extensions"].copy()
         scope["state"] = self._lifespan.state.copy()
-        return scope
+        return scope, known[2]
 
     def _forget(self, connection: HttpConnection) -> None:
         self._scopes.pop(connection, None)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..wire.http1 import CONTENT_FREE_STATUSES, RequestRefused, encode_fields
 from .errors import error_response
-from .messages import Deferred, Response
+from .messages import Deferred, EncodedFields, Response
 from .streams import FramedOutlet, Outlet, StreamResponse
 
 if TYPE_CHECKING:
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 log = logging.getLogger("hardpoint.http.asgi")
 
 FILE_PIECE_BYTES = 256 * 1024
+MAX_REMEMBERED = 256
+MAX_REMEMBERED_BYTES = 1024
+"""Sets of fields that are kept as they were encoded: an application sends the same few with nearly every answer, but
+for their Content-Length. With the number above, half a megabyte at most."""
+_encoded: dict[tuple[tuple[bytes, bytes], ...], EncodedFields] = {}
 _SERVERS_OWN = frozenset({b"connection", b"date", b"server", b"transfer-encoding"})
 """Of an application's fields: left out, for how the connection goes on and how content is framed is decided here."""
 
@@ -92,7 +97,8 @@ class HttpExchange(Deferred):
         kind = message["type"]
         if self._gone or self._broken:
             raise ConnectionResetError("the client is gone")
-        if self._start is None:
+        start = self._start
+        if start is None:
             if kind == "http.response.start":
                 self._start = message
             elif kind == "http.response.early_hint":
@@ -104,7 +110,12 @@ class HttpExchange(Deferred):
             raise RuntimeError(f"{kind} came behind the end of the answer")
         elif kind == "http.response.body" and self._trailers is None:
             body = message.get("body", b"")
-            await self._send_body(body if type(body) is bytes else bytes(body), message.get("more_body", False))
+            if type(body) is not bytes:
+                body = bytes(body)
+            if self.response is None and not message.get("more_body") and not start.get("trailers"):
+                self._respond_whole(start, body)  # the common case: an answer in two messages
+            else:
+                await self._send_body(body, message.get("more_body", False))
         elif kind == "http.response.pathsend" and self._outlet is None:
             await self._send_file(message["path"])
         elif kind == "http.response.trailers" and self._trailers is not None:
@@ -120,9 +131,6 @@ class HttpExchange(Deferred):
         start = self._start
         assert start is not None
         if self._outlet is None and not self._discarding:
-            if not more and not start.get("trailers", False):
-                self._respond_whole(start, body)
-                return
             await self._open(start, body)
         elif self._outlet is not None:
             self._outlet.write(body)
@@ -135,7 +143,6 @@ class HttpExchange(Deferred):
             self._end()
 
     def _respond_whole(self, start: Message, body: bytes) -> None:
-        """The common case: an answer in two messages."""
         status = start["status"]
         headers, length = _own(start.get("headers", ()))
         if self._request.method == "HEAD" and length is not None:
@@ -143,7 +150,9 @@ class HttpExchange(Deferred):
         elif length is not None and length != len(body) and status not in CONTENT_FREE_STATUSES:
             raise RuntimeError(f"Content-Length says {length}, the content has {len(body)} bytes")
         else:
-            self.respond(Response(status, body, None, headers))
+            response = Response(status, body)
+            response.headers = headers
+            self.respond(response)
         self._finished = True
         self._wake()
 
@@ -236,8 +245,9 @@ def _own(headers: Iterable[tuple[bytes, bytes]]) -> tuple[list[tuple[str, str]],
 
     Raises:
         RuntimeError: Content-Length is no number.
+        ValueError: a field cannot be sent.
     """
-    own: list[tuple[str, str]] = []
+    own: list[tuple[bytes, bytes]] = []
     length: int | None = None
     for name, value in headers:
         lowered = name.lower()
@@ -246,5 +256,13 @@ def _own(headers: Iterable[tuple[bytes, bytes]]) -> tuple[list[tuple[str, str]],
                 raise RuntimeError(f"Content-Length is {bytes(value)!r}")
             length = int(value)
         elif lowered not in _SERVERS_OWN:
-            own.append((name.decode("latin-1"), value.decode("latin-1")))
-    return own, length
+            own.append((name, value))
+    key = tuple(own)
+    encoded = _encoded.get(key)
+    if encoded is None:
+        encoded = EncodedFields(_decoded(own))
+        if len(encoded.lines) <= MAX_REMEMBERED_BYTES:
+            if len(_encoded) >= MAX_REMEMBERED:
+                _encoded.clear()
+            _encoded[key] = encoded
+    return encoded, length

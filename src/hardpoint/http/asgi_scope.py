@@ -8,17 +8,21 @@ if TYPE_CHECKING:
     import ssl
     from asyncio import Transport
 
-    from ..wire.http1 import RequestHead
-    from .connection import HttpConnection
+    from .messages import Request
 
 ASGI = {"version": "3.0", "spec_version": "2.5"}
 """2.4 made `send` raise OSError when the client is gone, 2.5 gave ``websocket.disconnect`` its reason."""
 _TLS_VERSIONS = {"TLSv1": 0x0301, "TLSv1.1": 0x0302, "TLSv1.2": 0x0303, "TLSv1.3": 0x0304}
 
 
-def connection_scope(connection: HttpConnection, head: RequestHead, root_path: str) -> dict[str, Any]:
-    """The scope of an HTTP request with that head, but for ``state``."""
+def request_scope(request: Request, root_path: str) -> dict[str, Any]:
+    """The scope of an HTTP request, but for ``state``: the same for every request of its connection with that head."""
+    connection, head = request.connection, request.head
+    assert connection is not None
     transport = connection.transport
+    client = _address(transport.get_extra_info("peername"))
+    if connection.proxied:
+        client = request.address, int(request.peer.rpartition(":")[2] or 0)
     extensions: dict[str, Any] = {
         "http.response.early_hint": {},
         "http.response.pathsend": {},
@@ -32,8 +36,8 @@ def connection_scope(connection: HttpConnection, head: RequestHead, root_path: s
         "asgi": ASGI,
         "http_version": "1.1" if head.minor else "1.0",
         "server": _address(transport.get_extra_info("sockname")),
-        "client": _address(transport.get_extra_info("peername")),
-        "scheme": "http" if tls is None else "https",
+        "client": client,
+        "scheme": request.scheme,
         "method": head.method,
         "root_path": root_path,
         "path": head.path,

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from ..errors import BadInput, TooLarge
-from ..wire.http1 import encode_interim
+from ..wire.http1 import encode_fields, encode_interim
 from .proxies import Origin
 from .streams import EventStream, StreamResponse
 from .upgrade import Switch
@@ -255,6 +255,21 @@ class Request:
         if self._deferred is None:
             self._deferred = Deferred()
         return self._deferred
+
+
+class EncodedFields(list[tuple[str, str]]):
+    """Header fields that were checked and encoded before, for whoever sends the same ones again and again. They are
+    shared between answers, so nobody may change them.
+    """
+
+    __slots__ = ("lines",)
+
+    def __init__(self, fields: Iterable[tuple[str, str]]) -> None:
+        """Raises:
+        ValueError: one of them cannot be sent.
+        """
+        super().__init__(fields)
+        self.lines = encode_fields(self)
 
 
 class Response:

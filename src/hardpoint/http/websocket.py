@@ -285,7 +285,7 @@ def check_handshake(
     accepted = accept(request.method, headers, subprotocols=subprotocols, options=options.compression)
     origin = headers.get("origin")
     if origin is not None and origins is not ANY_ORIGIN:
-        known = same_origin(origin, headers.get("host", "")) if origins is None else origin in origins
+        known = same_origin(origin, request.host) if origins is None else origin in origins
         if not known:
             raise Forbidden(f"pages of {origin[:200]} may not connect here")
     return accepted
