@@ -26,6 +26,7 @@ BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     "lines": (["server/lines.py"], ["--rounds", "4"]),
     "tls": (["server/tls.py"], ["--rounds", "2"]),
     "telemetry": (["server/telemetry.py"], ["--rounds", "2"]),
+    "mqtt": (["mqtt/brokers.py"], ["--rounds", "1", "--seconds", "1", "--idle", "2000"]),
     "footprint": (["server/footprint.py"], ["--devices", "2000"]),
 }
 

@@ -150,6 +150,7 @@ class Client:
             BadInput: no header can hold the token.
         """
         self.address = address
+        self.token = token
         if token and not (token.isascii() and token.isprintable()):
             raise BadInput("the API token holds a character that no token has: a line's end, or one beyond ASCII")
         self._headers = {"Accept": "application/json"}

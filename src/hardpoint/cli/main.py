@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "Run": ("serve", "agent"),
     "Devices": ("connect", "device", "send", "tail", "readings"),
+    "Messages": ("pub", "sub"),
     "History": ("store",),
     "See how it is": ("status", "health", "doctor", "lab"),
     "Set up": ("config", "tls", "completion", "version"),
