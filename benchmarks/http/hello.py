@@ -1,171 +1,118 @@
-"""Requests a second and server CPU a request of small answers, beside uvicorn (uvloop, httptools), under wrk.
+"""Requests a second, server CPU a request and p99 of small answers and of a file, beside nginx, granian and uvicorn.
 
-    python benchmarks/http/hello.py                  # GET "Hello, world!" and POST of a small JSON, 64 connections
+    python benchmarks/http/hello.py                        # everything, some four minutes
+    python benchmarks/http/hello.py get --servers hardpoint nginx --rounds 10
 
 One core for the server, one for wrk; the servers take turns in short rounds, so what else the machine does meets all
-alike, and the median and the best round are shown. CPU a request is the scheduler's time of the server process divided
-by wrk's count: unlike requests a second it does not depend on how fast wrk is. Ours is shown on our loop, on uvloop and
-on stock asyncio. uvicorn runs the smallest ASGI application, without access log. What is *not* measured: TLS, latency
-under a fixed load, many connections.
+alike. Shown are the median and the best round, and the median of the ratios to the yardstick, taken round by round. CPU
+a request is the scheduler's time of the server's processes divided by wrk's count: unlike requests a second it does not
+depend on how fast wrk is. uvicorn and granian run the smallest ASGI application, on uvloop, without access log. What is
+*not* measured: TLS, a network.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import platform
 import re
 import shutil
-import socket
 import statistics
 import subprocess
-import sys
 import tempfile
-import time
 from dataclasses import dataclass, field
-from pathlib import Path
 
-CORES = sorted(os.sched_getaffinity(0))
-SERVER_CORE, LOAD_CORE = CORES[0], CORES[-1]
+from peers import CORES, LOAD_CORE, NAMES, Peer, available
+
 CONNECTIONS = 64
-
-OURS = """
-import sys
-from hardpoint.http import Response, Router, run
-router = Router()
-
-@router.get("/")
-def hello(request):
-    return Response.text("Hello, world!")
-
-@router.post("/echo")
-def echo(request):
-    return Response.json(request.json())
-
-run(router, port=int(sys.argv[1]), loop=sys.argv[2])
-"""
-
-UVICORN = """
-import sys
-import uvicorn
-
-HELLO = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"13")]
-
-async def app(scope, receive, send):
-    if scope["path"] == "/echo":
-        import msgspec
-        body = msgspec.json.encode(msgspec.json.decode((await receive())["body"]))
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    else:
-        headers, body = HELLO, b"Hello, world!"
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-uvicorn.run(app, port=int(sys.argv[1]), loop="uvloop", http="httptools", access_log=False, log_level="warning",
-            lifespan="off")
-"""
 
 POST_SCRIPT = """
 wrk.method = "POST"
-wrk.path = "/echo"
-wrk.body = '{"temp":21.5,"hum":60}'
+wrk.body = '{"temp":21.5,"hum":60,"note":"%s"}'
 wrk.headers["Content-Type"] = "application/json"
-"""
+""" % ("x" * 990)
 
-SERVERS = {
-    "hardpoint": (OURS, "hardpoint"),
-    "hardpoint on uvloop": (OURS, "uvloop"),
-    "hardpoint on asyncio": (OURS, "asyncio"),
-    "uvicorn": (UVICORN, ""),
+# name: (title, path, wrk script, servers, the yardstick)
+CASES = {
+    "get": ('GET, 13 bytes back ("Hello, world!")', "/", "", NAMES, "nginx"),
+    "post": ("POST, 1 KB of JSON decoded and encoded", "/echo", POST_SCRIPT, (*NAMES[:3], *NAMES[4:]), "uvicorn"),
+    "file": ("GET of a file of 1 MB", "/file", "", NAMES[:4], "nginx"),
 }
 
 
 @dataclass
-class Server:
-    """One server process on its core, and its rounds: ``(requests a second, CPU µs a request)``."""
+class Rounds:
+    """What one server did: requests a second, CPU µs a request, p99 in ms."""
 
-    name: str
-    rounds: list[tuple[float, float]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        with socket.socket() as sock:
-            sock.bind(("127.0.0.1", 0))
-            self.port = sock.getsockname()[1]
-        code, argument = SERVERS[self.name]
-        self.process = subprocess.Popen([sys.executable, "-c", code, str(self.port), argument])
-        os.sched_setaffinity(self.process.pid, {SERVER_CORE})
-        deadline = time.monotonic() + 10
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port)).close()
-                return
-            except ConnectionRefusedError:
-                if self.process.poll() is not None or time.monotonic() > deadline:
-                    raise SystemExit(f"{self.name} did not start") from None
-                time.sleep(0.02)
-
-    def cpu_s(self) -> float:
-        """The scheduler's nanoseconds of every thread, not /proc/PID/stat's ticks."""
-        tasks = Path(f"/proc/{self.process.pid}/task").iterdir()
-        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
-
-    def round(self, seconds: float, script: str | None) -> None:
-        before = self.cpu_s()
-        command = ["taskset", "-c", str(LOAD_CORE), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s"]
-        command += ["-s", script] if script else []
-        output = subprocess.check_output([*command, f"http://127.0.0.1:{self.port}/"], text=True)
-        if "Non-2xx" in output or "Socket errors" in output:
-            raise SystemExit(f"{self.name}: {output}")
-        count = int(re.search(r"(\d+) requests in", output)[1])
-        rate = float(re.search(r"Requests/sec:\s+([\d.]+)", output)[1])
-        self.rounds.append((rate, (self.cpu_s() - before) / count * 1e6))
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(10)
+    rates: list[float] = field(default_factory=list)
+    cpus: list[float] = field(default_factory=list)
+    p99s: list[float] = field(default_factory=list)
 
 
-def measure(title: str, rounds: int, seconds: float, script: str | None) -> None:
-    servers = [Server(name) for name in SERVERS]
-    try:
-        for server in servers:
-            server.round(1, script)
-            server.rounds.clear()
-        for _ in range(rounds):
-            for server in servers:
-                server.round(seconds, script)
-    finally:
-        for server in servers:
-            server.stop()
-    peer = servers[-1].rounds
-    peer_rate = statistics.median(rate for rate, _ in peer)
-    peer_cpu = statistics.median(cpu for _, cpu in peer)
-    print(f"\n{title}")
-    print(f"{'':22}{'req/s':>9}{'best':>9}{'x uvicorn':>11}{'CPU µs':>9}{'best':>7}{'x uvicorn':>11}")
-    for server in servers:
-        rates = [rate for rate, _ in server.rounds]
-        cpus = [cpu for _, cpu in server.rounds]
-        rate, cpu = statistics.median(rates), statistics.median(cpus)
+def milliseconds(text: str) -> float:
+    found = re.fullmatch(r"([\d.]+)(us|ms|s|m)", text)
+    if found is None:  # wrk has no percentile of a round without answers
+        return float("nan")
+    number, unit = found.groups()
+    return float(number) * {"us": 0.001, "ms": 1, "s": 1000, "m": 60_000}[unit]
+
+
+def one_round(peer: Peer, rounds: Rounds, seconds: int, path: str, script: str | None) -> None:
+    before = peer.cpu_s()
+    command = ["taskset", "-c", str(LOAD_CORE), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency"]
+    command += ["-s", script] if script else []
+    output = subprocess.check_output([*command, f"http://127.0.0.1:{peer.port}{path}"], text=True)
+    if "Non-2xx" in output or "Socket errors" in output:
+        raise SystemExit(f"{peer.name}: {output}")
+    count = int(re.search(r"(\d+) requests in", output)[1])
+    rounds.rates.append(float(re.search(r"Requests/sec:\s+([\d.]+)", output)[1]))
+    rounds.cpus.append((peer.cpu_s() - before) / count * 1e6)
+    rounds.p99s.append(milliseconds(re.search(r"99%\s+(\S+)", output)[1]))
+
+
+def measure(case: str, servers: list[str], count: int, seconds: int) -> None:
+    title, path, script, able, yardstick = CASES[case]
+    names = [name for name in servers if name in able]
+    yardstick = yardstick if yardstick in names else names[-1]
+    peers = [Peer(name) for name in names]
+    results = {name: Rounds() for name in names}
+    with tempfile.NamedTemporaryFile("w", suffix=".lua") as file:
+        file.write(script)
+        file.flush()
+        try:
+            for peer in peers:
+                one_round(peer, Rounds(), 1, path, file.name if script else None)
+            for _ in range(count):
+                for peer in peers:
+                    one_round(peer, results[peer.name], seconds, path, file.name if script else None)
+        finally:
+            for peer in peers:
+                peer.stop()
+    print(f"\n{title}: {CONNECTIONS} connections, ratios to {yardstick}")
+    print(f"{'':22}{'req/s':>9}{'best':>9}{'ratio':>7}{'CPU µs':>9}{'best':>8}{'ratio':>7}{'p99 ms':>9}")
+    for name, mine in results.items():
+        their = results[yardstick]
+        rate = statistics.median(a / b for a, b in zip(mine.rates, their.rates, strict=True))
+        cpu = statistics.median(a / b for a, b in zip(mine.cpus, their.cpus, strict=True))
         print(
-            f"{server.name:22}{rate:9.0f}{max(rates):9.0f}{rate / peer_rate:11.2f}"
-            f"{cpu:9.1f}{min(cpus):7.1f}{cpu / peer_cpu:11.2f}"
+            f"{name:22}{statistics.median(mine.rates):9.0f}{max(mine.rates):9.0f}{rate:7.2f}"
+            f"{statistics.median(mine.cpus):9.1f}{min(mine.cpus):8.1f}{cpu:7.2f}{statistics.median(mine.p99s):9.2f}",
+            flush=True,
         )
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("cases", nargs="*", metavar="CASE", help=f"which ones: {', '.join(CASES)}")
+    options.add_argument("--servers", nargs="+", choices=NAMES, default=NAMES)
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--seconds", type=int, default=2, help="of one round")
     chosen = options.parse_args()
     for tool in ("wrk", "taskset"):
         if shutil.which(tool) is None:
             raise SystemExit(f"{tool} is not here: apt-get install wrk util-linux")
-    print(f"{platform.platform()}, Python {platform.python_version()}, {len(CORES)} cores, {CONNECTIONS} connections")
-    measure('GET, 13 bytes back ("Hello, world!")', chosen.rounds, chosen.seconds, None)
-    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(POST_SCRIPT)
-        script.flush()
-        measure("POST, 22 bytes of JSON decoded and encoded", chosen.rounds, chosen.seconds, script.name)
+    print(f"{platform.platform()}, Python {platform.python_version()}, {len(CORES)} cores")
+    for case in chosen.cases or CASES:
+        measure(case, available(list(chosen.servers)), chosen.rounds, chosen.seconds)
 
 
 if __name__ == "__main__":
