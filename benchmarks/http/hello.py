@@ -6,8 +6,8 @@
 One core for the server, one for wrk; the servers take turns in short rounds, so what else the machine does meets all
 alike. Shown are the median and the best round, and the median of the ratios to the yardstick, taken round by round. CPU
 a request is the scheduler's time of the server's processes divided by wrk's count: unlike requests a second it does not
-depend on how fast wrk is. uvicorn and granian run the smallest ASGI application, on uvloop, without access log. What is
-*not* measured: TLS, a network.
+depend on how fast wrk is. uvicorn and granian (one worker, one thread of its runtime) run the smallest ASGI
+application, on uvloop, without access log. What is *not* measured: TLS, a network, a framework.
 """
 
 from __future__ import annotations
@@ -33,8 +33,10 @@ wrk.headers["Content-Type"] = "application/json"
 
 # name: (title, path, wrk script, servers, the yardstick)
 CASES = {
-    "get": ('GET, 13 bytes back ("Hello, world!")', "/", "", NAMES, "nginx"),
-    "post": ("POST, 1 KB of JSON decoded and encoded", "/echo", POST_SCRIPT, (*NAMES[:3], *NAMES[4:]), "uvicorn"),
+    "get": ('GET, 13 bytes back ("Hello, world!")', "/", "", NAMES[:6], "nginx"),
+    "post": ("POST, 1 KB of JSON decoded and encoded", "/echo", POST_SCRIPT, (*NAMES[:3], *NAMES[4:6]), "uvicorn"),
+    "asgi": ("GET, 13 bytes back, of the same ASGI application", "/", "", NAMES[4:], "uvicorn"),
+    "asgi-post": ("POST, 1 KB of JSON, of the same ASGI application", "/echo", POST_SCRIPT, NAMES[4:], "uvicorn"),
     "file": ("GET of a file of 1 MB", "/file", "", NAMES[:4], "nginx"),
 }
 

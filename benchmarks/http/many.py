@@ -66,7 +66,7 @@ def connect(port: int, count: int) -> list[socket.socket]:
 
 def memory(connections: int) -> None:
     print(f"{connections} connections that have asked once; bytes a connection")
-    for name in available([NAMES[0], *NAMES[3:]]):
+    for name in available([NAMES[0], *NAMES[3:6]]):
         peer = Peer(name)
         try:
             for sock in connect(peer.port, 50):  # what is made once is made now

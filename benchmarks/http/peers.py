@@ -1,4 +1,5 @@
-"""The servers that are measured, each started on one core: ours on three loops, nginx, uvicorn and granian.
+"""The servers that are measured, each started on one core: ours on three loops and as an ASGI host, nginx, uvicorn and
+granian.
 
 Every one answers ``GET /`` with 13 bytes, ``POST /echo`` with the JSON it was sent, decoded and encoded anew (nginx has
 no handler for it), and, where it serves files itself, ``GET /file`` with 1 MB.
@@ -55,6 +56,13 @@ async def app(scope, receive, send):
     await send({"type": "http.response.body", "body": body})
 """
 
+OURS_AS_HOST = """
+import sys
+from app import app
+from hardpoint.http import run
+run(app, port=int(sys.argv[1]))
+"""
+
 NGINX = """
 daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;
 events {{ worker_connections 20000; }}
@@ -74,11 +82,11 @@ UVICORN = [
     "--log-level", "warning", "--lifespan", "off", "--backlog", "4096",
 ]  # fmt: skip
 GRANIAN = [
-    "-m", "granian", "--interface", "asgi", "--port", "{port}", "--workers", "1", "--runtime-threads", "1",
+    "-m", "granian", "--interface", "asginl", "--port", "{port}", "--workers", "1", "--runtime-threads", "1",
     "--no-access-log", "--log-level", "warning", "--loop", "uvloop", "app:app",
 ]  # fmt: skip
 
-NAMES = ("hardpoint", "hardpoint on uvloop", "hardpoint on asyncio", "nginx", "granian", "uvicorn")
+NAMES = ("hardpoint", "hardpoint on uvloop", "hardpoint on asyncio", "nginx", "granian", "uvicorn", "hardpoint, ASGI")
 
 
 class Peer:
@@ -102,6 +110,8 @@ class Peer:
 
     def _command(self, folder: Path, files: Path) -> list[str]:
         pinned = ["taskset", "-c", str(SERVER_CORE)]
+        if self.name == "hardpoint, ASGI":
+            return [*pinned, sys.executable, "-c", OURS_AS_HOST, str(self.port)]
         if self.name.startswith("hardpoint"):
             loop = self.name.rpartition(" ")[2]
             return [*pinned, sys.executable, "-c", OURS, str(self.port), loop, str(files)]
