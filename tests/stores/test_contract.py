@@ -36,6 +36,7 @@ from hardpoint.model import (
     RuleState,
     Series,
     SignIn,
+    Summary,
     User,
     Value,
 )
@@ -419,6 +420,13 @@ class StoreMachine(RuleBasedStateMachine):
         for series in range(1, 5):
             expected = sorted((ts, repr(value)) for ts, value in self.rows.get(series, {}).items())
             assert [(ts, repr(value)) for ts, value in self.store.readings(series, 0, 100)] == expected
+            times = [ts for ts, _ in expected]
+            backwards = list(self.store.stretches(series, 3, 11, newest_first=True))
+            assert [ts for piece in reversed(backwards) for ts in piece.times] == [ts for ts in times if 3 <= ts < 11]
+            assert self.store.extent(series) == ((times[0], times[-1]) if times else None)
+            pieces = list(self.store.overview(series, 2, 12, (5, 9)))
+            counts = [piece.count if isinstance(piece, Summary) else len(piece.times) for piece in pieces]
+            assert sum(counts) == len([ts for ts in times if 2 <= ts < 12])
         assert [(series, ts) for series, ts, _ in self.store.latest()] == [
             (series, max(rows)) for series, rows in sorted(self.rows.items()) if rows
         ]

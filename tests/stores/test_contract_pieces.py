@@ -95,6 +95,20 @@ def test_a_summary(values: list[Value], expected: tuple[object, ...]) -> None:
     assert (made.start_ms, made.end_ms, made.first, made.last) == (10, 9 + len(values), values[0], values[-1])
 
 
+def test_a_clock_that_jumps_back_an_hour_loses_nothing(store: Store, commit: Commit) -> None:
+    hour = 3_600_000
+    before = [(1, hour + place * 1000, place) for place in range(1000)]
+    again = [(1, place * 1000 + 500 * (place % 2), -place) for place in range(5000)]
+    for start in range(0, 1000, 250):
+        commit(store, before[start : start + 250])
+    for start in range(0, 5000, 500):
+        commit(store, again[start : start + 500])
+    expected = {ts: value for _, ts, value in [*before, *again]}
+    assert dict(store.readings(1, *EVER)) == expected
+    assert store.extent(1) == (0, max(expected))
+    assert list(store.latest(1)) == [(1, max(expected), expected[max(expected)])]
+
+
 class TestRetention:
     NOW = 100 * DAY_MS
 

@@ -7,6 +7,7 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 from ...errors import StorageError
+from .failpoints import reach
 from .folder import FILE_MODE
 
 if TYPE_CHECKING:
@@ -41,7 +42,9 @@ def back_up(readers: Readers, target: Path) -> None:
             finally:
                 connection.execute("PRAGMA query_only = ON")
         _sync(partial)
+        reach("backup: copied")
         partial.replace(target)  # not a hard link, which would refuse an existing file: a USB stick's FAT has none
+        reach("backup: named")
         _sync(target.parent)
     except sqlite3.Error as error:
         raise StorageError(f"{target} cannot be written: {error}") from error

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 from ...errors import SchemaMismatch
+from .failpoints import reach
 from .folder import FILE_MODE, DataFolder
 
 log = logging.getLogger("hardpoint.store")
@@ -97,6 +98,7 @@ def _apply(connection: sqlite3.Connection, migration: Migration) -> None:
             "INSERT INTO schema_version VALUES (?, ?, ?, ?)",
             (migration.number, migration.name, migration.checksum, time.time_ns() // 1_000_000),
         )
+        reach("migration: before the end")
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:

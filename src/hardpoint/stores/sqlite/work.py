@@ -32,6 +32,8 @@ FOLD_AT_READINGS_AT_MOST = 262_144
 """10 MB of memory, and as much again while a pass goes through them."""
 SLICE_S = 0.002
 """A slice when nothing presses."""
+FOLD_ALL_S = 1.0
+"""A slice when a commit waits for all of it: one that deletes readings."""
 MAX_SLICE_S = 0.016
 """A slice when as much waits as may."""
 
@@ -131,7 +133,7 @@ class Work:
         """Fold until the journal is empty."""
         pages = 0
         while self.journal.readings or self.journal.frozen is not None:
-            pages += self._fold_step(connection)
+            pages += self._fold_step(connection, FOLD_ALL_S)
         return pages
 
     def everything_in_chunks(self, connection: sqlite3.Connection) -> Generator[int]:
@@ -167,11 +169,13 @@ class Work:
             self.tasks.popleft()
             return 0
 
-    def _fold_step(self, connection: sqlite3.Connection) -> int:
+    def _fold_step(self, connection: sqlite3.Connection, budget_s: float | None = None) -> int:
         if self._fold is None:
             self._fold = Fold(self.journal, self.compaction.next_fold)
         fold = self._fold
-        pages = fold.step(connection, self._budget_s(self.journal.readings / self.fold_at - 1.0))
+        if budget_s is None:
+            budget_s = self._budget_s(self.journal.readings / self.fold_at - 1.0)
+        pages = fold.step(connection, budget_s)
         if fold.finished:
             self._fold = None
             self.compaction.folded(fold.number, fold.counts)
