@@ -26,6 +26,7 @@ BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     "http-memory": (["http/many.py", "memory"], ["--connections", "1000"]),
     "http-events": (["http/many.py", "events"], ["--clients", "2000", "--seconds", "5"]),
     "store": (["store/commits.py"], ["--seconds", "1"]),
+    "history": (["store/history.py"], ["--readings", "500000", "--series", "100", "--peer-readings", "200000"]),
     "lines": (["server/lines.py"], ["--rounds", "4"]),
     "tls": (["server/tls.py"], ["--rounds", "2"]),
     "telemetry": (["server/telemetry.py"], ["--rounds", "2"]),

@@ -36,7 +36,7 @@ from pathlib import Path
 from hardpoint.stores.sqlite import SqliteStore
 
 sys.path.insert(0, str(Path(__file__).parent))
-from peers import PEERS, Peer  # noqa: E402
+from peers import PEERS, Peer
 
 START_MS = 1_700_000_000_000
 EVERY_MS = 10_000
@@ -169,6 +169,10 @@ def ask_ours(folder: Path, series: int, last_ms: int) -> dict[str, float]:
         store.close()
 
 
+def ask_peer(peer: Peer, last_ms: int) -> dict[str, float]:
+    return {question: timed(lambda ask=ask: ask(last_ms)) for question, ask in peer.questions().items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--readings", type=int, default=2_000_000)
@@ -200,11 +204,7 @@ def main() -> None:
             figures = write(shapes.rows(readings), peer.commit)
             size = peer.finish()
             print(figures.line(peer.name, size), flush=True)
-            last_ms = START_MS + readings // given.series * EVERY_MS
-            answers[peer.name] = {
-                question: timed(lambda ask=ask: ask(given.series, last_ms))  # type: ignore[misc]
-                for question, ask in peer.questions().items()
-            }
+            answers[peer.name] = ask_peer(peer, START_MS + readings // given.series * EVERY_MS)
             peer.close()
     print(f"\nmemory at most {peak_mib:.0f} MiB, closing {closing_s:.2f} s\n")
     print(f"{'ms, median':<24}" + "".join(f"{name:>18}" for name in answers))

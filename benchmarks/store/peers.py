@@ -14,8 +14,8 @@ from typing import Any
 DAY_MS = 86_400_000
 
 Row = tuple[int, int, float]
-Question = Callable[[int, int], object]
-"""Asked with how many series there are and the time after the last reading."""
+Question = Callable[[int], object]
+"""Asked with the time after the last reading."""
 
 _LATEST = "SELECT ts, value FROM readings WHERE series = 1 ORDER BY ts DESC LIMIT 1"
 _DAY = "SELECT ts, value FROM readings WHERE series = 1 AND ts >= {day} AND ts < {last}"
@@ -50,6 +50,7 @@ class Peer(ABC):
     def ask(self, sql: str) -> list[Any]:
         """All rows of the answer."""
 
+    @abstractmethod
     def close(self) -> None:
         """Let go."""
 
@@ -57,7 +58,7 @@ class Peer(ABC):
         """The same that our store is asked."""
 
         def of(template: str) -> Question:
-            def ask(_: int, last_ms: int) -> object:
+            def ask(last_ms: int) -> object:
                 first = last_ms - 365 * DAY_MS
                 width = 365 * DAY_MS // 600
                 return self.ask(template.format(day=last_ms - DAY_MS, first=first, last=last_ms, width=width))
@@ -199,9 +200,12 @@ class Influx(Peer):
     def ask(self, sql: str) -> list[Any]:
         return self._query(sql)
 
+    def close(self) -> None:
+        self._query("DROP DATABASE hardpoint_bench")
+
     def questions(self) -> dict[str, Question]:
         def of(template: str) -> Question:
-            def ask(_: int, last_ms: int) -> object:
+            def ask(last_ms: int) -> object:
                 day, year = last_ms - DAY_MS, last_ms - 365 * DAY_MS
                 return self.ask(template.format(day=day, first=year, last=last_ms))
 
