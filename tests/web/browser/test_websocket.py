@@ -1,0 +1,29 @@
+"""A browser as a device: the line dialect over its own WebSocket."""
+
+from __future__ import annotations
+
+TALK = """(url) => new Promise((resolve) => {
+    const got = [], ws = new WebSocket(url);
+    const lines = ["temp=21.5 hum=60", JSON.stringify({ temp: 22 }, null, 2), "GET temp", "QUIT"];
+    ws.onopen = () => lines.forEach((line) => ws.send(line));
+    ws.onmessage = ({ data }) => got.push(data);
+    ws.onclose = ({ code, wasClean }) => resolve({ got, code, wasClean });
+})"""
+
+
+def test_a_page_is_a_device(server, browser):
+    token = (server.folder / "data" / "first-device.token").read_text().strip()
+    page = browser.new_page()
+    try:
+        # Chromium lets no page of elsewhere connect to this machine without asking a person.
+        page.goto(f"{server.url}/api/health")
+        address = server.url.replace("http:", "ws:")
+        told = page.evaluate(TALK, f"{address}/api/v1/{token}/ws")
+        assert told["got"][:2] == ["OK 2", "OK 1"]
+        assert told["got"][2].startswith("temp=22 @")
+        assert told["got"][3] == "BYE"
+        assert (told["code"], told["wasClean"]) == (1000, True)
+        told = page.evaluate(TALK, f"{address}/api/v1/nonsense/ws")
+        assert told == {"got": [], "code": 1006, "wasClean": False}
+    finally:
+        page.close()
