@@ -111,6 +111,22 @@ class TestJournal:
         assert seen(database, journal) == [(2, "active")]
         assert journal.readings == 1
 
+    def test_what_was_folded_is_not_looked_for_among_what_was_frozen_next(self, database: sqlite3.Connection) -> None:
+        journal = Journal()
+        append(database, journal, [(1, 1, "first")])
+        append(database, journal, [(1, 2, "second")])
+        before = journal.seen_by(database)  # a reader that then waits for its turn …
+        journal.freeze()
+        database.execute("DELETE FROM journal WHERE seq <= 2")
+        journal.drop_frozen()
+        append(database, journal, [(1, 3, "third")])
+        journal.freeze()  # … while one pass of folding ends and the next begins
+        with pytest.raises(Gone):
+            journal.of_series(before, 1)
+        with pytest.raises(Gone):
+            journal.of_all(before)
+        assert seen(database, journal) == [(3, "third")]
+
     def test_a_number_taken_back_is_used_again(self) -> None:
         journal = Journal()
         journal.add(1, [(1, 1, 1)])

@@ -94,6 +94,7 @@ class Journal:
         self.frozen: Columns | None = None
         self.frozen_seq = 0
         """The last of the frozen, or else of the folded commits."""
+        self._frozen_first = 0  # the first of the frozen ones, or else of those that were folded last
         self.next_seq = 1
         self._newest: deque[tuple[int, Sequence[Row], int]] = deque(maxlen=REMEMBERED_BATCHES)
 
@@ -148,7 +149,7 @@ class Journal:
         """Let what there is be folded; what comes from now on is kept apart."""
         with self._lock:
             self.frozen, self.active = self.active, Columns()
-            self.frozen_seq = self.next_seq - 1
+            self._frozen_first, self.frozen_seq = self.frozen_seq + 1, self.next_seq - 1
             return self.frozen
 
     def drop_frozen(self) -> None:
@@ -211,7 +212,8 @@ class Journal:
             return []
         if span.first > self.frozen_seq:
             return [self.active]
-        if self.frozen is None:
+        if self.frozen is None or span.first < self._frozen_first:
+            # What the transaction sees was folded since; what is frozen now may be the next that came.
             raise Gone
         return [self.frozen, self.active]
 
