@@ -226,10 +226,14 @@ class Router:
             HardpointError: from the guard or the handler; `NotFound` when no route has the path. Anything else a
                 handler raises comes through as it is.
         """
-        found = self._leaf(request.head.raw_path)
-        if found is None:
-            return self._unrouted(request)
-        leaf, values = found
+        path = request.head.raw_path
+        leaf = self._exact.get(path)  # as `_leaf` does first; the call would be a tenth of what a request costs
+        values: tuple[Any, ...] = ()
+        if leaf is None:
+            found = self._leaf(path)
+            if found is None:
+                return self._unrouted(request)
+            leaf, values = found
         method = request.method
         route = leaf.methods.get(method)
         if route is None:
