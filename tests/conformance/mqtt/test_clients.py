@@ -178,12 +178,15 @@ def test_aiomqtt(broker: ServerProcess) -> None:
 
 
 THINGSBOARD = """
-import sys, threading
+import sys, threading, time
 from tb_device_mqtt import TBDeviceMqttClient
 port, token = int(sys.argv[1]), sys.argv[2]
 client = TBDeviceMqttClient("127.0.0.1", port, token)
 client.connect(timeout=20)
-assert client.is_connected()
+deadline = time.monotonic() + 20
+while not client.is_connected():  # connect() does not wait for it
+    assert time.monotonic() < deadline
+    time.sleep(0.01)
 result = client.send_telemetry({"temp": 21.5, "door": True})
 assert result.get() == 0, result.get()
 assert client.send_attributes({"fw": "1.2"}).get() == 0

@@ -247,32 +247,31 @@ class Broker:
 
     def send(self, session: ClientSession, outgoing: Outgoing) -> bool:
         """Put a message on its way to one client, behind what waits. False: a limit was reached, and it is dropped."""
-        if outgoing.qos and outgoing.receipt is None:
-            settings = self.settings
-            weight = outgoing.weight
-            if (
-                len(session.queue or ()) >= settings.max_queued_messages
-                or session.queued_bytes + weight > settings.max_queued_bytes
-                or self.queued_bytes + weight > settings.max_queued_bytes_total
-            ):
+        client, qos = session.client, outgoing.qos
+        now = client is not None and not session.queue and not client.full and (not qos or session.has_window())
+        if qos and outgoing.receipt is None:
+            if not now and not self._has_room(session, outgoing.weight):
                 self.dropped += 1
                 return False
-            self.queued_bytes += weight
-            if session.durable:
+            self.queued_bytes += outgoing.weight
+            if session.expiry_s:
                 outgoing.seq = self.keeper.next_seq()
-        if (
-            session.client is None
-            or session.queue
-            or session.client.full
-            or (outgoing.qos and not session.has_window())
-        ):
+        if now:
+            self._send_now(session, outgoing)
+        else:
             session.enqueue(outgoing)
             self.queued += 1
             if outgoing.seq:
                 self.keeper.put_message(session, outgoing)
-        else:
-            self._send_now(session, outgoing)
         return True
+
+    def _has_room(self, session: ClientSession, weight: int) -> bool:
+        settings = self.settings
+        return (
+            len(session.queue or ()) < settings.max_queued_messages
+            and session.queued_bytes + weight <= settings.max_queued_bytes
+            and self.queued_bytes + weight <= settings.max_queued_bytes_total
+        )
 
     def pump(self, session: ClientSession) -> None:
         """Send what waits, as far as the window and the client's reading allow."""

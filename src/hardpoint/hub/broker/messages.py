@@ -89,7 +89,7 @@ class Will:
 class Outgoing:
     """One message on its way to one client."""
 
-    __slots__ = ("identifiers", "message", "packet_id", "qos", "receipt", "retain", "seq", "state")
+    __slots__ = ("identifiers", "message", "packet_id", "qos", "receipt", "retain", "seq", "state", "weight")
 
     def __init__(
         self,
@@ -112,8 +112,5 @@ class Outgoing:
         """What the dialect wants back when the client has acknowledged it; such a message ends with its connection."""
         self.packet_id = 0
         self.state = QUEUED
-
-    @property
-    def weight(self) -> int:
+        self.weight = len(message.payload) + len(message.topic) + ENTRY_BYTES
         """Bytes of memory it stands for."""
-        return len(self.message.payload) + len(self.message.topic) + ENTRY_BYTES
