@@ -422,6 +422,9 @@ class Server:
         if http.access_log is not None:
             lines = {"dropped": float(http.access_log.dropped)}
             yield "http_access_log_lines_total", "Lines that the access log had no room for", "fate", lines
+        mqtt = self._running.factories.get("mqtt")
+        if isinstance(mqtt, MqttDialect):
+            yield from mqtt.metrics()
         counters = getattr(asyncio.get_running_loop(), "counters", None)
         if counters is not None:
             values = {name: float(value) for name, value in dataclasses.asdict(counters).items()}

@@ -280,7 +280,7 @@ class TestRetained:
 
         anyrun(scene())
 
-    def test_limits(self, anyrun):
+    def test_limits(self, anyrun, caplog):
         async def scene():
             async with open_dialect(max_retained_messages=2, max_retained_bytes=10_000) as dialect:
                 sender = await connected(dialect, "s")
@@ -289,8 +289,10 @@ class TestRetained:
                 await sender.publish("a", b"x" * 20_000, retain=True)
                 assert (len(dialect.broker.retained), dialect.broker.retained.refused) == (2, 2)
                 assert dialect.broker.retained.get("a").payload == b"x"
+                dialect.tick()
 
         anyrun(scene())
+        assert "mqtt.max_retained_… is reached" in caplog.text
 
     def test_expire(self, anyrun):
         async def scene():
@@ -322,6 +324,28 @@ class TestRetained:
                     receiver.transport.go_on_taking()
                     got += len(await receiver.messages())
                 assert got == 40
+
+        anyrun(scene())
+
+    @pytest.mark.parametrize("qos", [0, 1, 2])
+    def test_more_of_them_than_may_wait_are_not_lost(self, anyrun, qos):
+        async def scene():
+            async with open_dialect(max_queued_messages=5, max_inflight=2) as dialect:
+                sender = await connected(dialect, "s")
+                for number in range(30):
+                    await sender.publish(f"a/{number}", b"%d" % number, 1, retain=True)
+                receiver = await connected(dialect, "r")
+                _, got = await receiver.subscribe("a/#", qos=qos)
+                while fresh := [packet for packet in got if isinstance(packet, Publish) and packet.qos]:
+                    kind = p.PUBACK if qos == 1 else p.PUBREC
+                    receiver.send(*(Ack(kind, packet.packet_id) for packet in fresh))
+                    if qos == 2:
+                        receiver.send(*(Ack(p.PUBCOMP, packet.packet_id) for packet in fresh))
+                    got = await receiver.read()
+                payloads = [packet.payload for packet in receiver.seen if isinstance(packet, Publish)]
+                assert sorted(payloads, key=int) == [b"%d" % number for number in range(30)]
+                assert dialect.broker.dropped == 0
+                assert dialect.broker.queued_bytes == 0
 
         anyrun(scene())
 
@@ -552,7 +576,7 @@ class TestSessions:
 
         anyrun(scene())
 
-    def test_queues_have_limits(self, anyrun):
+    def test_queues_have_limits(self, anyrun, caplog):
         async def scene():
             async with open_dialect(max_queued_messages=3, max_queued_bytes=2000) as dialect:
                 client = await connected(dialect, "c", 5, **KEPT)
@@ -562,10 +586,18 @@ class TestSessions:
                 await sender.publish("a", b"x" * 2000, 1)
                 for _ in range(5):
                     assert (await sender.publish("a", b"x", 1))[0].reason == 0
-                assert dialect.broker.dropped == 3
+                assert dialect.broker.drops == {"not_read": 0, "queue_full": 3, "too_large": 0, "expired": 0}
                 assert len(dialect.broker.sessions["/c"].queue) == 3
+                dialect.tick()
+                dialect.tick()
+                metrics = {name: values for name, _, _, values in dialect.metrics()}
+                assert metrics["mqtt_dropped_total"]["queue_full"] == 3.0
+                assert metrics["mqtt_held"]["sessions"] == 2.0
 
         anyrun(scene())
+        assert [record.getMessage() for record in caplog.records] == [
+            "messages were dropped: raise mqtt.max_queued_… or end sessions that nobody comes back to"
+        ]
 
 
 class TestDisk:
@@ -614,6 +646,23 @@ class TestDisk:
                 await turn(20)
                 assert sender.decoder.receive(sender.transport.take()) == said
                 assert sender.closed is (version == 4)
+                store.error = None
+
+        anyrun(scene())
+
+    @pytest.mark.parametrize(("version", "reason"), [(5, 0x97), (4, 3)])
+    def test_that_is_full_keeps_no_new_session(self, anyrun, version, reason):
+        async def scene():
+            store = HeldStore()
+            async with open_dialect(store) as dialect:
+                store.error = FULL
+                client = Client(dialect, version)
+                properties = {p.SESSION_EXPIRY_INTERVAL: 60} if version == 5 else {}
+                client.send(Connect(version, "c", False, properties=properties))
+                await turn(20)
+                answers = client.decoder.receive(client.transport.take())
+                assert [answer.reason for answer in answers] == [reason]
+                assert client.closed
                 store.error = None
 
         anyrun(scene())

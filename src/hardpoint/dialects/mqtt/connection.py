@@ -143,14 +143,18 @@ class MqttConnection(asyncio.Protocol, Session):
         return False
 
     def pause_writing(self) -> None:
-        """The client does not read."""
+        """The client does not read: take nothing more that would have to be answered."""
         self.full = True
         self._dialect.stalled(self)
+        if self._transport is not None:
+            self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         """It reads again: send what waits for it."""
         self.full = False
         self._dialect.unread.pop(self, None)
+        if not (self.paused_by_hub or self._held is not None or self._transport is None):
+            self._transport.resume_reading()
         if self.session is not None and self.session.queue and self._held is None:
             self._dialect.broker.pump(self.session)
         if self.device is not None and self.device.open_commands:
@@ -194,7 +198,7 @@ class MqttConnection(asyncio.Protocol, Session):
                     self.send(data)
             elif isinstance(receipt, Receipt):
                 if error is not None and not self._ending:
-                    self.disconnect(reasons.QUOTA_EXCEEDED, error.message)
+                    self._refuse_receipt(error)
                     continue
                 self.send(receipt.data)
                 if receipt.then is not None:
@@ -203,11 +207,18 @@ class MqttConnection(asyncio.Protocol, Session):
                 data = cast("bytes", receipt)
                 self._unacknowledged -= data[0] == _PUBACK_HEAD
                 self.send(data)
-        if self._answers_due <= MAX_ANSWERS_DUE // 2 and not (self.paused_by_hub or self._ending):
+        if self._answers_due <= MAX_ANSWERS_DUE // 2 and not (self.paused_by_hub or self._ending or self.full):
             self._transport.resume_reading()
         if self._ending and not self._answers_due and not self._said_all:
             self._dialect.flush(self)
             self._transport.close()
+
+    def _refuse_receipt(self, error: StorageError) -> None:
+        """What was asked for could not be stored."""
+        if self._held is not None:  # the answer to a CONNECT
+            Connecting.refuse(self, PacketRefused(reasons.QUOTA_EXCEEDED, error.message))
+        else:
+            self.disconnect(reasons.QUOTA_EXCEEDED, error.message)
 
     def deliver(self, command: Command) -> bool:
         """A command goes out on the topic that the device has subscribed to; else it stays queued."""
@@ -225,7 +236,7 @@ class MqttConnection(asyncio.Protocol, Session):
 
     def resume_reading(self) -> None:
         """The store has caught up."""
-        if self._transport is not None and not self._ending:
+        if self._transport is not None and not (self._ending or self.full):
             self._transport.resume_reading()
 
     def end(self, reason: str) -> None:

@@ -62,6 +62,7 @@ class MqttDialect:
         self._waiting: dict[MqttConnection, float] = {}  # no CONNECT yet
         self._ending: dict[MqttConnection, float] = {}
         self._dirty: dict[MqttConnection, list[bytes]] = {}
+        self._told = (0, 0)
         self._loop = asyncio.get_running_loop()
         self._began_s = self._loop.time()
         self._timer = self._loop.call_later(TICK_S, self._tick)
@@ -163,6 +164,32 @@ class MqttDialect:
             connection.abort()
         self.broker.tick()
         self.sys_topics.tick(now_s)
+        self._tell_of_limits()
+
+    def metrics(self) -> Iterator[tuple[str, str, str, dict[str, float]]]:
+        """``(name, help, label, values)`` of each counter and gauge."""
+        broker = self.broker
+        messages = {"published": broker.published, "delivered": broker.delivered, "queued": broker.queued}
+        yield "mqtt_messages_total", "MQTT messages taken, sent and queued", "fate", _floats(messages)
+        drops = broker.drops | {"retained_full": broker.retained.refused}
+        yield "mqtt_dropped_total", "MQTT messages not sent or not kept, by reason", "reason", _floats(drops)
+        held = {
+            "sessions": len(broker.sessions),
+            "subscriptions": broker.routes.count,
+            "retained": len(broker.retained),
+            "queued_bytes": broker.queued_bytes,
+            "retained_bytes": broker.retained.size_bytes,
+        }
+        yield "mqtt_held", "What the MQTT broker keeps", "what", _floats(held)
+
+    def _tell_of_limits(self) -> None:
+        """Of those that a person can raise, when they were reached since the last look."""
+        reached = (self.broker.drops["queue_full"], self.broker.retained.refused)
+        if reached[0] > self._told[0]:
+            self.rarely.warn("messages were dropped: raise mqtt.max_queued_… or end sessions that nobody comes back to")
+        if reached[1] > self._told[1]:
+            self.rarely.warn("retained messages were not kept: mqtt.max_retained_… is reached")
+        self._told = reached
 
     async def drain(self, timeout_s: float) -> None:
         """Tell every client that the server stops, let every answer that is due go out, and return when all connections
@@ -184,6 +211,10 @@ class MqttDialect:
                 for connection in list(self.connections):
                     connection.abort()
                 await self._drained.wait()
+
+
+def _floats(values: dict[str, int]) -> dict[str, float]:
+    return {name: float(value) for name, value in values.items()}
 
 
 def _overdue(since: dict[MqttConnection, float], now_s: float, limit_s: float) -> Iterator[MqttConnection]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ...wire.mqtt import reasons
 from ..topics import checked_filter
 from .keeper import Keeper
-from .messages import RELEASED, Message, Outgoing
+from .messages import ENTRY_BYTES, RELEASED, Message, Outgoing
 from .retained import Retained
 from .routes import Routes
 from .session import NEVER_S, ClientSession, Subscription
@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 
 RETAINED_EXPIRE_MS = 60_000
 """How often retained messages whose time is up are looked for; a subscriber never gets one in between."""
+
+DROPS = ("not_read", "queue_full", "too_large", "expired")
+"""Why a message was not sent to somebody: QoS 0 to a client that does not read, a queue's limit was reached, the client
+takes no packet of that size, its time was up.
+"""
 
 RestoreAccess = Callable[[str], "Access | None"]
 """The rights behind a session's key at start, or None when whoever it was is gone."""
@@ -53,8 +58,15 @@ class Broker:
         """What waits in all sessions together."""
         self._due: list[tuple[int, str]] = []  # (ms, session key), a heap: sessions and wills to look at
         self._retained_due_ms = 0
-        self.published = self.delivered = self.dropped = self.queued = 0
-        """Messages taken, sent, dropped (nobody read, or a limit was reached), and put in a queue, since the start."""
+        self.published = self.delivered = self.queued = 0
+        """Messages taken, sent, and put in a queue, since the start."""
+        self.drops = dict.fromkeys(DROPS, 0)
+        """Messages that were not sent to somebody, by reason."""
+
+    @property
+    def dropped(self) -> int:
+        """All of `drops`."""
+        return sum(self.drops.values())
 
     def fill(self, store: Store, restore_access: RestoreAccess) -> None:
         """Take over what the store holds. Who was connected when the process ended is not any more."""
@@ -192,10 +204,11 @@ class Broker:
             handling = request.retain_handling
             if group is None and (handling == 0 or (handling == 1 and new)):  # [MQTT-3.3.1-9], -10, -11
                 identifiers = (request.identifier,) if request.identifier else ()
-                retained += [
-                    Outgoing(message, min(message.qos, request.qos), retain=True, identifiers=identifiers)
-                    for message in self._retained_for(session, topic_filter, now)
-                ]
+                for message in self._retained_for(session, topic_filter, now):
+                    qos = min(message.qos, request.qos)
+                    outgoing = Outgoing(message, qos, retain=True, identifiers=identifiers)
+                    outgoing.weight = ENTRY_BYTES  # its payload is shared
+                    retained.append(outgoing)
         return answers, retained
 
     def unsubscribe(self, session: ClientSession, filters: Sequence[str]) -> list[int]:
@@ -227,14 +240,14 @@ class Broker:
             if not qos or not target.qos:
                 client = session.client
                 if client is None or client.full:
-                    self.dropped += client is not None
+                    self.drops["not_read"] += client is not None
                     continue
                 # [MQTT-3.3.1-12], [MQTT-3.3.1-13]
                 retain = message.retain and target.retain_as_published
                 if client.send_message(message, 0, retain, False, 0, target.identifiers):
                     self.delivered += 1
                 else:
-                    self.dropped += 1
+                    self.drops["too_large"] += 1
             else:
                 self._deliver(session, message, target)
         count = len(targets)
@@ -250,8 +263,8 @@ class Broker:
         client, qos = session.client, outgoing.qos
         now = client is not None and not session.queue and not client.full and (not qos or session.has_window())
         if qos and outgoing.receipt is None:
-            if not now and not self._has_room(session, outgoing.weight):
-                self.dropped += 1
+            if not now and not self._has_room(session, outgoing):
+                self.drops["queue_full"] += 1
                 return False
             self.queued_bytes += outgoing.weight
             if session.expiry_s:
@@ -265,10 +278,12 @@ class Broker:
                 self.keeper.put_message(session, outgoing)
         return True
 
-    def _has_room(self, session: ClientSession, weight: int) -> bool:
-        settings = self.settings
+    def _has_room(self, session: ClientSession, outgoing: Outgoing) -> bool:
+        settings, count, weight = self.settings, len(session.queue or ()), outgoing.weight
+        if outgoing.retain:  # what is kept anyway: a subscription to everything must not lose half of it
+            return count < settings.max_queued_messages + settings.max_retained_messages
         return (
-            len(session.queue or ()) < settings.max_queued_messages
+            count < settings.max_queued_messages
             and session.queued_bytes + weight <= settings.max_queued_bytes
             and self.queued_bytes + weight <= settings.max_queued_bytes_total
         )
@@ -283,6 +298,7 @@ class Broker:
             assert outgoing is not None
             expires_ms = outgoing.message.expires_ms
             if expires_ms is not None and expires_ms <= self.clock_ms():  # [MQTT-3.3.2-5]
+                self.drops["expired"] += 1
                 self._finished(session, outgoing)
             else:
                 self._send_now(session, outgoing)
@@ -360,7 +376,7 @@ class Broker:
     def _deliver(self, session: ClientSession, message: Message, target: Target) -> None:
         qos = min(message.qos, target.qos)  # [MQTT-3.8.4-8]
         if not qos and (session.client is None or session.client.full):
-            self.dropped += session.client is not None
+            self.drops["not_read"] += session.client is not None
             return
         retain = message.retain and target.retain_as_published
         self.send(session, Outgoing(message, qos, retain=retain, identifiers=target.identifiers))
@@ -378,7 +394,7 @@ class Broker:
         if sent:
             self.delivered += 1
         else:  # [MQTT-3.1.2-25]: as if it had been sent
-            self.dropped += 1
+            self.drops["too_large"] += 1
             if outgoing.qos:
                 session.finish(outgoing.packet_id)
                 self._finished(session, outgoing)
