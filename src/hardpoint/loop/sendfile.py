@@ -40,8 +40,7 @@ class SendFile(SocketCalls):
             return await sending.done
         finally:
             sending.end()
-            if sending.sent:
-                file.seek(offset + sending.sent)
+            file.seek(offset + sending.sent)
 
     async def _sock_sendfile_native(self, sock: socket.socket, file: Any, offset: int, count: int | None) -> int:
         file_fd = _regular_file(file)
@@ -59,8 +58,7 @@ class SendFile(SocketCalls):
         except OSError as exc:
             raise _told_apart(exc, total) from exc
         finally:
-            if total:
-                file.seek(offset + total)
+            file.seek(offset + total)
 
 
 class FileSending(asyncio.Protocol):
