@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from hardpoint.wire.mqtt import properties as p
-from hardpoint.wire.mqtt.packets import Ack, Publish
+from hardpoint.wire.mqtt.packets import Ack, Publish, Will
 from hub.hubs import FULL, HeldStore, turn
 
 from .mqtts import Apps, connected, open_dialect
@@ -319,7 +319,43 @@ class TestThingsBoard:
         anyrun(scene())
 
 
+class TestWills:
+    @pytest.mark.parametrize(
+        ("topic", "payload", "expected"),
+        [
+            ("devices/box/state", b"offline", {"state": "offline"}),
+            ("devices/box", b'{"up":false}', {"up": False}),
+            ("devices/box/2x", b"1", {}),
+            ("devices/box/a/b", b"1", {}),
+        ],
+    )
+    def test_in_its_own_space_are_readings(self, anyrun, topic, payload, expected):
+        async def scene():
+            async with open_dialect(anonymous=False) as dialect:
+                device, client = await attached(dialect, will=Will(topic, payload, retain=True))
+                client.transport.lose()
+                await dialect.hub.commits.durable()
+                await turn()
+                assert readings(dialect, device) == expected
+                assert bool(dialect.hub.refused_total) is not bool(expected)
+                assert len(dialect.broker.retained) == 0
+
+        anyrun(scene())
+
+
 class TestRights:
+    def test_nobody_else_speaks_on_the_topics_that_mean_the_device(self, anyrun):
+        async def scene():
+            async with open_dialect(anonymous=False, apps=Apps(o="operator")) as dialect:
+                _, client = await attached(dialect)
+                await client.subscribe("v1/devices/me/rpc/request/+", "v2/#")
+                operator = await connected(dialect, "o", 5, username="hpa_operator")
+                await operator.publish("v1/devices/me/rpc/request/1", b"{}", 1)
+                await operator.publish("v2/r/req/1", b"{}", 1)
+                assert await client.read() == []
+
+        anyrun(scene())
+
     def test_a_device_sees_its_own_space_and_what_is_common(self, anyrun):
         async def scene():
             async with open_dialect(anonymous=False) as dialect:

@@ -20,19 +20,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import msgspec
 
-from ...errors import BadInput, Conflict, Forbidden, UnknownVerb
+from ...errors import BadInput, Conflict, Forbidden, PeerError, UnknownVerb
 from ...hub.broker import Message
-from ...hub.broker.access import DEVICES
+from ...hub.broker.access import DEVICES, THINGSBOARD
 from ...hub.broker.messages import Outgoing
+from ...hub.session import Session
 from ...hub.topics import checked_filter, fits
 from ...model import checked_key, checked_value
 from ...wire.mqtt.reasons import FAILURE
 from ...wire.telemetry import decode_json, parse_attributes, parse_telemetry, parse_value
-from .thingsboard import PREFIXES, STYLES, ThingsBoard
+from .thingsboard import STYLES, ThingsBoard
 
 if TYPE_CHECKING:
+    from ...errors import StorageError
     from ...hub.devices import DeviceState
-    from ...model import Command
+    from ...model import Command, Sample
     from ...wire.mqtt.packets import Publish
     from .connection import MqttConnection
     from .dialect import MqttDialect
@@ -54,11 +56,23 @@ class Style(NamedTuple):
 OWN_STYLE = Style("devices/{device}/commands/{id}", "devices/{device}/attributes/shared", nulls=True)
 
 
+class WillSession(Session):
+    """Hands in what devices have left behind; nobody waits for it."""
+
+    __slots__ = ()
+
+    dialect = "mqtt"
+
+    def acknowledge(self, receipts: Sequence[object], error: StorageError | None) -> None:
+        """Nothing to answer."""
+
+
 class DeviceTopics:
     """Takes what devices publish to the hub, and what the hub has for them to their topics."""
 
     def __init__(self, dialect: MqttDialect) -> None:
         self._dialect = dialect
+        self._wills = WillSession()
         self._thingsboard = ThingsBoard(self, dialect)
         self._styles = (*(Style(command, attributes, nulls=False) for command, attributes in STYLES), OWN_STYLE)
 
@@ -68,7 +82,7 @@ class DeviceTopics:
         """Whether a topic that this client publishes to is the hub's."""
         if topic.startswith(DEVICES):
             return True
-        return connection.device is not None and topic.startswith(PREFIXES)
+        return connection.device is not None and topic.startswith(THINGSBOARD)
 
     def publish(self, connection: MqttConnection, topic: str, packet: Publish, receipt: int | None) -> None:
         """Do what a message to such a topic says; the receipt comes back when it is durable.
@@ -89,6 +103,26 @@ class DeviceTopics:
             self.take_attributes(connection, device, packet.payload, receipt)
         else:
             self._take_other(connection, device, rest, packet.payload, receipt)
+
+    def take_will(self, message: Message) -> bool:
+        """A will of a device's own space is a reading as any other message there. False: it is the broker's."""
+        if not message.topic.startswith(DEVICES):
+            return False
+        hub = self._dialect.hub
+        name, _, key = message.topic[len(DEVICES) :].partition("/")
+        device = hub.catalogue.by_id.get(message.source.partition("/")[0])
+        try:
+            if hub.allow_anonymous and (device is None or name not in (device.id, device.record.name)):
+                device = hub.authenticate(name)
+            if device is None or name not in (device.id, device.record.name) or "/" in key:
+                raise Forbidden(f"{message.topic[:80]} takes no will of this client's")
+            if key:
+                hub.ingest(self._wills, device, _one(checked_key(key), message.payload), None)
+            else:
+                hub.ingest(self._wills, device, parse_telemetry(message.payload), None)
+        except PeerError as error:
+            hub.note_refused(error)
+        return True
 
     def take_telemetry(
         self, connection: MqttConnection, device: DeviceState, payload: bytes, receipt: int | None
@@ -156,9 +190,7 @@ class DeviceTopics:
     ) -> None:
         if device.series is None or key not in device.series:
             checked_key(key)
-        value = parse_value(payload)
-        samples = [] if value is None else [(None, key, checked_value(value))]
-        self._dialect.hub.ingest(connection, device, samples, receipt)
+        self._dialect.hub.ingest(connection, device, _one(key, payload), receipt)
         connection.expect_receipt()
 
     def _take_other(
@@ -231,3 +263,9 @@ class DeviceTopics:
             if fits(checked_filter(subscription.filter)[1], topic):
                 found = max(found or 0, subscription.qos)
         return found
+
+
+def _one(key: str, payload: bytes) -> list[Sample]:
+    """The reading of a bare value; a null is none."""
+    value = parse_value(payload)
+    return [] if value is None else [(None, key, checked_value(value))]

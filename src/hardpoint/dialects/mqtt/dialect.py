@@ -48,8 +48,9 @@ class MqttDialect:
         self.settings = settings
         self.sign_in = SignIn(hub, apps or NoApps())
         self.broker = Broker(hub.commits, settings, hub.clock_ms)
-        self.broker.fill(hub.store, self.sign_in.restore)
         self.devices = DeviceTopics(self)
+        self.broker.divert = self.devices.take_will
+        self.broker.fill(hub.store, self.sign_in.restore)
         self.connecting = Connecting(self)
         self.wheel = KeepAliveWheel()
         self.feed = DeviceFeed(hub, self.broker)

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from .devices import DeviceTopics
     from .dialect import MqttDialect
 
-PREFIXES = ("v1/devices/me/", "v2/")
-"""Topics that are ThingsBoard's where a device publishes to them."""
-
 STYLES = (
     ("v1/devices/me/rpc/request/{id}", "v1/devices/me/attributes"),
     ("v2/r/req/{id}", "v2/a"),

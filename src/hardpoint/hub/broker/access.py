@@ -10,6 +10,8 @@ from ...model import ROLES
 
 DEVICES = "devices/"
 SERVER_ONLY = ("$SYS/", "$share/")
+THINGSBOARD = ("v1/devices/me/", "v2/")
+"""Topics that mean the device which uses them, whoever it is: nothing that others publish there may reach it."""
 
 
 class Access:
@@ -80,8 +82,8 @@ class DeviceAccess(Access):
         return self.may_publish(topic_filter) or topic_filter.startswith((DEVICES + "+", DEVICES + "#"))
 
     def may_receive(self, topic: str) -> bool:
-        """What it may publish."""
-        return self.may_publish(topic)
+        """What it may publish, but for the topics that mean the device itself: there the server alone speaks to it."""
+        return not topic.startswith(THINGSBOARD) and self.may_publish(topic)
 
 
 class RoleAccess(Access):

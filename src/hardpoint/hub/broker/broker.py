@@ -53,6 +53,8 @@ class Broker:
         self.retained = Retained(self.keeper, settings.max_retained_messages, settings.max_retained_bytes)
         self.sources: list[Callable[[str, Access], Iterator[Message]]] = []
         """Who else has retained messages, made when somebody subscribes: by filter and who asks."""
+        self.divert: Callable[[Message], bool] | None = None
+        """Asked of every will: True, it was taken and is not to be published."""
         self.sessions: dict[str, ClientSession] = {}
         self.queued_bytes = 0
         """What waits in all sessions together."""
@@ -418,7 +420,9 @@ class Broker:
     def _publish_will(self, session: ClientSession, now_ms: int) -> None:
         will, session.will = session.will, None
         if will is not None and session.access.may_publish(will.topic):
-            self.publish(will.message(session.key, now_ms))
+            message = will.message(session.key, now_ms)
+            if self.divert is None or not self.divert(message):
+                self.publish(message)
 
     def _schedule(self, session: ClientSession) -> None:
         """Look at it when its will or its end is due."""
