@@ -183,11 +183,10 @@ def open_mqtt(client: Client, role: str) -> Iterator[MqttClient]:
             yield mqtt
         return
     url = next(each["url"] for each in listeners if each["url"].startswith("mqtt://"))
-    host = url.removeprefix("mqtt://").rpartition(":")[0].strip("[]")
-    reach: str = EVERYWHERE.get(host, host)
+    host: str = url.removeprefix("mqtt://").rpartition(":")[0].strip("[]")
     made = client.call("POST", "/api/tokens", body={"name": "hardpoint pub/sub", "role": role})
     try:
-        with MqttClient(reach, port, made["token"]) as mqtt:
+        with MqttClient(EVERYWHERE.get(host, host), port, made["token"]) as mqtt:
             yield mqtt
     finally:
         client.call("DELETE", "/api/tokens", made["id"])
