@@ -287,6 +287,8 @@ class Alert:
     acknowledged_ms: int | None = None
     acknowledged_by: str | None = None
     muted_until_ms: int = 0
+    told: list[str] = field(default_factory=list)
+    """The channels that were given its beginning, and will be given its end."""
 
 
 @dataclass(slots=True)
@@ -319,6 +321,10 @@ class Delivery:
     due_ms: int
     attempts: int = 0
     steps: list[list[Json]] = field(default_factory=list)
+    message: int | None = None
+    """The message it leaves in, named by the first of its deliveries; None until it is tried. Every try is of the same
+    message, so that the receiver can tell a repeat.
+    """
 
 
 @dataclass(slots=True)

@@ -7,9 +7,10 @@ import pytest
 from hardpoint.errors import BadInput, Conflict, NotFound
 from hardpoint.hub.outbox import GIVE_UP_S, MAX_BUNDLE, MIN_GAP_S, NotDelivered
 from hardpoint.hub.quiet import checked_quiet_hours, quiet_until
-from hardpoint.model import Channel, Delivery, QuietHours
+from hardpoint.model import Alert, Channel, Delivery, QuietHours
+from hardpoint.testing import FakeClock
 
-from .hubs import attached, open_hub
+from .hubs import NotingSession, attached, open_hub, until
 from .rules.scenes import Receiver, pass_s, rule, say
 
 
@@ -302,7 +303,7 @@ class TestChannels:
                 session = await prepared(hub)
                 await say(hub, session, (1, 31))
                 await pass_s(hub, clock, 5)
-                await hub.alerting.rules.change(rule())
+                await hub.alerting.rules.change("hot", {"channels": []})
                 await hub.alerting.outbox.remove_channel("c", hub.alerting.rules.all())
                 await hub.commits.durable()
                 assert [one.state for one in hub.store.load(Delivery)] == ["dropped"]
@@ -335,3 +336,203 @@ class TestChannels:
                     await hub.alerting.outbox.put_channel(channel())
 
         anyrun(scene())
+
+
+class TestMessages:
+    def test_a_try_that_may_have_arrived_is_repeated_as_it_was(self, anyrun, make_store, clock):
+        """News that came meanwhile leave in a message of their own: the receiver knows the first one by its key."""
+
+        class Swallowing(Receiver):
+            async def send(self, settings, notice):
+                await super().send(settings, notice)
+                if len(self.notices) <= 2:
+                    raise NotDelivered("no answer within 30 s")
+                return "thanks"
+
+        async def scene():
+            receiver = Swallowing()
+            async with open_with(receiver, make_store(), clock) as hub:
+                session = await prepared(hub)
+                _, other = await attached(hub, "other")
+                await say(hub, session, (1, 31))
+                await say(hub, other, (1, 31))
+                await pass_s(hub, clock, 5)
+                await say(hub, session, (2, 20))
+                await pass_s(hub, clock, 20)
+            async with open_with(receiver, make_store(), clock) as hub:
+                await pass_s(hub, clock, 600)
+            assert [
+                (notice.key, [(news["id"], news["event"]) for news in notice.news]) for notice in receiver.notices
+            ] == [("1", [(1, "firing"), (2, "firing")])] * 3 + [("3", [(3, "resolved")])]
+
+        anyrun(scene())
+
+    def test_repetitions_do_not_pile_up_while_the_receiver_is_out(self, anyrun, clock):
+        async def scene():
+            receiver = Receiver()
+            receiver.out = "out"
+            async with open_with(receiver, None, clock) as hub:
+                session = await prepared(hub, repeat_s=60)
+                await say(hub, session, (1, 31))
+                await pass_s(hub, clock, 7200)
+                assert hub.alerting.outbox.waiting_count == 1
+                receiver.out = None
+                await pass_s(hub, clock, 3700)
+                assert receiver.told[:2] == [("firing", "dev"), ("still firing", "dev")]
+
+        anyrun(scene())
+
+    def test_a_repetition_at_other_times_takes_the_place_of_the_first(self, anyrun, clock):
+        async def scene():
+            receiver = Receiver()
+            async with open_with(receiver, None, clock) as hub:
+                session = await prepared(hub, repeat_s=3600)
+                await say(hub, session, (1, 31))
+                await pass_s(hub, clock, 60)
+                await hub.alerting.rules.change("hot", {"repeat_s": 600})
+                await pass_s(hub, clock, 1300)
+                assert [event for event, _ in receiver.told] == ["firing", "still firing", "still firing"]
+                await hub.alerting.rules.change("hot", {"repeat_s": None})
+                await pass_s(hub, clock, 36_000)
+                assert len(receiver.told) == 3
+
+        anyrun(scene())
+
+    def test_more_than_can_wait_is_counted_and_its_end_is_not_told(self, anyrun, clock, monkeypatch, caplog):
+        monkeypatch.setattr("hardpoint.hub.outbox.MAX_WAITING", 1)
+
+        async def scene():
+            receiver = Receiver()
+            async with open_with(receiver, None, clock) as hub:
+                session = await prepared(hub)
+                _, other = await attached(hub, "other")
+                await say(hub, session, (1, 31))
+                await say(hub, other, (1, 31))
+                await pass_s(hub, clock, 60)
+                await say(hub, other, (2, 20))
+                await pass_s(hub, clock, 60)
+                assert receiver.told == [("firing", "dev")]
+                assert hub.alerting.outbox.failed_total == 1
+
+        anyrun(scene())
+        assert "1 pieces of news are under way" in caplog.text
+
+    def test_the_end_is_told_though_the_log_has_forgotten_the_beginning(self, anyrun, make_store, clock, monkeypatch):
+        monkeypatch.setattr("hardpoint.hub.outbox.MAX_KEPT", 2)
+
+        async def scene():
+            receiver = Receiver()
+            async with open_with(receiver, make_store(), clock) as hub:
+                session = await prepared(hub)
+                _, other = await attached(hub, "other")
+                await say(hub, session, (1, 31))
+                for ts in range(1, 5):
+                    await say(hub, other, (ts, 31 if ts % 2 else 20))
+                await pass_s(hub, clock, 60)
+            async with open_with(receiver, make_store(), clock) as hub:
+                session = NotingSession()
+                hub.attach(session, hub.catalogue.find("dev"))
+                await say(hub, session, (2, 20))
+                await pass_s(hub, clock, 60)
+                assert receiver.told[-1] == ("resolved", "dev")
+
+        anyrun(scene())
+
+
+class TestRemovedDevice:
+    def test_who_was_told_of_an_alert_is_told_of_its_end(self, anyrun, make_store, clock):
+        async def scene():
+            receiver = Receiver()
+            async with open_with(receiver, make_store(), clock) as hub:
+                session = await prepared(hub)
+                await say(hub, session, (1, 31))
+                await pass_s(hub, clock, 60)
+                await hub.remove_device(session.device)
+                await hub.commits.durable()
+            async with open_with(receiver, make_store(), clock) as hub:
+                await pass_s(hub, clock, 60)
+                assert receiver.told == [("firing", "dev"), ("resolved", "dev")]
+                assert receiver.notices[-1].news[0]["alert"]["reason"] == "the device was removed"
+
+        anyrun(scene())
+
+    def test_numbers_of_alerts_that_went_are_not_used_again(self, anyrun, make_store, clock):
+        async def scene():
+            receiver = Receiver()
+            receiver.out = "out"
+            async with open_with(receiver, make_store(), clock) as hub:
+                session = await prepared(hub)
+                await say(hub, session, (1, 31), (2, 20))
+                await pass_s(hub, clock, 60)
+                await hub.remove_device(session.device)
+                await hub.commits.durable()
+                assert hub.store.load(Alert) == []
+            receiver.out = None
+            async with open_with(receiver, make_store(), clock) as hub:
+                _, session = await attached(hub)
+                await say(hub, session, (3, 31))
+                await pass_s(hub, clock, 600)
+                assert [news["alert"]["id"] for notice in receiver.notices for news in notice.news] == [2]
+
+        anyrun(scene())
+
+
+class TestQuietHoursAgain:
+    def test_those_that_follow_one_another_are_one_quiet_time(self, anyrun, clock):
+        async def scene():
+            receiver = Receiver()
+            clock.now_ms = 1_700_000_000_000  # Tuesday 2023-11-14 22:13:20 UTC
+            async with open_with(receiver, None, clock) as hub:
+                session = await prepared(hub)
+                await hub.alerting.outbox.set_quiet(
+                    [QuietHours("0", "22:00", "00:00", "UTC"), QuietHours("1", "00:00", "07:00", "UTC")]
+                )
+                await say(hub, session, (1, 31))
+                await pass_s(hub, clock, 8 * 3600)
+                assert receiver.told == []
+                await pass_s(hub, clock, 3600)
+                assert receiver.told == [("firing", "dev")]
+
+        anyrun(scene())
+
+    def test_a_try_that_failed_is_not_repeated_at_night(self, anyrun, clock):
+        async def scene():
+            receiver = Receiver()
+            receiver.out = "out"
+            clock.now_ms = 1_700_000_000_000 - 1000 * 1000  # 21:56:40 UTC
+            async with open_with(receiver, None, clock) as hub:
+                session = await prepared(hub)
+                await hub.alerting.outbox.set_quiet([QuietHours("0", "22:00", "07:00", "UTC")])
+                await say(hub, session, (1, 31))
+                await pass_s(hub, clock, 180)
+                tries = receiver.tries
+                assert tries >= 2
+                receiver.out = None
+                await pass_s(hub, clock, 3600)
+                await say(hub, session, (2, 20))
+                await pass_s(hub, clock, 3600)
+                assert (receiver.tries, receiver.told) == (tries, [])
+                await pass_s(hub, clock, 8 * 3600)
+                # The tries may have arrived: so the end is told as well.
+                assert receiver.told == [("firing", "dev"), ("resolved", "dev")]
+
+        anyrun(scene())
+
+
+@pytest.mark.parametrize("by_s", [-7200, 7200])
+def test_a_clock_that_was_set_holds_up_no_news(anyrun, clock, by_s):
+    async def scene():
+        receiver = Receiver()
+        steady = FakeClock(0)
+        async with open_hub(None, clock, senders={"test": lambda: receiver}, steady_ms=steady) as hub:
+            session = await prepared(hub)
+            await say(hub, session, (clock.now_ms, 31))
+            clock.now_ms += by_s * 1000
+            agenda = hub.alerting.agenda
+            agenda.run_due(agenda.now_ms())
+            clock.now_ms += 1000
+            steady.now_ms += 1000
+            agenda.run_due(agenda.now_ms())
+            await until(lambda: receiver.told)
+
+    anyrun(scene())

@@ -54,6 +54,8 @@ def test_a_released_migration_is_never_changed() -> None:
         1: "10ed77bee1c2721e",
         2: "7bbc567d90d27939",
         3: "f83d43be0880246d",
+        4: "c18129c0e5863408",
+        5: "5dfaab882204b0e0",
     }
 
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from ..errors import HardpointError
 from ..model import Alert, Channel, Delivery, QuietHours, Rule, RuleState
-from .agenda import Agenda
 from .outbox import Outbox, Sender
 from .rules.alerts import Alerts
 from .rules.engine import Rules
 
 if TYPE_CHECKING:
     from ..stores.base import Store
+    from .agenda import Agenda
     from .batch import GroupCommit
     from .commands import Ledger
     from .devices import Catalogue
@@ -35,25 +35,26 @@ class Alerting:
         ledger: Ledger,
         senders: Mapping[str, Callable[[], Sender]],
         *,
+        agenda: Agenda,
         clock_ms: Callable[[], int],
     ) -> None:
         """``senders``: kinds of channels that news of alerts may take."""
         self._catalogue = catalogue
         self._ledger = ledger
         self._commands: set[asyncio.Task[None]] = set()
-        self.agenda = Agenda(clock_ms)
+        self.agenda = agenda
         self.alerts = Alerts(commits, live, self.agenda, self._announce, clock_ms=clock_ms)
         self.outbox = Outbox(
             commits, self.agenda, senders, clock_ms=clock_ms, find_alert=self.alerts.find, name_of=self._name_of
         )
-        self.rules = Rules(
-            catalogue, commits, self.agenda, self.alerts, clock_ms=clock_ms, send_command=self._send_command
-        )
+        self.rules = Rules(catalogue, commits, self.agenda, self.alerts, send_command=self._send_command)
 
     def fill(self, store: Store) -> None:
         """Take over what the store holds, after the devices, and follow the clock from now on."""
         self.alerts.fill(store.load(Alert))
-        self.outbox.fill(store.load(Channel), store.load(Delivery), store.load(QuietHours))
+        deliveries = store.load(Delivery)
+        self.alerts.go_on_from(max((delivery.alert_id for delivery in deliveries), default=0) + 1)
+        self.outbox.fill(store.load(Channel), deliveries, store.load(QuietHours))
         self.rules.fill(store.load(Rule), store.load(RuleState))
         self.agenda.start()
 

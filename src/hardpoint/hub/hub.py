@@ -7,6 +7,7 @@ A session **attaches**, **ingests** readings, reports **attributes**, **answers*
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -32,6 +33,7 @@ from ..model import (
     checked_value,
     weight,
 )
+from .agenda import Agenda
 from .alerting import Alerting
 from .batch import Batch, GroupCommit
 from .commands import Ledger
@@ -52,7 +54,7 @@ if TYPE_CHECKING:
     from .session import Session
 
 T = TypeVar("T")
-
+logger = logging.getLogger("hardpoint.hub")
 
 HOST_DEVICE_ID = "host"
 """The device whose sensors are mounted on the machine the server runs on."""
@@ -78,6 +80,11 @@ def wall_clock_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def steady_clock_ms() -> int:
+    """Milliseconds that pass whatever the wall clock is set to. Their zero means nothing."""
+    return time.monotonic_ns() // 1_000_000
+
+
 class Hub:
     """Devices, sessions, presence, latest values and commands, over one store. Used on one event loop's thread."""
 
@@ -88,9 +95,12 @@ class Hub:
         *,
         allow_anonymous: bool = False,
         clock_ms: Callable[[], int] = wall_clock_ms,
+        steady_ms: Callable[[], int] | None = None,
         senders: Mapping[str, Callable[[], Sender]] | None = None,
     ) -> None:
-        """``senders``: kinds of channels that news of alerts may take."""
+        """``senders``: kinds of channels that news of alerts may take. ``steady_ms`` never jumps and begins anywhere;
+        by default the system's with the system's clock, and otherwise ``clock_ms``, which then has to be steady.
+        """
         self.store = store
         self.limits = limits
         self.allow_anonymous = allow_anonymous
@@ -109,7 +119,17 @@ class Hub:
             clock_ms=clock_ms,
             max_open_per_device=limits.max_open_commands_per_device,
         )
-        self.alerting = Alerting(self.catalogue, self.commits, self.live, self.ledger, senders or {}, clock_ms=clock_ms)
+        if steady_ms is None:
+            steady_ms = steady_clock_ms if clock_ms is wall_clock_ms else clock_ms
+        self.alerting = Alerting(
+            self.catalogue,
+            self.commits,
+            self.live,
+            self.ledger,
+            senders or {},
+            agenda=Agenda(clock_ms, steady_ms),
+            clock_ms=clock_ms,
+        )
         self.readings_total = 0
         self.attached_total = 0
         self.refused_total: dict[str, int] = {}
@@ -587,14 +607,17 @@ class Hub:
         self.readings_total += len(rows) + len(batch.past)
         if not rows:
             return
+        self.live.publish_rows(rows, batch.extra_weight)
+        if self.alerting.rules:
+            try:
+                self.alerting.rules.feed(rows, self.catalogue.series)
+            except Exception:  # a fault in a rule must not cost the latest values
+                logger.exception("the rules could not look at a batch")
         for series_id, ts, value in rows:
             series = get(series_id)
             if series is not None and ts >= series.ts:
                 series.ts = ts
                 series.value = value
-        self.live.publish_rows(rows, batch.extra_weight)
-        if self.alerting.rules:
-            self.alerting.rules.feed(rows, self.catalogue.series)
         if self.handlers:
             self.handlers.feed(rows, self.catalogue.series)
 

@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ..errors import BadInput, Conflict, NotFound, StorageError, TooLarge
 from ..model import MAX_NAME_LENGTH, SEVERITIES, Alert, Channel, Delete, Delivery, Json, Put, QuietHours, Rule
+from ..rarely import Rarely
 from .quiet import quiet_until
-from .rules.alerts import RESOLVED, describe_alert
+from .rules.alerts import FIRING, RESOLVED, STILL_FIRING, describe_alert
 
 if TYPE_CHECKING:
     from .agenda import Agenda
     from .batch import GroupCommit
 
 logger = logging.getLogger("hardpoint.outbox")
+rarely = Rarely(logger)
 
 GROUP_S = 1.0
 """How long the first piece of news waits for those that follow from the same cause."""
@@ -38,6 +40,9 @@ GIVE_UP_S = 24 * 3600.0
 MAX_CHANNELS = 256
 MAX_WAITING = 10_000
 """News under way. Beyond it no more is taken, and the log says so."""
+MAX_STEPS = 50
+"""Of a delivery; the oldest go first."""
+MAX_REASON_LENGTH = 500
 MAX_KEPT = 1_000
 """Ended deliveries kept for the log that people look at."""
 
@@ -51,7 +56,7 @@ class Notice:
     """What one message says."""
 
     key: str
-    """Made of its deliveries' numbers: the same for every try."""
+    """The message's number: the same for every try, of this process and of those after it."""
     subject: str
     """One line."""
     text: str
@@ -59,7 +64,7 @@ class Notice:
     severity: str
     """The gravest of them."""
     news: tuple[dict[str, Json], ...]
-    """``{"event", "alert"}`` each, the alert as the app API gives it."""
+    """``{"id", "event", "alert"}`` each, the id being the delivery's, the alert as the app API gives it."""
 
 
 class Sender(ABC):
@@ -110,13 +115,14 @@ class Outbox:
         self.quiet: dict[str, QuietHours] = {}
         self._waiting: dict[str, dict[int, Delivery]] = {}  # channel → its deliveries in their order
         self._kept: dict[int, Delivery] = {}
-        self._told: dict[int, set[str]] = {}  # alert → channels that were given its beginning
         self._free_ms: dict[str, int] = {}  # channel → when its next message may leave
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._wakes_ms: dict[str, int] = {}  # channel → when the agenda calls for it
         self._next_id = 1
         self._closed = False
         self.sent_total = 0
         self.failed_total = 0
+        agenda.on_jump.append(self._clock_jumped)
 
     def fill(
         self,
@@ -129,9 +135,6 @@ class Outbox:
         self.quiet = {hours.id: hours for hours in quiet}
         for delivery in sorted(deliveries, key=lambda delivery: delivery.id):
             self._next_id = delivery.id + 1
-            alert = self._find_alert(delivery.alert_id)
-            if alert is not None and alert.resolved_ms is None:
-                self._told.setdefault(delivery.alert_id, set()).add(delivery.channel_id)
             if delivery.state == "waiting" and delivery.channel_id in self.channels:
                 self._waiting.setdefault(delivery.channel_id, {})[delivery.id] = delivery
             else:
@@ -167,30 +170,33 @@ class Outbox:
     def announce(self, alert: Alert, event: str, rule: Rule | None) -> None:
         """Tell the rule's channels. The end is told to those that were told of the beginning, and to no others."""
         if event == RESOLVED:
-            told = self._told.pop(alert.id, set())
+            to = [channel_id for channel_id in alert.told if channel_id in self.channels]
+        elif rule is None or self._clock_ms() < max(rule.muted_until_ms, alert.muted_until_ms):
+            return
         else:
-            now = self._clock_ms()
-            if rule is None or now < max(rule.muted_until_ms, alert.muted_until_ms):
-                return
-            told = {channel_id for channel_id in rule.channels if channel_id in self.channels}
-            self._told.setdefault(alert.id, set()).update(told)
-        for channel_id in sorted(told & self.channels.keys()):
-            self._post(channel_id, alert, event)
+            to = [channel_id for channel_id in dict.fromkeys(rule.channels) if channel_id in self.channels]
+        for channel_id in to:
+            if self._post(channel_id, alert, event) and channel_id not in alert.told:
+                alert.told.append(channel_id)
 
-    def _post(self, channel_id: str, alert: Alert, event: str) -> None:
+    def _post(self, channel_id: str, alert: Alert, event: str) -> bool:
+        """Whether it could be taken."""
         if self.waiting_count >= MAX_WAITING:
             self.failed_total += 1
-            logger.error("limits of the outbox are reached: alert %d is not told to %s", alert.id, channel_id)
-            return
+            rarely.warn("%d pieces of news are under way, and no more is taken: see to the channels", MAX_WAITING)
+            return False
         now = self._clock_ms()
         waiting = self._waiting.setdefault(channel_id, {})
+        begun = [delivery for delivery in waiting.values() if delivery.alert_id == alert.id]
+        if event == STILL_FIRING and begun:
+            return True  # they have not even been told what is not over yet
         quiet_ms = quiet_until(self.quiet.values(), channel_id, alert.severity, now)
-        if quiet_ms is not None and event == RESOLVED:
-            begun = [delivery for delivery in waiting.values() if delivery.alert_id == alert.id]
-            for delivery in begun:  # it came and went while nobody was to be disturbed
+        # It came and went while nobody was to be disturbed. What was tried before may have arrived, and has an end.
+        if quiet_ms is not None and event == RESOLVED and begun and all(each.message is None for each in begun):
+            for delivery in begun:
                 self._end(delivery, "dropped", "it ended within quiet hours")
-            if begun:
-                return
+            if begun[0].event == FIRING:
+                return True
         delivery = Delivery(self._next_id, channel_id, alert.id, event, "waiting", now, now + int(GROUP_S * 1000))
         self._next_id += 1
         if quiet_ms is not None:
@@ -199,6 +205,7 @@ class Outbox:
         waiting[delivery.id] = delivery
         self._store(delivery)
         self._wake(channel_id)
+        return True
 
     # -- sending
 
@@ -206,23 +213,59 @@ class Outbox:
         """See to it that the channel is served when its first delivery is due and it is free."""
         waiting = self._waiting.get(channel_id)
         if waiting and channel_id not in self._tasks and not self._closed:
-            due_ms = max(min(delivery.due_ms for delivery in waiting.values()), self._free_ms.get(channel_id, 0))
-            self._agenda.at(due_ms, lambda: self._begin(channel_id))
+            due_ms = max(min(due_ms for _, due_ms in _in_order(waiting)), self._free_ms.get(channel_id, 0))
+            if due_ms < self._wakes_ms.get(channel_id, due_ms + 1):
+                self._wakes_ms[channel_id] = due_ms
+                self._agenda.at(due_ms, lambda: self._begin(channel_id))
 
     def _begin(self, channel_id: str) -> None:
+        self._wakes_ms.pop(channel_id, None)
         if channel_id in self._tasks or self._closed or channel_id not in self.channels:
             return
-        now = self._clock_ms()
-        if now < self._free_ms.get(channel_id, 0):
-            self._wake(channel_id)
-            return
-        due = [delivery for delivery in self._waiting.get(channel_id, {}).values() if delivery.due_ms <= now]
+        due = self._due(channel_id, self._clock_ms())
         if not due:
             self._wake(channel_id)
             return
-        task = asyncio.get_running_loop().create_task(self._send(channel_id, due[:MAX_BUNDLE]), name="outbox")
+        task = asyncio.get_running_loop().create_task(self._send(channel_id, due), name="outbox")
         self._tasks[channel_id] = task
         task.add_done_callback(lambda _: self._sent(channel_id))
+
+    def _due(self, channel_id: str, now_ms: int) -> list[Delivery]:
+        """What leaves next in one message: that of the last try, if it failed, or else all that is due."""
+        if now_ms < self._free_ms.get(channel_id, 0):
+            return []
+        waiting = self._waiting.get(channel_id, {})
+        due = [delivery for delivery, due_ms in _in_order(waiting) if due_ms <= now_ms]
+        for delivery in due:  # quiet hours may have begun, or follow one another
+            alert = self._find_alert(delivery.alert_id)
+            if alert is None:
+                continue
+            quiet_ms = quiet_until(self.quiet.values(), channel_id, alert.severity, now_ms)
+            if quiet_ms is not None:
+                delivery.due_ms = quiet_ms
+                delivery.steps.append(["waiting", now_ms, "quiet hours"])
+                self._store(delivery)
+        due = [delivery for delivery, due_ms in _in_order(waiting) if due_ms <= now_ms]
+        if not due:
+            return []
+        message = due[0].message
+        due = [delivery for delivery in due if delivery.message == message][:MAX_BUNDLE]
+        if message is None:
+            for delivery in due:
+                delivery.message = due[0].id
+                self._store(delivery)
+        return due
+
+    def _clock_jumped(self, by_ms: int) -> None:
+        if by_ms < 0:  # forward, what is due is due
+            for waiting in self._waiting.values():
+                for delivery in waiting.values():
+                    delivery.due_ms += by_ms
+            for channel_id in self._free_ms:
+                self._free_ms[channel_id] += by_ms
+        self._wakes_ms.clear()
+        for channel_id in self._waiting:
+            self._wake(channel_id)
 
     def _sent(self, channel_id: str) -> None:
         self._tasks.pop(channel_id, None)
@@ -235,22 +278,24 @@ class Outbox:
             if alert is None:
                 self._end(delivery, "dropped", "the alert is no longer kept")
         tellable = [(delivery, alert) for delivery, alert in news if alert is not None]
-        if not tellable:
+        due = [delivery for delivery, _ in tellable]
+        if not due:
             return
         try:
             await self._commits.durable()  # a crash from here on repeats it under the same numbers
         except StorageError:
             self._free_ms[channel_id] = self._clock_ms() + int(RETRY_S[0] * 1000)
             return
-        notice = self._notice([(delivery.id, delivery.event, alert) for delivery, alert in tellable])
+        notice = self._notice(tellable)
         try:
             said = await self._hand_over(channel, notice)
         except NotDelivered as error:
-            self._failed(tellable, str(error))
+            self._failed(channel_id, due, str(error))
             return
-        for delivery, _ in tellable:
+        for delivery in due:
             delivery.attempts += 1
-            self._end(delivery, "sent", said)
+            if delivery.state == "waiting":  # the channel may have been removed meanwhile
+                self._end(delivery, "sent", said)
             self.sent_total += 1
         self._free_ms[channel_id] = self._clock_ms() + int(MIN_GAP_S * 1000)
 
@@ -266,28 +311,34 @@ class Outbox:
             logger.exception("channel %s failed", channel.id)
             raise NotDelivered(f"{type(error).__name__}, see the log") from None
 
-    def _failed(self, tellable: list[tuple[Delivery, Alert]], reason: str) -> None:
+    def _failed(self, channel_id: str, due: list[Delivery], reason: str) -> None:
         now = self._clock_ms()
-        for delivery, _ in tellable:
-            delivery.attempts += 1
-            if now - delivery.created_ms >= GIVE_UP_S * 1000:
+        attempts = max(delivery.attempts for delivery in due) + 1
+        wait_ms = int(RETRY_S[min(attempts, len(RETRY_S)) - 1] * 1000)
+        for delivery in due:
+            delivery.attempts = attempts
+            if delivery.state != "waiting":  # the channel was removed meanwhile
+                continue
+            if now - delivery.created_ms >= GIVE_UP_S * 1000 and attempts > len(RETRY_S):
                 self._end(delivery, "failed", reason)
                 self.failed_total += 1
             else:
-                delivery.due_ms = now + int(RETRY_S[min(delivery.attempts, len(RETRY_S)) - 1] * 1000)
-                delivery.steps.append(["waiting", now, reason])
+                delivery.due_ms = now + wait_ms
+                delivery.steps = [*delivery.steps[-MAX_STEPS + 1 :], ["waiting", now, reason[:MAX_REASON_LENGTH]]]
                 self._store(delivery)
         # News that came meanwhile waits as well: the channel is out of order, and they keep their order.
-        self._free_ms[tellable[0][0].channel_id] = min(delivery.due_ms for delivery, _ in tellable)
+        self._free_ms[channel_id] = now + wait_ms
 
-    def _notice(self, news: list[tuple[int, str, Alert]]) -> Notice:
-        lines = [self._line(event, alert) for _, event, alert in news]
+    def _notice(self, news: list[tuple[Delivery, Alert]]) -> Notice:
+        lines = [self._line(delivery.event, alert) for delivery, alert in news]
         return Notice(
-            "-".join(str(number) for number, _, _ in news) if len(news) < 4 else f"{news[0][0]}-to-{news[-1][0]}",
+            str(news[0][0].message),
             lines[0] if len(lines) == 1 else f"{lines[0]} (and {len(lines) - 1} more)",
             "\n".join(lines),
-            max((alert.severity for _, _, alert in news), key=SEVERITIES.index),
-            tuple({"event": event, "alert": describe_alert(alert)} for _, event, alert in news),
+            max((alert.severity for _, alert in news), key=SEVERITIES.index),
+            tuple(
+                {"id": delivery.id, "event": delivery.event, "alert": describe_alert(alert)} for delivery, alert in news
+            ),
         )
 
     def _line(self, event: str, alert: Alert) -> str:
@@ -296,7 +347,7 @@ class Outbox:
 
     def _end(self, delivery: Delivery, state: str, reason: str) -> None:
         delivery.state = state
-        delivery.steps.append([state, self._clock_ms(), reason[:500]])
+        delivery.steps.append([state, self._clock_ms(), reason[:MAX_REASON_LENGTH]])
         self._waiting.get(delivery.channel_id, {}).pop(delivery.id, None)
         self._kept[delivery.id] = delivery
         self._store(delivery)
@@ -367,7 +418,7 @@ class Outbox:
             if channel_id in rule.channels:
                 raise Conflict(f"rule {rule.id} uses this channel")
         await self._durable(Delete(channel))
-        del self.channels[channel_id]
+        self.channels.pop(channel_id, None)  # two may ask at once
         for delivery in list(self._waiting.pop(channel_id, {}).values()):
             self._end(delivery, "dropped", "the channel was removed")
 
@@ -394,3 +445,11 @@ class Outbox:
     async def _durable(self, *changes: Put | Delete) -> None:
         self._commits.batch.changes.extend(changes)
         await self._commits.durable()
+
+
+def _in_order(waiting: Mapping[int, Delivery]) -> Iterator[tuple[Delivery, int]]:
+    """Deliveries, and when each may leave: not before an earlier one of the same alert."""
+    least_ms: dict[int, int] = {}
+    for delivery in waiting.values():
+        due_ms = least_ms[delivery.alert_id] = max(delivery.due_ms, least_ms.get(delivery.alert_id, 0))
+        yield delivery, due_ms

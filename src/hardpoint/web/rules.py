@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import unicodedata
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -98,7 +99,8 @@ class RuleRoutes:
 
     def list(self, request: Request) -> Response:
         """``GET /api/rules``."""
-        return Response.json({"items": [self._describe(rule) for rule in self._rules.all()]})
+        firing = self._firing()
+        return Response.json({"items": [self._describe(rule, firing) for rule in self._rules.all()]})
 
     async def create(self, request: Request) -> Response:
         """``POST /api/rules``."""
@@ -126,7 +128,9 @@ class RuleRoutes:
             }
             for firing in run.firings
         ]
-        return Response.json({"sentence": str(run.rule.condition), "firings": firings, "readings": run.readings})
+        return Response.json(
+            {"sentence": str(run.rule.condition), "firings": firings, "fired": run.fired, "readings": run.readings}
+        )
 
     def show(self, request: Request) -> Response:
         """``GET /api/rules/{id}``."""
@@ -136,16 +140,15 @@ class RuleRoutes:
     async def change(self, request: Request) -> Response:
         """``PATCH /api/rules/{id}``."""
         given = request.json(shapes.ChangedRule)
-        old = self._rules.get(request.params["id"])
         changes = {name: value for name in given.__struct_fields__ if (value := getattr(given, name)) is not UNSET}
         if given.command is not UNSET:
             changes["command"] = msgspec.to_builtins(given.command)
         if given.enabled is not UNSET:
             changes["enabled"] = int(given.enabled)
-        rule = replace(old, **changes)
+        rule = replace(self._rules.get(request.params["id"]), **changes)
         self._check_expression(request, rule)
         self._check_channels(rule)
-        await self._rules.change(rule)
+        rule = await self._rules.change(rule.id, changes)
         return Response.json(self._describe(rule))
 
     async def remove(self, request: Request) -> Response:
@@ -159,8 +162,7 @@ class RuleRoutes:
         if for_s > MAX_MUTE_S:
             raise BadInput(f"for_s is between 0 and {MAX_MUTE_S:.0f}", field="for_s")
         until_ms = self._hub.clock_ms() + int(for_s * 1000) if for_s else 0
-        rule = replace(self._rules.get(request.params["id"]), muted_until_ms=until_ms)
-        await self._rules.change(rule)
+        rule = await self._rules.change(request.params["id"], {"muted_until_ms": until_ms})
         return Response.json(self._describe(rule))
 
     def of_device(self, request: Request) -> Response:
@@ -193,7 +195,12 @@ class RuleRoutes:
             if channel_id not in self._hub.alerting.outbox.channels:
                 raise BadInput(f"there is no channel {channel_id[:64]!r}", field="channels")
 
-    def _describe(self, rule: Rule) -> dict[str, Json]:
+    def _firing(self) -> Counter[str]:
+        return Counter(alert.rule_id for alert in self._hub.alerting.alerts.firing)
+
+    def _describe(self, rule: Rule, firing: Counter[str] | None = None) -> dict[str, Json]:
+        if firing is None:
+            firing = self._firing()
         return {
             "id": rule.id,
             "name": rule.name,
@@ -208,7 +215,7 @@ class RuleRoutes:
             "enabled": bool(rule.enabled),
             "muted_until": rule.muted_until_ms if rule.muted_until_ms > self._hub.clock_ms() else None,
             "created": rule.created_ms,
-            "firing": sum(alert.rule_id == rule.id for alert in self._hub.alerting.alerts.firing),
+            "firing": firing[rule.id],
         }
 
 

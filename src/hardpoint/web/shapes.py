@@ -236,10 +236,11 @@ class WouldFire(Struct):
 
 
 class DryRun(Struct):
-    """What a rule would have raised, and how many readings were looked at."""
+    """What a rule would have raised (the first of it), how often, and how many readings were looked at."""
 
     sentence: str
     firings: list[WouldFire]
+    fired: int
     readings: int
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hardpoint.errors import BadInput
 from hardpoint.hub.rules.conditions import MAX_SAMPLES, Unusable, parse_condition
@@ -190,6 +192,7 @@ class TestExpressions:
         ({"is": "above", "key": "t", "value": "1"}, "when.value"),
         ({"is": "above", "key": "t", "value": True}, "when.value"),
         ({"is": "above", "key": "t", "value": float("nan")}, "when.value"),
+        ({"is": "above", "key": "t", "value": 10**400}, "when.value"),
         ({"is": "above", "key": "t", "value": 1, "until": 2}, "when.until"),
         ({"is": "below", "key": "t", "value": 1, "until": 0}, "when.until"),
         ({"is": "above", "key": "t", "value": 1, "low": 0}, "when.low"),
@@ -212,3 +215,20 @@ def test_what_is_no_condition_is_refused_with_its_place(when, field):
     with pytest.raises(BadInput) as caught:
         parse_condition(when)
     assert caught.value.field == field
+
+
+def test_a_device_cannot_make_an_expression_work_for_hours():
+    probe = parse_condition({"is": "expression", "text": "round(5, digits) > 1"}).probe({})
+    assert not probe.holds("digits", 1, -999_999_999, False)
+    assert parse_condition({"is": "expression", "text": "round(t, 1) == 2.5"}).probe({}).holds("t", 1, 2.51, False)
+
+
+numbers = st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.integers(-50, 50))
+
+
+@given(st.sampled_from([ABOVE, BELOW, OUTSIDE, INSIDE]), st.booleans(), numbers)
+def test_what_is_calm_changes_nothing(when, held, value):
+    probe = parse_condition(when).probe({})
+    low, high = probe.calm(held)
+    if low <= value <= high:
+        assert probe.holds("temp", 1, value, held) == held

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from hardpoint.errors import BadInput, Conflict, NotFound, StorageFull
+from hardpoint.errors import BadInput, Conflict, NotFound, StorageFull, TooLarge
 from hardpoint.hub.rules.alerts import MAX_RESOLVED
 from hardpoint.model import Alert, RuleState
+from hardpoint.testing import FakeClock
 
 from ..hubs import FULL, HeldStore, NotingSession, attached, open_hub
 from .scenes import alerts, pass_s, rule, say, states
@@ -200,7 +203,7 @@ class TestChanges:
                 _, session = await attached(hub)
                 await rules.add(rule())
                 await say(hub, session, (1, 31))
-                await rules.change(rule({"key": "temp", "is": "above", "value": 40}))
+                await rules.change("hot", {"when": {"key": "temp", "is": "above", "value": 40}})
                 assert hub.alerting.alerts.get(1).reason == "the rule was changed"
                 await say(hub, session, (2, 31))
                 assert len(alerts(hub)) == 1
@@ -216,7 +219,7 @@ class TestChanges:
                 _, session = await attached(hub)
                 await rules.add(rule())
                 await say(hub, session, (1, 31))
-                await rules.change(rule(severity="critical", repeat_s=60))
+                await rules.change("hot", {"severity": "critical", "repeat_s": 60})
                 await say(hub, session, (2, 32))
                 assert alerts(hub) == [("hot", "dev", 1, None)]
 
@@ -229,7 +232,7 @@ class TestChanges:
                 _, session = await attached(hub)
                 await rules.add(rule())
                 await say(hub, session, (1, 31))
-                await rules.change(rule(enabled=0))
+                await rules.change("hot", {"enabled": 0})
                 await say(hub, session, (2, 31))
                 assert alerts(hub) == [("hot", "dev", 1, clock.now_ms)]
                 assert states(hub) == {}
@@ -276,7 +279,7 @@ class TestChanges:
                 _, session = await attached(hub)
                 await rules.add(rule())
                 store.error = FULL
-                for change in (rules.add(rule(id="other")), rules.change(rule(enabled=0)), rules.remove("hot")):
+                for change in (rules.add(rule(id="other")), rules.change("hot", {"enabled": 0}), rules.remove("hot")):
                     with pytest.raises(StorageFull):
                         await change
                 store.error = None
@@ -293,7 +296,7 @@ class TestChanges:
                 await rules.add(rule())
                 with pytest.raises(Conflict):
                     await rules.add(rule())
-                for missing in (rules.change(rule(id="none")), rules.remove("none")):
+                for missing in (rules.change("none", {}), rules.remove("none")):
                     with pytest.raises(NotFound):
                         await missing
                 with pytest.raises(NotFound):
@@ -490,3 +493,221 @@ class TestAlerts:
                 assert len(session.delivered) == 1
 
         anyrun(scene())
+
+
+class TestClocks:
+    """A wall clock that is set, ours or a device's, neither silences a rule nor raises an alert."""
+
+    def test_a_reading_from_the_future_makes_none_after_it_late(self, anyrun, make_store, clock):
+        async def scene():
+            async with open_hub(make_store(), clock) as hub:
+                _, session = await attached(hub)
+                await hub.alerting.rules.add(rule())
+                await say(hub, session, (clock.now_ms + 3_600_000, 20))
+                await say(hub, session, (clock.now_ms, 31))
+                assert alerts(hub) == [("hot", "dev", clock.now_ms, None)]
+            async with open_hub(make_store(), clock) as hub:
+                session = NotingSession()
+                hub.attach(session, hub.catalogue.find("dev"))
+                await say(hub, session, (clock.now_ms + 1, 20))
+                assert hub.alerting.alerts.firing == []
+
+        anyrun(scene())
+
+    @pytest.mark.parametrize("by_s", [-3600, 3600])
+    def test_what_waits_waits_as_long_as_before(self, anyrun, clock, by_s):
+        async def scene():
+            steady = FakeClock(0)
+            async with open_hub(None, clock, steady_ms=steady) as hub:
+                _, session = await attached(hub)
+                _, other = await attached(hub, "other")
+                await say(hub, session, (clock.now_ms, 20))
+                await hub.alerting.rules.add(rule(MISSING, id="gone", scope="device:dev", for_s=300))
+                await hub.alerting.rules.add(rule(id="slow", scope="device:other", for_s=300))
+                await say(hub, other, (clock.now_ms, 31))
+                clock.now_ms += by_s * 1000
+                for left_s in (299, 1):
+                    assert alerts(hub) == [], left_s
+                    clock.now_ms += left_s * 1000
+                    steady.now_ms += left_s * 1000
+                    hub.alerting.agenda.run_due(hub.alerting.agenda.now_ms())
+                assert sorted(alert[:2] for alert in alerts(hub)) == [("gone", "dev"), ("slow", "other")]
+
+        anyrun(scene())
+
+    def test_a_clock_that_was_set_back_is_obeyed(self, anyrun, clock):
+        async def scene():
+            async with open_hub(None, clock) as hub:
+                _, session = await attached(hub)
+                await hub.alerting.rules.add(rule())
+                await say(hub, session, (clock.now_ms, 31))
+                clock.now_ms -= 3_600_000
+                await say(hub, session, (clock.now_ms, 20))
+                assert hub.alerting.alerts.firing == []
+
+        anyrun(scene())
+
+
+class TestSpots:
+    """What a calm reading need not be shown to is found again when it counts."""
+
+    def test_every_rule_of_a_series_sees_what_is_not_calm_for_it(self, anyrun, clock):
+        async def scene():
+            async with open_hub(None, clock) as hub:
+                _, session = await attached(hub)
+                for number in range(5):
+                    await hub.alerting.rules.add(rule({"key": "temp", "is": "above", "value": number}, id=f"r{number}"))
+                for ts, value in enumerate((0, 3, 2, 9, 4.5, -1)):
+                    await say(hub, session, (ts, value))
+                    firing = {alert.rule_id for alert in hub.alerting.alerts.firing}
+                    assert firing == {f"r{number}" for number in range(5) if value > number}, value
+
+        anyrun(scene())
+
+    def test_a_calm_reading_is_shown_all_the_same(self, anyrun, clock):
+        async def scene():
+            async with open_hub(None, clock) as hub:
+                device, session = await attached(hub)
+                await hub.alerting.rules.add(rule())
+                await say(hub, session, (5, 20))
+                await say(hub, session, (6, 21))
+                (standing,) = hub.alerting.rules.of_device(device)
+                assert (standing["ts"], standing["value"], standing["state"]) == (6, 21, "normal")
+                await hub.alerting.rules.add(rule(id="second"))
+                (standing,) = hub.alerting.rules.standings("hot")
+                assert (standing["ts"], standing["value"]) == (6, 21), "another rule changes nothing for this one"
+
+        anyrun(scene())
+
+    def test_a_string_after_calm_numbers_is_an_error_and_a_calm_number_ends_it(self, anyrun, clock):
+        async def scene():
+            async with open_hub(None, clock) as hub:
+                _, session = await attached(hub)
+                await hub.alerting.rules.add(rule())
+                await hub.alerting.rules.add(rule(MISSING, id="gone", for_s=60))
+                await say(hub, session, (1, 20), (2, 21), (3, True))
+                assert states(hub)["hot", "dev"] == "error"
+                await say(hub, session, (4, 21))
+                assert states(hub)["hot", "dev"] == "normal"
+
+        anyrun(scene())
+
+    def test_late_readings_after_a_restart_are_late(self, anyrun, make_store, clock):
+        async def scene():
+            async with open_hub(make_store(), clock) as hub:
+                _, session = await attached(hub)
+                await hub.alerting.rules.add(rule())
+                await say(hub, session, (1000, 20))
+            async with open_hub(make_store(), clock) as hub:
+                session = NotingSession()
+                hub.attach(session, hub.catalogue.find("dev"))
+                await say(hub, session, (500, 40))
+                assert alerts(hub) == []
+                await say(hub, session, (1001, 40))
+                assert len(alerts(hub)) == 1
+
+        anyrun(scene())
+
+    def test_more_watches_than_there_may_be_are_refused(self, anyrun, clock, monkeypatch, caplog):
+        monkeypatch.setattr("hardpoint.hub.rules.engine.MAX_WATCHES", 3)
+
+        async def scene():
+            async with open_hub(None, clock) as hub:
+                rules = hub.alerting.rules
+                sessions = [(await attached(hub, name))[1] for name in ("a", "b")]
+                await rules.add(rule())
+                for session in sessions:
+                    await say(hub, session, (1, 20))
+                with pytest.raises(TooLarge, match="would add 2, narrow its scope"):
+                    await rules.add(rule(id="second"))
+                await rules.add(rule(id="third", scope="device:a"))
+                await say(hub, sessions[0], (2, 40))
+                assert len(alerts(hub)) == 2
+                _, late = await attached(hub, "c")
+                await say(hub, late, (1, 40))
+                assert len(alerts(hub)) == 2
+                await rules.remove("third")
+                await rules.change("hot", {"name": "Hotter"})
+                await say(hub, late, (2, 40))
+                assert len(alerts(hub)) == 3
+
+        anyrun(scene())
+        assert "rules look at 3 devices in all, and at no more" in caplog.text
+
+
+def test_what_a_killed_process_had_not_looked_at_is_looked_at_at_start(anyrun, make_store, clock):
+    """The readings were durable, and what follows from them was to be in the next commit."""
+
+    async def scene():
+        async with open_hub(make_store(), clock) as hub:
+            _, session = await attached(hub)
+            _, other = await attached(hub, "other")
+            await hub.alerting.rules.add(rule())
+            await say(hub, other, (clock.now_ms - 3_600_000, 20))
+            await say(hub, session, (clock.now_ms, 20))
+            hub.alerting.rules.feed = lambda rows, series: None
+            await say(hub, session, (clock.now_ms + 1, 31))
+            await say(hub, other, (clock.now_ms - 3_599_999, 31))  # long ago: what is stale raises nothing
+        async with open_hub(make_store(), clock) as hub:
+            assert alerts(hub) == [("hot", "dev", clock.now_ms + 1, None)]
+
+    anyrun(scene())
+
+
+def test_two_changes_at_once_follow_one_another(anyrun, clock):
+    async def scene():
+        async with open_hub(None, clock) as hub:
+            rules = hub.alerting.rules
+            _, session = await attached(hub)
+            await rules.add(rule())
+            await say(hub, session, (1, 20))
+            await asyncio.gather(
+                rules.change("hot", {"when": {"key": "temp", "is": "above", "value": 50}}),
+                rules.change("hot", {"when": {"key": "temp", "is": "above", "value": 60}}),
+                rules.change("hot", {"name": "Hotter"}),
+            )
+            assert (rules.get("hot").name, rules.get("hot").when["value"]) == ("Hotter", 60)
+            await say(hub, session, (2, 55))
+            assert alerts(hub) == []
+            made = await asyncio.gather(*(rules.add(rule(id="twin")) for _ in range(2)), return_exceptions=True)
+            assert [type(one) for one in made] == [type(None), Conflict]
+            gone = await asyncio.gather(rules.remove("hot"), rules.change("hot", {"name": "x"}), return_exceptions=True)
+            assert [type(one) for one in gone] == [type(None), NotFound]
+            assert [one.id for one in rules.all()] == ["twin"]
+
+    anyrun(scene())
+
+
+def test_a_rule_that_is_removed_leaves_nothing_that_waits(anyrun, clock):
+    async def scene():
+        async with open_hub(None, clock) as hub:
+            _, session = await attached(hub)
+            await say(hub, session, (1, 20))
+            for _ in range(10):
+                await hub.alerting.rules.add(rule(MISSING, for_s=3600))
+                await hub.alerting.rules.remove("hot")
+            assert (len(hub.alerting.agenda), hub.alerting.rules.watch_count) == (0, 0)
+
+    anyrun(scene())
+
+
+def test_what_changes_fast_holds_over_a_restart_until_its_time_was_seen(anyrun, make_store, clock):
+    when = {"key": "temp", "is": "changing", "by": 5, "within_s": 60}
+
+    async def scene():
+        began = clock.now_ms
+        async with open_hub(make_store(), clock) as hub:
+            _, session = await attached(hub)
+            await hub.alerting.rules.add(rule(when))
+            await say(hub, session, (began, 20), (began + 1, 30))
+            assert len(hub.alerting.alerts.firing) == 1
+        clock.now_ms += 20_000
+        async with open_hub(make_store(), clock) as hub:
+            session = NotingSession()
+            hub.attach(session, hub.catalogue.find("dev"))
+            await say(hub, session, (began + 20_000, 30))
+            assert len(hub.alerting.alerts.firing) == 1
+            await say(hub, session, (began + 61_000, 30))
+            assert hub.alerting.alerts.firing == []
+
+    anyrun(scene())

@@ -23,6 +23,7 @@ MAX_RESOLVED = 10_000
 MAX_MUTE_S = 366 * 24 * 3600.0
 
 FIRING, STILL_FIRING, RESOLVED = "firing", "still firing", "resolved"
+DEVICE_REMOVED = "the device was removed"
 
 Announce = Callable[[Alert, str], None]
 """Tell the rule's channels of an event in an alert's life."""
@@ -41,7 +42,7 @@ class Alerts:
         self._clock_ms = clock_ms
         self._all: dict[int, Alert] = {}  # by rising id
         self._firing: dict[tuple[str, str], Alert] = {}  # (rule, device) → alert
-        self._repeats_s: dict[int, float] = {}
+        self._repeats: dict[int, Callable[[], None]] = {}
         self._next_id = 1
         self._resolved = 0
         self.fired_total = 0
@@ -55,6 +56,10 @@ class Alerts:
                 self._firing[alert.rule_id, alert.device_id] = alert
             else:
                 self._resolved += 1
+
+    def go_on_from(self, number: int) -> None:
+        """Numbers below may still be spoken of, though the alerts themselves went with their devices."""
+        self._next_id = max(self._next_id, number)
 
     @property
     def firing(self) -> list[Alert]:
@@ -106,8 +111,8 @@ class Alerts:
         self.fired_total += 1
         self._all[alert.id] = alert
         self._firing[rule.id, alert.device_id] = alert
-        self._store(alert)
         self._announce(alert, FIRING)
+        self._store(alert)
         self.repeat(alert, rule.repeat_s)
         return alert
 
@@ -117,18 +122,21 @@ class Alerts:
         if alert is None:
             return
         alert.resolved_ms, alert.reason = at_ms, reason
-        self._repeats_s.pop(alert.id, None)
+        self._repeats.pop(alert.id, None)
         self._resolved += 1
-        self._store(alert)
         self._announce(alert, RESOLVED)
+        self._store(alert)
         if self._resolved > MAX_RESOLVED:
             self._drop_oldest()
 
     def repeat(self, alert: Alert, every_s: float | None) -> None:
-        """Announce it again every so often for as long as it fires and nobody has acknowledged it."""
-        if every_s is not None and alert.id not in self._repeats_s:
-            self._repeats_s[alert.id] = every_s
-            self._agenda.at(self._clock_ms() + int(every_s * 1000), partial(self._repeat, alert.id))
+        """Announce it again every so often from now on, for as long as it fires and nobody has acknowledged it; None:
+        no more.
+        """
+        self._repeats.pop(alert.id, None)
+        if every_s is not None:
+            again = self._repeats[alert.id] = partial(self._repeat, alert, every_s)
+            self._agenda.at(self._agenda.now_ms() + int(every_s * 1000), partial(self._repeat_if, alert.id, again))
 
     def acknowledge(self, alert_id: int, who: str) -> Alert:
         """Somebody has seen it and sees to it: it is announced no more until it ends.
@@ -161,21 +169,32 @@ class Alerts:
         return alert
 
     def drop_device(self, device_id: str) -> None:
-        """The device is removed, and its alerts with it: nobody is told."""
+        """The device was removed, and the store has let go of its alerts. One that fired ends, and is kept like any
+        other that ended: who was told of the beginning is told of the end.
+        """
         for alert in [alert for alert in self._all.values() if alert.device_id == device_id]:
-            self._firing.pop((alert.rule_id, device_id), None)
-            self._repeats_s.pop(alert.id, None)
-            self._resolved -= alert.resolved_ms is not None
-            del self._all[alert.id]
+            if alert.resolved_ms is None:
+                self.resolve(alert.rule_id, device_id, self._clock_ms(), DEVICE_REMOVED)
+            if alert.told and alert.reason == DEVICE_REMOVED:
+                self._commits.note(Put(replace(alert)))
+            else:
+                self._resolved -= 1
+                del self._all[alert.id]
+                self._commits.note(Delete(alert))  # its end may be on its way to the store
 
-    def _repeat(self, alert_id: int) -> None:
-        every_s = self._repeats_s.pop(alert_id, None)
-        if every_s is None:
+    def _repeat_if(self, alert_id: int, again: Callable[[], None]) -> None:
+        if self._repeats.get(alert_id) is again:  # it may have ended, or be repeated at other times now
+            again()
+
+    def _repeat(self, alert: Alert, every_s: float) -> None:
+        if alert.acknowledged_ms is not None:
+            del self._repeats[alert.id]
             return
-        alert = self._all[alert_id]
-        if alert.acknowledged_ms is None:
-            self._announce(alert, STILL_FIRING)
-            self.repeat(alert, every_s)
+        told = list(alert.told)
+        self._announce(alert, STILL_FIRING)
+        if alert.told != told:  # channels that had been muted
+            self._commits.note(Put(replace(alert)))
+        self.repeat(alert, every_s)
 
     def _drop_oldest(self) -> None:
         # A tenth at a time: looking for one costs as much.

@@ -20,7 +20,7 @@ import math
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
@@ -35,6 +35,12 @@ MAX_WITHIN_S = 24 * 3600.0
 MAX_SAMPLES = 64
 """Readings that ``changing`` keeps of a device, spread evenly over its time."""
 ANY_KEY = "*"
+
+
+Calm: TypeAlias = tuple[float, float]
+"""From and to, both included: a number in between changes nothing."""
+NOTHING_CALM: Calm = (math.inf, -math.inf)
+ALL_CALM: Calm = (-math.inf, math.inf)
 
 
 class Unusable(Exception):
@@ -53,6 +59,12 @@ class Probe(ABC):
         Raises:
             Unusable: that cannot be told.
         """
+
+    def calm(self, held: bool) -> Calm:
+        """Numbers for which `holds` is ``held`` again and need not be asked: most readings are such, and one look at
+        two bounds spares them a call for every rule. By default there are none.
+        """
+        return NOTHING_CALM
 
 
 class Condition(ABC):
@@ -95,6 +107,10 @@ class Above(_OneKey):
             raise _not_a_number(key, value)
         return value > (self.until if held else self.limit)
 
+    def calm(self, held: bool) -> Calm:
+        """See `Probe`."""
+        return (math.nextafter(self.until, math.inf), math.inf) if held else (-math.inf, self.limit)
+
     def __str__(self) -> str:
         return f"{self.key} is above {self.limit:g}"
 
@@ -111,6 +127,10 @@ class Below(_OneKey):
         if type(value) is not float and type(value) is not int:
             raise _not_a_number(key, value)
         return value < (self.until if held else self.limit)
+
+    def calm(self, held: bool) -> Calm:
+        """See `Probe`."""
+        return (-math.inf, math.nextafter(self.until, -math.inf)) if held else (self.limit, math.inf)
 
     def __str__(self) -> str:
         return f"{self.key} is below {self.limit:g}"
@@ -131,6 +151,12 @@ class Range(_OneKey):
             raise _not_a_number(key, value)
         low, high = self.until if held else self.limits
         return (low <= value <= high) != self.outside
+
+    def calm(self, held: bool) -> Calm:
+        """See `Probe`. What lies on two sides is no stretch."""
+        if held == self.outside:
+            return NOTHING_CALM
+        return self.until if held else self.limits
 
     def __str__(self) -> str:
         low, high = self.limits
@@ -170,11 +196,12 @@ class Changing(Condition):
 
 
 class _ChangingProbe(Probe):
-    __slots__ = ("_by", "_samples", "_within_ms")
+    __slots__ = ("_began_ms", "_by", "_samples", "_within_ms")
 
     def __init__(self, by: float, within_ms: int) -> None:
         self._by = by
         self._within_ms = within_ms
+        self._began_ms: int | None = None
         self._samples: deque[tuple[int, float, float]] = deque()  # (from ts, least, greatest) of a short stretch
 
     def holds(self, key: str, ts: int, value: Value, held: bool) -> bool:
@@ -182,6 +209,10 @@ class _ChangingProbe(Probe):
         if type(value) is not float and type(value) is not int:
             raise _not_a_number(key, value)
         samples = self._samples
+        if self._began_ms is None:
+            self._began_ms = ts
+        if samples and ts < samples[-1][0]:  # the clock was set back: what was before cannot be set against it
+            samples.clear()
         while samples and samples[0][0] <= ts - self._within_ms:
             samples.popleft()
         if samples and ts - samples[-1][0] < self._within_ms // MAX_SAMPLES:
@@ -189,7 +220,10 @@ class _ChangingProbe(Probe):
             samples[-1] = (since, min(low, value), max(high, value))
         else:
             samples.append((ts, value, value))
-        return max(high for _, _, high in samples) - min(low for _, low, _ in samples) > self._by
+        if max(high for _, _, high in samples) - min(low for _, low, _ in samples) > self._by:
+            return True
+        # After a restart nothing is known of what was before: what held then holds until the whole time was seen.
+        return held and 0 <= ts - self._began_ms < self._within_ms
 
 
 class Missing(_OneKey):
@@ -344,9 +378,13 @@ def _number(when: Mapping[str, Json], name: str, default: float | None = None) -
     value: Any = when.get(name)
     if value is None and default is not None:
         return default
-    if type(value) not in (int, float) or not math.isfinite(value):
+    try:
+        number = float(value) if type(value) in (int, float) else math.nan
+    except OverflowError:  # an integer of four hundred digits
+        number = math.inf
+    if not math.isfinite(number):
         raise BadInput(f"{name} is a number", field=f"when.{name}")
-    return float(value)
+    return number
 
 
 def _range(when: Mapping[str, Json]) -> tuple[float, float]:

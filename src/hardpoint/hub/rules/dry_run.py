@@ -12,7 +12,7 @@ from ...errors import BadInput, TooLarge
 from ...model import MAX_TS_MS
 from ..devices import DeviceState
 from .check import checked_rule, concerns
-from .watch import FIRING, NORMAL, Watch
+from .watch import FIRING, NORMAL, Spot, Watch
 
 if TYPE_CHECKING:
     from ...model import Device, Rule, Value
@@ -69,6 +69,8 @@ class DryRun:
         self.rule = rule
         self.start_ms, self.end_ms = start_ms, end_ms
         self.firings: list[Firing] = []
+        """The first `MAX_FIRINGS` of them."""
+        self.fired = 0
         self.readings = 0
 
     def device(self, record: Device, readings: Mapping[str, Iterable[tuple[int, Value]]]) -> None:
@@ -79,6 +81,8 @@ class DryRun:
         """
         clock = _Clock(self, record)
         watch = Watch(self.rule, DeviceState(record), clock, self.start_ms)
+        for key in readings:
+            watch.look_from(Spot(key, -1))  # its times may be those of several keys
         for ts, key, value in heapq.merge(*(_named(key, found) for key, found in readings.items())):
             self.readings += 1
             if self.readings > MAX_READINGS:
@@ -102,6 +106,7 @@ class _Clock:
         if watch.state == FIRING:
             value = None if watch.rule.waits_for_nothing else watch.value
             self._firing = Firing(self._device.id, watch.since_ms, at_ms, value)
+            self._run.fired += 1
             if len(self._run.firings) < MAX_FIRINGS:
                 self._run.firings.append(self._firing)
         elif watch.state == NORMAL and self._firing is not None:

@@ -132,11 +132,15 @@ def _average(*values: float) -> float:
     return sum(values) / len(values)
 
 
+def _rounded(value: float, digits: int = 0) -> float:
+    return round(float(value), digits)  # of an int, round(5, -999999999) would work out 10**999999999
+
+
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "abs": abs,
     "min": min,
     "max": max,
-    "round": round,
+    "round": _rounded,
     "avg": _average,
 }
 
