@@ -75,12 +75,11 @@ def test_limits_default_to_asyncios(anyrun):
 
 
 def test_an_idle_transport_is_small(anyrun):
-    """No dictionary, no buffer, no bound method: what it owns apart from the socket."""
+    """No buffer, no bound method: what it owns apart from the socket. Its dictionary is made when it is needed."""
 
     async def main():
         async with connected() as (protocol, _peer):
             transport = protocol.transport
-            assert not hasattr(transport, "__dict__")
             owned = [
                 referent
                 for referent in gc.get_referents(transport)
@@ -88,6 +87,21 @@ def test_an_idle_transport_is_small(anyrun):
             ]
             assert owned == []
             assert sys.getsizeof(transport) <= 300
+
+    anyrun(main())
+
+
+def test_attributes_can_be_set(anyrun):
+    """Tests of libraries put a mock in the place of a method, as asyncio's own transports let them."""
+
+    async def main():
+        async with connected() as (protocol, _peer):
+            transport = protocol.transport
+            written = []
+            transport.write = written.append
+            transport.note = "mine"
+            protocol.transport.write(b"x")
+            assert (written, transport.note) == ([b"x"], "mine")
 
     anyrun(main())
 

@@ -59,6 +59,7 @@ class SocketTransport(Endpoint, FlowControlled):
     """
 
     __slots__ = (
+        "__dict__",  # made when somebody sets an attribute, as tests of libraries do; up to 32 bytes until then
         "__weakref__",
         "_backlog",
         "_backlog_bytes",

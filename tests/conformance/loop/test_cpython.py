@@ -56,8 +56,6 @@ EXCLUDED = {
     "*.test_internal_fds": "asks for the stock loop's _ssock and _csock",
     "*.GenericWatcherTests.test_create_subprocess_fails_with_inactive_watcher": "child watchers are not asked: a "
     "pidfd or a thread tells of a child's end; Python 3.14 has no watchers any more",
-    "*.test_remote_shutdown_receives_trailing_data_on_slow_socket": "3.14's replaces transport.write by a mock; our "
-    "stream transports have slots instead of a dictionary, which is 24 bytes a connection there",
     "*.test_watcher_implementation": "asks for the stock loop's _watcher",
     "*.test_pid_not_reaped_before_exit_published": "asks for the threads of the stock loop's _watcher",
     "*.SelectorEventLoopSignalTests.*": "patches the name unix_events.signal, or calls _check_signal "

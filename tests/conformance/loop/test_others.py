@@ -14,17 +14,12 @@ pytestmark = pytest.mark.conformance
 
 UVLOOP_EXCLUDED: dict[str, str] = {}
 ANYIO_EXCLUDED: dict[str, str] = {}
-_SLOTS = (
-    "replaces transport.write by a mock; our stream transports have slots instead of a dictionary, which is 32 bytes a "
-    "connection on Python 3.11 (uvloop's refuse as well)"
-)
 _STAT = "blockbuster forgives the os.stat of create_unix_server in asyncio's own file only"
 AIOHTTP_EXCLUDED: dict[str, str] = {
-    "*::test_heartbeat_connection_closed?pyloop?": _SLOTS,
     "*::test_unix_connector?pyloop?": _STAT,
     "*/test_web_runner.py::test_addresses?pyloop?": _STAT,
     "*::test_concurrent_close_multiple_tasks?pyloop?": "counts on an answer over loopback taking two turns: ours calls "
-    "the protocol in the poll and runs what that made ready in the same turn (it fails on uvloop for the same reason)",
+    "the protocol in the poll and runs what that made ready in the same turn (it fails on uvloop as well)",
 }
 
 
