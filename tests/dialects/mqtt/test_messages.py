@@ -600,6 +600,68 @@ class TestSessions:
         ]
 
 
+class TestHoarding:
+    """Clients that let what they are sent pile up: they acknowledge nothing, so the window stays full."""
+
+    def test_behind_a_full_window_qos_0_of_a_share_has_a_limit(self, anyrun):
+        async def scene():
+            async with open_dialect(max_inflight=1, max_queued_messages=3) as dialect:
+                receiver = await connected(dialect, "r")
+                await receiver.subscribe("$share/g/a", qos=1)
+                sender = await connected(dialect, "s")
+                for qos in (1, 1, *[0] * 20):
+                    await sender.publish("a", b"x", qos)
+                (session,) = (each for key, each in dialect.broker.sessions.items() if key.endswith("r"))
+                assert len(session.queue) == 3
+                assert dialect.broker.drops["queue_full"] == 18
+
+        anyrun(scene())
+
+    def test_answers_that_a_device_asks_for_have_a_limit(self, anyrun):
+        async def scene():
+            async with open_dialect(max_inflight=1, max_queued_messages=3) as dialect:
+                device = await connected(dialect, "d", username="board")
+                await device.subscribe("v1/devices/me/attributes/response/+", qos=1)
+                for number in range(20):
+                    await device.publish(f"v1/devices/me/attributes/request/{number}", b"{}")
+                assert len(device.connection.session.queue) == 3
+                assert dialect.broker.drops["queue_full"] == 16
+
+        anyrun(scene())
+
+    @pytest.mark.parametrize("published_first", [True, False])
+    def test_retained_messages_that_wait_are_limited_in_bytes(self, anyrun, published_first):
+        async def scene():
+            limits = {"max_queued_bytes": 4000, "max_retained_bytes": 4000, "max_inflight": 1}
+            async with open_dialect(**limits) as dialect:
+                receiver = await connected(dialect, "r", 5)
+                if not published_first:
+                    await receiver.subscribe("a", qos=1, retain_as_published=True)
+                sender = await connected(dialect, "s")
+                for _ in range(20):  # each takes the former one's place as the retained one
+                    await sender.publish("a", b"x" * 1000, 1, retain=True)
+                    if published_first:
+                        await receiver.subscribe("a", qos=1)
+                assert 4000 < receiver.connection.session.queued_bytes <= 8000
+                assert dialect.broker.drops["queue_full"] > 10
+
+        anyrun(scene())
+
+    def test_one_packet_of_many_filters_does_not_multiply_what_is_retained(self, anyrun):
+        async def scene():
+            async with open_dialect(max_retained_messages=10, max_queued_messages=5) as dialect:
+                sender = await connected(dialect, "s")
+                for number in range(10):
+                    await sender.publish(f"a/{number}", retain=True)
+                receiver = await connected(dialect, "r")
+                granted, messages = await receiver.subscribe(*["#"] * 1000)
+                assert (len(granted), len(messages)) == (1000, 10)
+                granted, messages = await receiver.subscribe("#", "a/#", "+/#", "a/+", "+/+")
+                assert (len(granted), len(messages)) == (5, 15)
+
+        anyrun(scene())
+
+
 class TestDisk:
     def test_is_not_touched_by_what_nobody_keeps(self, anyrun):
         async def scene():
@@ -630,6 +692,48 @@ class TestDisk:
                 store.held = False
                 store.release()
                 assert await sender.read() == [Ack(p.PUBACK, 1), Ack(p.PUBACK, 2)]
+
+        anyrun(scene())
+
+    @pytest.mark.parametrize("kept", [False, True])
+    def test_is_waited_for_before_an_identifier_is_free_again(self, anyrun, kept):
+        """Else a server that was killed would take the next message of this identifier for the one it still knows."""
+
+        async def scene():
+            store = HeldStore()
+            async with open_dialect(store) as dialect:
+                sender = await connected(dialect, "s", clean_start=not kept)
+                await sender.publish("a", b"x", 2, 7)
+                store.held = True
+                sender.send(Ack(p.PUBREL, 7), Ack(p.PUBREL, 8))
+                await turn()
+                said = sender.decoder.receive(sender.transport.take())
+                assert said == ([] if kept else [Ack(p.PUBCOMP, 7), Ack(p.PUBCOMP, 8)])
+                store.held = False
+                while store.waiting:
+                    store.release()
+                assert await sender.read() == ([Ack(p.PUBCOMP, 7), Ack(p.PUBCOMP, 8)] if kept else [])
+
+        anyrun(scene())
+
+    def test_is_waited_for_before_a_message_is_released(self, anyrun):
+        """Else a server that was killed would send the message once more, to a client that has forgotten it."""
+
+        async def scene():
+            store = HeldStore()
+            async with open_dialect(store) as dialect:
+                receiver = await connected(dialect, "r", clean_start=False)
+                await receiver.subscribe("a", qos=2)
+                sender = await connected(dialect, "s")
+                await sender.publish("a", b"x", 2)
+                (message,) = await receiver.read()
+                store.held = True
+                receiver.send(Ack(p.PUBREC, message.packet_id))
+                await turn()
+                assert receiver.transport.take() == b""
+                store.held = False
+                store.release()
+                assert await receiver.read() == [Ack(p.PUBREL, message.packet_id)]
 
         anyrun(scene())
 

@@ -546,19 +546,26 @@ class MqttConnection(asyncio.Protocol, Session):
         if session is None:
             return
         broker, kind, packet_id = self._dialect.broker, packet.kind, packet.packet_id
+        noted = broker.keeper.noted
         if kind == p.PUBREL:
             known = broker.release(session, packet_id)
-            reason = 0 if known else reasons.PACKET_ID_NOT_FOUND
-            self.send(encode_ack(self.version, p.PUBCOMP, packet_id, reason))  # [MQTT-4.3.3-11]
+            self._answer_step(p.PUBCOMP, packet_id, known=known, noted=noted)  # [MQTT-4.3.3-11]
             return
         if kind == p.PUBREC and packet.reason < reasons.FAILURE:
             known = broker.received(session, packet_id)
-            reason = 0 if known else reasons.PACKET_ID_NOT_FOUND
-            self.send(encode_ack(self.version, p.PUBREL, packet_id, reason))  # [MQTT-4.3.3-4]
+            self._answer_step(p.PUBREL, packet_id, known=known, noted=noted)  # [MQTT-4.3.3-4]
             return
         outgoing = broker.acknowledged(session, packet_id)
         if outgoing is not None and isinstance(outgoing.receipt, Command):
             self._dialect.devices.delivered(outgoing.receipt, packet.reason)
+
+    def _answer_step(self, kind: int, packet_id: int, *, known: bool, noted: int) -> None:
+        """PUBCOMP or PUBREL, once the step it stands for is durable: the client forgets what it has an answer to. If we
+        then came back without that step, its next message of this identifier would be taken for the old one, or the
+        old one be sent to it again.
+        """
+        data = encode_ack(self.version, kind, packet_id, 0 if known else reasons.PACKET_ID_NOT_FOUND)
+        self.answer(data, wait=self._dialect.broker.keeper.noted != noted or self._answers_due > 0)
 
     def _subscribe(self, packet: Subscribe) -> None:
         session = self.session

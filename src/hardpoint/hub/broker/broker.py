@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ...wire.mqtt import reasons
 from ..topics import checked_filter
 from .keeper import Keeper
-from .messages import ENTRY_BYTES, RELEASED, Message, Outgoing
+from .messages import RELEASED, Message, Outgoing
 from .retained import Retained
 from .routes import Routes
 from .session import NEVER_S, ClientSession, Subscription
@@ -191,11 +191,15 @@ class Broker:
         """``(a reason for each, retained messages to `send` behind them)``. The filters were checked."""
         answers: list[int] = []
         retained: list[Outgoing] = []
-        now = self.clock_ms()
+        settings, now = self.settings, self.clock_ms()
+        # One packet may name "#" a hundred thousand times, and each would find everything that is retained: it is
+        # looked for once, and never for more than can wait.
+        room = settings.max_queued_messages + settings.max_retained_messages
+        looked_for: set[str] = set()
         for request in requests:
             group, topic_filter = checked_filter(request.filter)
             held = session.subscriptions or {}
-            if request.filter not in held and len(held) >= self.settings.max_subscriptions_per_client:
+            if request.filter not in held and len(held) >= settings.max_subscriptions_per_client:
                 answers.append(reasons.QUOTA_EXCEEDED)
                 continue
             subscription = Subscription(session, request)
@@ -204,13 +208,17 @@ class Broker:
                 self.keeper.put_subscription(subscription)
             answers.append(request.qos)
             handling = request.retain_handling
+            if topic_filter in looked_for or len(retained) >= room:
+                continue
             if group is None and (handling == 0 or (handling == 1 and new)):  # [MQTT-3.3.1-9], -10, -11
+                looked_for.add(topic_filter)
                 identifiers = (request.identifier,) if request.identifier else ()
                 for message in self._retained_for(session, topic_filter, now):
+                    if len(retained) >= room:
+                        self.drops["queue_full"] += 1
+                        break
                     qos = min(message.qos, request.qos)
-                    outgoing = Outgoing(message, qos, retain=True, identifiers=identifiers)
-                    outgoing.weight = ENTRY_BYTES  # its payload is shared
-                    retained.append(outgoing)
+                    retained.append(Outgoing(message, qos, retain=True, identifiers=identifiers))
         return answers, retained
 
     def unsubscribe(self, session: ClientSession, filters: Sequence[str]) -> list[int]:
@@ -264,10 +272,10 @@ class Broker:
         """Put a message on its way to one client, behind what waits. False: a limit was reached, and it is dropped."""
         client, qos = session.client, outgoing.qos
         now = client is not None and not session.queue and not client.full and (not qos or session.has_window())
+        if not now and not self._has_room(session, outgoing):  # of any quality: behind a full window all of them wait
+            self.drops["queue_full"] += 1
+            return False
         if qos and outgoing.receipt is None:
-            if not now and not self._has_room(session, outgoing):
-                self.drops["queue_full"] += 1
-                return False
             self.queued_bytes += outgoing.weight
             if session.expiry_s:
                 outgoing.seq = self.keeper.next_seq()
@@ -281,13 +289,16 @@ class Broker:
         return True
 
     def _has_room(self, session: ClientSession, outgoing: Outgoing) -> bool:
-        settings, count, weight = self.settings, len(session.queue or ()), outgoing.weight
-        if outgoing.retain:  # what is kept anyway: a subscription to everything must not lose half of it
-            return count < settings.max_queued_messages + settings.max_retained_messages
+        settings, count, size = self.settings, len(session.queue or ()), outgoing.weight
+        if outgoing.retain:
+            # A subscription to everything must not lose half of it, so all that is kept has room besides. In bytes as
+            # well: of a topic that is written again and again, each one that waits is another payload.
+            count -= settings.max_retained_messages
+            size -= settings.max_retained_bytes
         return (
             count < settings.max_queued_messages
-            and session.queued_bytes + weight <= settings.max_queued_bytes
-            and self.queued_bytes + weight <= settings.max_queued_bytes_total
+            and session.queued_bytes + size <= settings.max_queued_bytes
+            and self.queued_bytes + size <= settings.max_queued_bytes_total
         )
 
     def pump(self, session: ClientSession) -> None:
