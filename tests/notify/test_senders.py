@@ -108,7 +108,7 @@ class TestWebhook:
             ("settings.url", {"url": "http://a:99999"}),
             ("settings.url", {"url": "http://a\r\nX: y"}),
             ("settings.more", {"url": "http://a", "more": 1}),
-            ("settings.secret", {"url": "http://a", "secret": 5}),
+            ("settings.secret", {"url": "http://a", "secret": [5]}),
             ("settings.headers", {"url": "http://a", "headers": []}),
             ("settings.headers.A B", {"url": "http://a", "headers": {"A B": "c"}}),
             ("settings.headers.A", {"url": "http://a", "headers": {"A": "c\r\nd: e"}}),

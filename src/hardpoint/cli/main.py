@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "Run": ("serve", "agent"),
     "Devices": ("connect", "device", "send", "tail", "readings"),
+    "Rules": ("rule", "alert", "channel"),
     "Messages": ("pub", "sub"),
     "History": ("store",),
     "See how it is": ("status", "health", "doctor", "lab"),

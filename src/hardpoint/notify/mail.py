@@ -28,7 +28,7 @@ _HOST = re.compile(r"[A-Za-z0-9.:_-]{1,255}")
 
 class Mail(Sender):
     """Settings: ``host``; ``port`` (587, or 465 with ``tls``); ``security`` (``starttls``, ``tls``, ``none``); ``user``
-    and ``password``; ``sender``; ``to``, a list of addresses.
+    and ``password``; ``sender``; ``to``, an address or a list of them.
     """
 
     secret: ClassVar[frozenset[str]] = frozenset({"password"})
@@ -46,6 +46,8 @@ class Mail(Sender):
         if _HOST.fullmatch(host) is None:
             raise BadInput("host is a name or an address", field="settings.host")
         to = settings.get("to")
+        if isinstance(to, str):
+            to = [to]
         if not isinstance(to, list) or not 0 < len(to) <= MAX_RECEIVERS:
             raise BadInput(f"to is a list of 1 to {MAX_RECEIVERS} addresses", field="settings.to")
         for address in [*to, settings.get("sender")]:

@@ -29,6 +29,8 @@ def text(settings: Mapping[str, Json], name: str, default: str | None = None) ->
         BadInput: it is not, or it is missing and there is no default.
     """
     value = settings.get(name, default)
+    if type(value) is int:  # a chat's number, a password of digits
+        value = str(value)
     if (
         not isinstance(value, str)
         or len(value) > MAX_TEXT_LENGTH
