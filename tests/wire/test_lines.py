@@ -230,9 +230,9 @@ def test_bytes_behind_a_line_belong_to_the_next(line):
 
 
 def test_an_error_carries_the_tag_of_its_line():
-    [(kind, tag, error)] = decode(b"#17 temp\n")
-    assert (kind, tag, type(error)) == (BAD, "17", UnknownVerb)
-    [(_, tag, error)] = decode(b"#17 \n")
+    [(kind, tag, error, line)] = decode(b"#17 temp\r\n")
+    assert (kind, tag, type(error), line) == (BAD, "17", UnknownVerb, b"#17 temp")
+    [(_, tag, error, _)] = decode(b"#17 \n")
     assert (tag, error.message) == ("17", "nothing follows the tag")
 
 
@@ -245,7 +245,8 @@ def test_empty_lines_are_nothing(data):
     ("data", "position"), [(b"a=\xff\n", 3), (b"\xc3\n", 1), (b"caf\xe9=1\n", 4), (b"a=1 \xed\xa0\x80\n", 5)]
 )
 def test_bytes_that_are_no_text_are_named(data, position):
-    [(kind, _, error)] = decode(data)
+    [(kind, _, error, line)] = decode(data)
+    assert line == data.rstrip(b"\n")
     assert (kind, type(error), error.message) == (BAD, BadInput, f"byte {position} is not UTF-8")
 
 
@@ -298,7 +299,7 @@ class TestLength:
 
     def test_a_raised_limit_does_not_raise_that_of_a_value(self):
         for line in (b"a=" + b"x" * (MAX_VALUE_BYTES + 1), b'a="' + b"x" * (MAX_VALUE_BYTES + 1) + b'"'):
-            [(kind, _, error)] = decode(line + b"\n", max_line_bytes=2**20)
+            [(kind, _, error, _)] = decode(line + b"\n", max_line_bytes=2**20)
             assert (kind, type(error)) == (BAD, TooLarge)
 
 
@@ -380,6 +381,11 @@ def test_a_checked_value_is_stored_as_it_is_read(value):
 
 
 # -- values in → bytes out
+
+
+@pytest.mark.parametrize("line", CASES)
+def test_an_event_is_written_as_a_line_that_is_read_as_it(line):
+    assert typed(decode(lines.encode_event(CASES[line]) + b"\n")) == typed([CASES[line]])
 
 
 def test_greeting():

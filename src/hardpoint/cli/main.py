@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "Run": ("serve", "agent"),
-    "Devices": ("connect", "device", "send", "tail", "readings"),
+    "Devices": ("connect", "device", "send", "tail", "readings", "tap", "replay"),
     "Rules": ("rule", "alert", "channel"),
     "Messages": ("pub", "sub"),
     "History": ("store",),

@@ -15,6 +15,7 @@ from ..http.errors import error_response
 from ..hub.session import Session
 from ..tls.peer import certificate_name, is_encrypted
 from ..wire.telemetry import decode_json, parse_attributes, parse_telemetry
+from .http_frames import note_refused, note_taken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -212,7 +213,8 @@ class HttpDialect:
         return PollSession(self._hub, request, wants).wait(device, min(int(text) or DEFAULT_POLL_MS, MAX_POLL_MS))
 
     def _device(self, request: Request) -> DeviceState:
-        return sign_in(self._hub, request)
+        request.user = device = sign_in(self._hub, request)
+        return device
 
     def _when_durable(self, request: Request) -> Deferred:
         answer = request.defer()
@@ -221,16 +223,20 @@ class HttpDialect:
 
     def _counted(self, handler: Callable[[Request], Response | Deferred]) -> Handler:
         """Count what the handler refuses; an unknown token gets the empty 401 that ThingsBoard's clients expect."""
+        hub = self._hub
 
         def handle(request: Request) -> Response | Deferred:
             try:
-                return handler(request)
-            except Unauthorized as error:
-                self._hub.note_refused(error)
-                return Response.empty(401)
+                answer = handler(request)
             except HardpointError as error:
-                self._hub.note_refused(error)
+                hub.note_refused(error)
+                note_refused(hub.tap, request, error)
+                if isinstance(error, Unauthorized):
+                    return Response.empty(401)
                 raise
+            if hub.tap.on:
+                return note_taken(hub.tap, request, answer)
+            return answer
 
         return handle
 

@@ -19,12 +19,14 @@ from ..rarely import Rarely
 from ..tls.peer import certificate_name, is_encrypted
 from ..wire import lines as wire
 from ..wire.lines import READINGS
+from .line_frames import line_frame
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..hub.devices import DeviceState
     from ..hub.hub import Hub
+    from ..hub.tap import Frame
     from ..model import Command, Json
 
 logger = logging.getLogger("hardpoint.lines")
@@ -149,6 +151,7 @@ class LineSession(asyncio.Protocol, Session):
         "_decoder",
         "_dialect",
         "_ending",
+        "_frame",
         "_held",
         "_transport",
         "_writing_paused",
@@ -164,6 +167,7 @@ class LineSession(asyncio.Protocol, Session):
         self._transport: asyncio.Transport | None = None
         self._answers_due = 0  # receipts that the hub has not given back
         self._ending = False
+        self._frame: Frame | None = None  # of the line in hand, while the device is tapped
         self._held = b""  # read, and not handled yet
         self._writing_paused = False
         self._wrong_tokens = 0
@@ -173,6 +177,9 @@ class LineSession(asyncio.Protocol, Session):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Somebody is there."""
         self._transport = cast("asyncio.Transport", transport)
+        tap = self._dialect.hub.tap
+        if tap.on:  # what comes in one read with HELLO (`printf … | nc`) may be a tapped device's
+            self.tap = tap
         if self._dialect.connected(self):
             self.greet()
         else:
@@ -195,7 +202,10 @@ class LineSession(asyncio.Protocol, Session):
         if self._ending:
             return
         if len(data) <= PIECE_BYTES and not self._held and self._answers_due < MAX_ANSWERS_DUE:
-            self._handle_events(self._decoder.receive(data))
+            if self.tap is None:
+                self._handle_events(self._decoder.receive(data))
+            else:
+                self._handle_tapped(data)
         else:
             self._held += data
             self._handle_held()
@@ -205,6 +215,8 @@ class LineSession(asyncio.Protocol, Session):
         somebody on the way may have cut that line, it does not count.
         """
         if self._transport is None or not self._transport.get_extra_info("truncated"):
+            if self.tap is not None and self._decoder.buffered_bytes:
+                self._handle_tapped(b"\n")  # the same, but noted
             self._handle_events(self._decoder.finish())
         self.finish()
         return True  # we close, once every answer is out
@@ -248,9 +260,12 @@ class LineSession(asyncio.Protocol, Session):
         if transport is not None:
             first = receipts[0]
             if error is None and len(receipts) == 1 and type(first) is int and first == 1:
-                transport.write(_OK_ONE)
+                data = _OK_ONE
             else:
-                transport.write(b"".join([_encode_receipt(receipt, error) for receipt in receipts]))
+                data = b"".join([_encode_receipt(receipt, error) for receipt in receipts])
+            transport.write(data)
+            if self.tap is not None:
+                self._note_sent(data)
             if self._held:
                 self._handle_held()
             if self._ending and not self._answers_due:
@@ -262,7 +277,7 @@ class LineSession(asyncio.Protocol, Session):
             return False
         if self._transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
             return False
-        self._transport.write(wire.encode_command(command))
+        self._send(wire.encode_command(command))
         return True
 
     def attributes_changed(self, changed: dict[str, Json], deleted: Sequence[str]) -> None:
@@ -272,7 +287,7 @@ class LineSession(asyncio.Protocol, Session):
         if self._transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
             self._transport.abort()
             return
-        self._transport.write(wire.encode_attributes(changed, list(deleted)))
+        self._send(wire.encode_attributes(changed, list(deleted)))
 
     def pause_reading(self) -> None:
         """The store is behind."""
@@ -292,7 +307,7 @@ class LineSession(asyncio.Protocol, Session):
             self._answers_due += 1
             self._dialect.hub.commits.wait(self, farewell)
         else:
-            self._transport.write(farewell)
+            self._send(farewell)
         self.finish()
 
     def finish(self) -> None:
@@ -331,7 +346,7 @@ class LineSession(asyncio.Protocol, Session):
                     continue
                 answer = self._handle_event(event, tag, answers)
             except PeerError as error:
-                hub.note_refused(error)
+                self._note_refused(event, error)
                 answer = wire.encode_error(tag, error)
             if answer:
                 self._answer(answer, answers)
@@ -354,7 +369,10 @@ class LineSession(asyncio.Protocol, Session):
                 return
             piece = held[position : position + PIECE_BYTES]
             position += PIECE_BYTES
-            self._handle_events(self._decoder.receive(piece))
+            if self.tap is None:
+                self._handle_events(self._decoder.receive(piece))
+            else:
+                self._handle_tapped(piece)
         if not (self._writing_paused or self.paused_by_hub):
             transport.resume_reading()
 
@@ -365,9 +383,43 @@ class LineSession(asyncio.Protocol, Session):
             self.finish()
 
     def _flush(self, answers: list[bytes]) -> None:
-        if answers and self._transport is not None:
-            self._transport.write(b"".join(answers))
+        if answers:
+            self._send(b"".join(answers))
         answers.clear()
+
+    def _send(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
+            if self.tap is not None:
+                self._note_sent(data)
+
+    def _handle_tapped(self, data: bytes) -> None:
+        """As a read that nobody listens to, but line by line, so that each has a frame and its own verdict."""
+        *lines, rest = data.split(b"\n")
+        for line in lines:
+            if self.tap is not None and self.device is not None and not self._ending:
+                whole = self._decoder.incomplete + line
+                self._frame = line_frame(self, "in", whole)
+                self.tap.note(self.device, self._frame)
+            self._handle_events(self._decoder.receive(line + b"\n"))
+            self._frame = None
+        self._handle_events(self._decoder.receive(rest))
+
+    def _note_sent(self, data: bytes) -> None:
+        if self.tap is not None and self.device is not None:
+            for line in data.splitlines():
+                self.tap.note(self.device, line_frame(self, "out", line))
+
+    def _note_refused(self, event: wire.Event, error: PeerError) -> None:
+        hub = self._dialect.hub
+        hub.note_refused(error)
+        if self._frame is not None:
+            self._frame.refuse(error)
+        else:
+            line = event[3] if event[0] == wire.BAD else wire.encode_event(event)
+            frame = line_frame(self, "in", line)
+            frame.refuse(error)
+            hub.tap.note(self.device, frame)
 
     def _answer(self, answer: bytes, answers: list[bytes]) -> None:
         if self._answers_due:
@@ -381,7 +433,7 @@ class LineSession(asyncio.Protocol, Session):
         hub = self._dialect.hub
         if kind == wire.BAD:
             error: PeerError = event[2]
-            hub.note_refused(error)  # not raised: its traceback would hold this frame, and the frame the error
+            self._note_refused(event, error)  # not raised: its traceback would hold this frame, and the frame the error
             return wire.encode_error(tag, error)
         if kind == wire.TLS_HELLO:
             self._dialect.rarely.warn("%s tries TLS at a port for plain lines: lines:// is for that", self.peer)

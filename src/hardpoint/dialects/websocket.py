@@ -15,6 +15,7 @@ from ..http.websocket_connection import WebSocketOptions
 from ..http.websocket_transport import protocol_over_websocket
 from ..wire.websocket import GOING_AWAY
 from .http import sign_in
+from .http_frames import note_refused
 from .lines import LineDialect, LineSession
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class WebSocketDialect(LineDialect):
             device = sign_in(self.hub, request)
         except Unauthorized as error:
             self.hub.note_refused(error)
+            note_refused(self.hub.tap, request, error)
             return Response.empty(401)
         # A foreign page that knows the token is a device; a cookie opens nothing here.
         options = WebSocketOptions(max_message_bytes=MESSAGE_ROOM * self.hub.limits.max_line_bytes, compression=None)

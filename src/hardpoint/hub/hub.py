@@ -44,6 +44,7 @@ from .history.pool import ReadPool
 from .live import LiveFeed
 from .presence import REPORT_GAP_MS, facts, note_report
 from .retention import Retention
+from .tap import Tap
 from .throttle import Throttle
 from .tokens import hash_token, is_well_formed, new_token
 
@@ -130,6 +131,7 @@ class Hub:
             agenda=Agenda(clock_ms, steady_ms),
             clock_ms=clock_ms,
         )
+        self.tap = Tap(self.alerting.agenda, clock_ms, self._tapped)
         self.readings_total = 0
         self.attached_total = 0
         self.refused_total: dict[str, int] = {}
@@ -232,6 +234,7 @@ class Hub:
         session.device = device
         session.attached_ms = device.last_seen_ms = now
         device.sessions = (*device.sessions, session)
+        session.tap = self.tap if device.id in self.tap.on else None
         self.attached_total += 1
         self.publish_presence(device)
         if device.open_commands:
@@ -242,6 +245,7 @@ class Hub:
         device = session.device
         if device is not None and session in device.sessions:
             device.sessions = tuple(other for other in device.sessions if other is not session)
+            session.tap = None
             device.last_seen_ms = self.clock_ms()
             self.publish_presence(device)
 
@@ -415,6 +419,7 @@ class Hub:
                 raise
         self.handlers.renamed()
         self.alerting.rules.device_removed(device)
+        self.tap.forget(device.id)
         sessions, device.sessions = device.sessions, ()
         for session in sessions:
             session.end("the device was removed")
@@ -525,6 +530,12 @@ class Hub:
         return [self.ledger.get(command.id) or command for command in stored]
 
     # -- inside
+
+    def _tapped(self, device_id: str, on: bool) -> None:
+        """A tap was switched: tell the device's sessions, which then note what they see, or do not."""
+        device = self.catalogue.by_id.get(device_id)
+        for session in device.sessions if device is not None else ():
+            session.tap = self.tap if on else None
 
     async def _read(self, query: Callable[[], T]) -> T:
         return await self.reads.run(lambda _: query())

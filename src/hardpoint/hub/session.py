@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ..errors import StorageError
     from ..model import Command, Json
     from .devices import DeviceState
+    from .tap import Tap
 
 
 class Session:
@@ -19,7 +20,7 @@ class Session:
     except `pause_reading` (from `Hub.ingest`).
     """
 
-    __slots__ = ("attached_ms", "device", "paused_by_hub")
+    __slots__ = ("attached_ms", "device", "paused_by_hub", "tap")
 
     dialect: ClassVar[str] = "?"
     """The name presence shows: ``line``, ``http``, ``mqtt``, …"""
@@ -27,11 +28,14 @@ class Session:
     device: DeviceState | None
     attached_ms: int
     paused_by_hub: bool
+    tap: Tap | None
+    """Set while the device is tapped: what goes in and out is to be noted there."""
 
     def __init__(self) -> None:
         self.device = None
         self.attached_ms = 0
         self.paused_by_hub = False
+        self.tap = None
 
     @property
     def peer(self) -> str:

@@ -18,6 +18,7 @@ from .signin import LOCAL_ADMIN, SignIns
 from .site import Site
 from .store import StoreRoutes
 from .system import SystemRoutes
+from .tap import TapRoutes
 
 if TYPE_CHECKING:
     from ..http import Answer, Request
@@ -39,6 +40,7 @@ class WebApp:
             DeviceRoutes(hub),
             ReadingRoutes(hub),
             CommandRoutes(hub),
+            TapRoutes(hub),
             RuleRoutes(hub),
             AlertRoutes(hub),
             ChannelRoutes(hub),

@@ -5,7 +5,7 @@ a tuple ``(kind, tag, …)``, ``tag`` being the ``#<tag>`` the answer must carry
 
     (READINGS, tag, [(ts, key, value), …])      (HELLO, tag, token)            (GET, tag, device | None, key)
     (ATTRIBUTES, tag, {key: value})             (ANSWER, tag, id, ok, payload) (VERB, tag, "PING" | "TIME" | …)
-    (BAD, tag, PeerError)                          (TLS_HELLO, "")
+    (BAD, tag, PeerError, line)                    (TLS_HELLO, "")
 
 A line that cannot be used is an event too, not an exception: the dialect answers ``ERR`` and the connection goes on. So
 is the beginning of a TLS handshake, behind which there are no lines. A HELLO may have no token: the dialect may know
@@ -129,6 +129,11 @@ class LineDecoder:
         """How much of an incomplete line is being kept."""
         return len(self._buffer)
 
+    @property
+    def incomplete(self) -> bytes:
+        """What is being kept of an incomplete line."""
+        return self._buffer
+
     def _end(self, events: list[Event]) -> None:
         """A TLS handshake begins: nothing behind it is a line."""
         events.append((TLS_HELLO, ""))
@@ -165,7 +170,7 @@ class LineDecoder:
         except PeerError as error:
             # Its traceback holds this frame, which holds the list that holds it: a cycle a bad line, and
             # Python 3.14's collector lets tens of thousands of them pile up.
-            events.append((BAD, tag, error.with_traceback(None)))
+            events.append((BAD, tag, error.with_traceback(None), line))
 
 
 def _too_long(line: bytes, limit: int) -> Event:
@@ -174,7 +179,7 @@ def _too_long(line: bytes, limit: int) -> Event:
         tag = line[1 : MAX_TAG_LENGTH + 2].split(b" ", 1)[0].decode("ascii", "replace")
         if len(tag) > MAX_TAG_LENGTH or not tag.isprintable():
             tag = ""
-    return (BAD, tag, TooLarge(f"a line may have at most {limit} bytes; the rest of it is skipped"))
+    return (BAD, tag, TooLarge(f"a line may have at most {limit} bytes; the rest of it is skipped"), line)
 
 
 def _parse(text: str, tag: str) -> Event:
@@ -366,3 +371,30 @@ def one_line(text: str) -> str:
     """The text with everything that could end a line or move a cursor replaced, cut to a sane length."""
     text = text if len(text) <= 512 else text[:511] + "…"
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
+def encode_event(event: Event) -> bytes:
+    """A line that is read as this event, which is none of BAD and TLS_HELLO; not always the line that it came from."""
+    kind, tag = event[0], event[1]
+    if kind == READINGS:
+        text = _readings_text(event[2])
+    elif kind == HELLO:
+        text = f"HELLO {event[2]}"
+    elif kind == GET:
+        text = f"GET {event[3]}" if event[2] is None else f"GET {event[2]} {event[3]}"
+    elif kind == ATTRIBUTES:
+        text = f"ATTR {encode_value(event[2])}"
+    elif kind == ANSWER:
+        _, _, number, ok, payload = event
+        text = f"!{number} OK {encode_value(payload)}" if ok else f"!{number} ERR {payload}"
+    else:
+        text = str(event[2])
+    return f"#{tag} {text}".encode() if tag else text.encode()
+
+
+def _readings_text(samples: list[Sample]) -> str:
+    if len({ts for ts, _, _ in samples}) <= 1 and not any(type(value) in (dict, list) for _, _, value in samples):
+        stamp = f" @{samples[0][0]}" if samples and samples[0][0] is not None else ""
+        pairs = " ".join(f"{key}={encode_value(value)}" for _, key, value in samples)
+        return f"{pairs}{stamp}" if samples else "{}"
+    return encode_value([{"values": {key: value}} | ({} if ts is None else {"ts": ts}) for ts, key, value in samples])

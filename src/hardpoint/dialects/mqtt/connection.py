@@ -27,11 +27,13 @@ from ...wire.mqtt.properties import NO_PROPERTIES
 from ...wire.mqtt.reasons import V5, PacketRefused
 from ...wire.opening import REFUSED_TLS, TLS_RECORD
 from .connecting import Connecting
+from .frames import packet_frame, sent_packets
 from .outgoing import Aliases, encode_for, encode_plain, forwarded
 
 if TYPE_CHECKING:
     from ...hub.broker import ClientSession
     from ...hub.devices import DeviceState
+    from ...hub.tap import Frame
     from .dialect import MqttDialect
 
 MAX_ANSWERS_DUE = 4_096
@@ -71,6 +73,7 @@ class MqttConnection(asyncio.Protocol, Session):
         "aliases",
         "bucket",
         "client_id",
+        "frame",
         "full",
         "heard_s",
         "patience_s",
@@ -97,6 +100,7 @@ class MqttConnection(asyncio.Protocol, Session):
         self.version = 0
         self.client_id = ""
         self.session: ClientSession | None = None
+        self.frame: Frame | None = None  # of the packet in hand, while the device is tapped
         self.full = False
         self.heard_s = dialect.wheel.now_s
         self.patience_s = 0
@@ -123,13 +127,14 @@ class MqttConnection(asyncio.Protocol, Session):
             return
         self.heard_s = self._dialect.wheel.now_s
         decoder = self._decoder
+        handle = self.handle if self.tap is None else self._handle_tapped
         for packet in decoder.receive(data):
             if self._held is not None:
                 self._held.append(packet)
             elif self._ending:
                 return
             else:
-                self.handle(packet)
+                handle(packet)
         if decoder.refused is not None and not self._ending:
             if self._held is not None:
                 return  # said once the CONNECT is answered
@@ -351,9 +356,9 @@ class MqttConnection(asyncio.Protocol, Session):
         """A reason in words, for a client that wants one."""
         return {p.REASON_STRING: message[:1024]} if message and self._wants_reasons else NO_PROPERTIES
 
-    def refuse(self, refused: PacketRefused) -> None:
+    def refuse(self, refused: PacketRefused, packet: Packet | None = None) -> None:
         """The client has broken the protocol."""
-        self._dialect.note_refused(self, refused)
+        self._dialect.note_refused(self, refused, packet)
         if self.session is None:
             Connecting.refuse(self, refused)
         else:
@@ -408,7 +413,20 @@ class MqttConnection(asyncio.Protocol, Session):
             try:
                 self._handle_rare(packet)
             except PacketRefused as refused:
-                self.refuse(refused)
+                self.refuse(refused, packet)
+
+    def _handle_tapped(self, packet: Packet) -> None:
+        if self.tap is not None:
+            self.frame = packet_frame(self, "in", packet)
+            self.tap.note(self.device, self.frame)
+        self.handle(packet)
+        self.frame = None
+
+    def note_sent(self, data: bytes) -> None:
+        """Note packets that go out, while the device is tapped."""
+        for packet in sent_packets(self.version, data):
+            if self.tap is not None:
+                self.tap.note(self.device, packet_frame(self, "out", packet))
 
     def _handle_rare(self, packet: Packet) -> None:
         match packet:
@@ -438,7 +456,7 @@ class MqttConnection(asyncio.Protocol, Session):
                 if self.version == V5:
                     self._check_receive_maximum(session, packet)
         except PacketRefused as refused:
-            self.refuse(refused)
+            self.refuse(refused, packet)
             return
         try:
             if dialect.devices.takes(self, topic):
@@ -447,7 +465,7 @@ class MqttConnection(asyncio.Protocol, Session):
             if not session.access.may_publish(topic):
                 raise PacketRefused(reasons.NOT_AUTHORIZED, f"{topic[:80]} is not this client's to write")
         except PeerError as error:
-            dialect.note_refused(self, error)
+            dialect.note_refused(self, error, packet)
             data = self._refusal(p.PUBACK if qos == 1 else p.PUBREC, packet.packet_id, error) if qos else b""
             if data:
                 self._send_ack(data)
@@ -576,7 +594,7 @@ class MqttConnection(asyncio.Protocol, Session):
         answers: list[int] = []
         requests: list[Request] = []
         for each in packet.filters:
-            reason = self._checked(each.filter, no_local=each.no_local)
+            reason = self._checked(packet, each.filter, no_local=each.no_local)
             answers.append(reason)
             if reason < reasons.FAILURE:
                 requests.append(
@@ -603,13 +621,13 @@ class MqttConnection(asyncio.Protocol, Session):
         data = encode(SubAckPacket(packet.packet_id, answers), self.version)
         self.answer(data, wait=dialect.broker.keeper.noted != noted, then=then)
 
-    def _checked(self, topic_filter: str, *, no_local: bool) -> int:
+    def _checked(self, packet: Subscribe, topic_filter: str, *, no_local: bool) -> int:
         """A reason for one filter: 0, or why it cannot be subscribed to."""
         assert self.session is not None
         try:
             group, rest = checked_filter(topic_filter)
         except PeerError as error:
-            self._dialect.note_refused(self, error)
+            self._dialect.note_refused(self, error, packet)
             return reasons.TOPIC_FILTER_INVALID
         if group is not None and no_local:  # [MQTT-3.8.3-4]
             raise PacketRefused(reasons.PROTOCOL_ERROR, "No Local on a shared subscription")

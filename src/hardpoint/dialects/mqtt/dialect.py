@@ -14,6 +14,7 @@ from .connecting import Connecting
 from .connection import MqttConnection
 from .devices import DeviceTopics
 from .feed import DeviceFeed
+from .frames import packet_frame
 from .sign_in import Apps, NoApps, SignIn
 from .sys_topics import SysTopics
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from ...config import Mqtt
     from ...errors import HardpointError
     from ...hub.hub import Hub
+    from ...wire.mqtt.packets import Packet
 
 logger = logging.getLogger("hardpoint.mqtt")
 
@@ -114,15 +116,24 @@ class MqttDialect:
         for session in [each for each in self.broker.sessions.values() if each.key.startswith(f"@{token_id}/")]:
             self.broker.end(session, reasons.ADMINISTRATIVE_ACTION)
 
-    def note_refused(self, connection: MqttConnection, error: HardpointError) -> None:
-        """Count what a client was refused; who and why is for the log."""
+    def note_refused(self, connection: MqttConnection, error: HardpointError, packet: Packet | None = None) -> None:
+        """Count what a client was refused; who and why is for the log and the wire tap."""
         self.hub.note_refused(error)
+        frame = connection.frame
+        if frame is not None:
+            frame.refuse(error)
+        else:
+            frame = packet_frame(connection, "in", packet)
+            frame.refuse(error)
+            self.hub.tap.note(connection.device, frame)
         logger.info("%s %s: %s", connection.peer, connection.client_id, error.message)
 
     # -- writing
 
     def send(self, connection: MqttConnection, data: bytes) -> None:
         """Write at the end of this turn, together with what else goes to that client in it."""
+        if connection.tap is not None:
+            connection.note_sent(data)
         dirty = self._dirty
         pieces = dirty.get(connection)
         if pieces is None:
