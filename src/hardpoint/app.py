@@ -48,6 +48,8 @@ logger = logging.getLogger("hardpoint")
 
 DRAIN_S = 5.0
 """How long answers in hand may take to leave at the end; SPEC §8 allows 10 s in all."""
+APPS_S = 2.0
+"""How long mounted applications may take to end then, all at the same time."""
 EXIT_S = 9.0
 """When a stop that a signal asked for has not come to its end by then (a disk that hangs), the process ends with 1.
 What was acknowledged is on disk."""
@@ -240,8 +242,7 @@ class Server:
                 session.end("the server is stopping")
         speakers = (parts.websocket, *parts.factories.values())
         await asyncio.gather(*(speaker.drain(DRAIN_S) for speaker in speakers))
-        for app in self._mounted:
-            await app.shutdown()
+        await asyncio.gather(*(app.shutdown(APPS_S) for app in self._mounted))
         self._mounted.clear()
         await parts.hub.close()
         for listener in self._listeners:

@@ -475,6 +475,40 @@ def test_an_application_that_cannot_end(anyrun, caplog):
     assert "disk" in caplog.text
 
 
+def test_applications_that_will_not_end_hold_up_nobody(anyrun):
+    """Neither a request's work in the background nor a lifespan that take no notice of being cancelled."""
+
+    async def stubborn(scope, receive, send):
+        if scope["type"] == "lifespan":
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+        else:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"x"})
+        while not released.is_set():
+            try:
+                await released.wait()
+            except asyncio.CancelledError:
+                cancelled.append(scope["type"])
+
+    cancelled: list[str] = []
+
+    async def scene():
+        nonlocal released
+        released = asyncio.Event()
+        async with hosting(stubborn) as hosted:
+            assert (await hosted.ask(get("/"))).status == 200
+            began = asyncio.get_running_loop().time()
+            await hosted.host.shutdown(0.1)
+            assert asyncio.get_running_loop().time() - began < 5
+            assert cancelled == ["http", "lifespan"]
+            released.set()
+        cancelled.clear()
+
+    released: asyncio.Event
+    anyrun(scene())
+
+
 # ---- WebSocket
 
 

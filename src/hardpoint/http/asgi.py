@@ -47,8 +47,9 @@ AsgiApp: TypeAlias = Callable[[Scope, Callable[[], Awaitable[Message]], Callable
 
 MAX_BODY_BYTES = 1 << 62
 """No limit: an application reads its bodies as they come, and has limits of its own."""
-TASKS_GRACE_S = 3.0
-"""How long background tasks of an application may go on at the end; then they are cancelled."""
+SHUTDOWN_S = 6.0
+"""How long an application's end may take in all: half of it for what its requests still do in the background, which is
+then cancelled, and the rest for the end of its lifespan."""
 _EAGER = sys.version_info >= (3, 12)
 
 
@@ -75,14 +76,19 @@ class AsgiHost:
         """
         await self._lifespan.startup()
 
-    async def shutdown(self) -> None:
-        """Wait for what it still does in the background, for `TASKS_GRACE_S` at most, and run its end."""
+    async def shutdown(self, timeout_s: float = SHUTDOWN_S) -> None:
+        """Wait for what it still does in the background, cancel what does not end, and run its end. It takes no longer
+        than ``timeout_s``, also where the application takes no notice of being cancelled.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_s
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=TASKS_GRACE_S)
+            await asyncio.wait(self._tasks, timeout=timeout_s / 2)
         for task in list(self._tasks):
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._lifespan.shutdown()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=timeout_s / 8)
+        await self._lifespan.shutdown(deadline - loop.time())
 
     def plan(self, head: RequestHead) -> BodyPlan:
         """What an `HttpServer` that serves nothing else asks."""

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("hardpoint.http.asgi")
 
-SHUTDOWN_S = 3.0
-"""How long an application's end may take; then it is cancelled."""
+FAILED_START_S = 3.0
+"""How long an application that could not start may take to return."""
 
 
 class Lifespan:
@@ -41,11 +41,11 @@ class Lifespan:
         self._task = loop.create_task(self._run(), name="asgi lifespan")
         failure = await self._answered
         if failure is not None:
-            await asyncio.wait([self._task], timeout=SHUTDOWN_S)
+            await asyncio.wait([self._task], timeout=FAILED_START_S)
             raise ConfigError(f"the application could not start: {failure or 'its log says why'}")
 
-    async def shutdown(self) -> None:
-        """End it; waits for `SHUTDOWN_S` at most."""
+    async def shutdown(self, timeout_s: float) -> None:
+        """End it; what is not done in three quarters of ``timeout_s`` is cancelled, and not waited for beyond that."""
         task, self._task = self._task, None
         if task is None:
             return
@@ -53,11 +53,11 @@ class Lifespan:
             self._answered = asyncio.get_running_loop().create_future()
             self._asked.put_nowait({"type": "lifespan.shutdown"})
             waited: list[asyncio.Future[Any]] = [task, self._answered]
-            await asyncio.wait(waited, timeout=SHUTDOWN_S, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waited, timeout=timeout_s * 3 / 4, return_when=asyncio.FIRST_COMPLETED)
             if self._answered.done() and self._answered.result() is not None:
                 log.error("the application could not shut down: %s", self._answered.result())
         task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await asyncio.wait([task], timeout=timeout_s / 4)
 
     async def _run(self) -> None:
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}
