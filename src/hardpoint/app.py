@@ -31,6 +31,7 @@ from .errors import ConfigError, HardpointError
 from .http import AccessLog, HttpServer, TrustedProxies
 from .hub.hub import HOST_DEVICE_ID, Hub
 from .listeners import Listener, ProtocolFactory, listen
+from .notify.publish import Publish
 from .threads import ExitDeadline, call_apart
 from .tls.watch import CertificateWatch, open_certificates
 from .web.app import WebApp
@@ -193,6 +194,7 @@ class Server:
             local_http = _http_server(web.handle_local, web.router.plan, config)
             mqtt = MqttDialect(hub, config.mqtt, __version__, apps=web.sign_ins)
             web.sign_ins.token_removed = mqtt.end_app
+            hub.alerting.outbox.offer("mqtt", Publish(mqtt.broker))
             over_websocket = mqtt_over_websocket(mqtt, config.mqtt.max_packet_bytes)
             web.router.route("GET", "/mqtt", over_websocket, role=None, head=False)
             factories: dict[str, ProtocolFactory] = {

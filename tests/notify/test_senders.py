@@ -252,3 +252,41 @@ def test_every_sender_of_the_registry_is_one():
             continue
         assert isinstance(sender(name), Sender)
     assert set(registry.Makers("senders")) >= set(registry.SENDERS)
+
+
+class TestPublish:
+    def test_is_a_message_of_the_broker(self):
+        from hardpoint.notify.publish import Publish
+
+        class Broker:
+            def __init__(self):
+                self.published = []
+
+            def publish(self, message):
+                self.published.append((message.topic, json.loads(message.payload)["key"], message.qos, message.retain))
+                return 3
+
+        broker = Broker()
+        made = Publish(broker)
+        settings = made.check({"topic": "alerts/house"})
+        assert asyncio.run(made.send(settings, NOTICE)) == "3 subscribers"
+        assert broker.published == [("alerts/house", "7", 1, False)]
+
+    @pytest.mark.parametrize(
+        ("field", "settings"),
+        [
+            ("settings.topic", {}),
+            ("settings.topic", {"topic": "a/+"}),
+            ("settings.topic", {"topic": "$SYS/a"}),
+            ("settings.topic", {"topic": "$share/g/a"}),
+            ("settings.qos", {"topic": "a", "qos": 3}),
+            ("settings.retain", {"topic": "a", "retain": 1}),
+            ("settings.more", {"topic": "a", "more": 1}),
+        ],
+    )
+    def test_settings_that_cannot_be_used(self, field, settings):
+        from hardpoint.notify.publish import Publish
+
+        with pytest.raises(BadInput) as caught:
+            Publish(None).check(settings)
+        assert caught.value.field == field

@@ -359,6 +359,10 @@ class Outbox:
 
     # -- channels and quiet hours
 
+    def offer(self, kind: str, sender: Sender) -> None:
+        """A kind of channel whose sender needs a part of the server, and so was made by whoever has it."""
+        self._senders[kind] = sender
+
     def sender(self, kind: str) -> Sender:
         """What serves channels of a kind.
 
@@ -377,7 +381,7 @@ class Outbox:
     @property
     def kinds(self) -> list[str]:
         """Kinds of channels there may be."""
-        return list(self._make_sender)
+        return list(dict.fromkeys([*self._make_sender, *self._senders]))
 
     def channel(self, channel_id: str) -> Channel:
         """A channel by its id.

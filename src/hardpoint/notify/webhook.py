@@ -8,10 +8,9 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
-import msgspec
-
 from ..errors import BadInput
 from ..hub.outbox import Notice, Sender
+from .body import notice_body
 from .post import checked_url, post
 from .settings import refuse_unknown, text
 
@@ -49,15 +48,7 @@ class Webhook(Sender):
 
     async def send(self, settings: Mapping[str, Json], notice: Notice) -> str:
         """See `Sender`."""
-        body = msgspec.json.encode(
-            {
-                "key": notice.key,
-                "subject": notice.subject,
-                "text": notice.text,
-                "severity": notice.severity,
-                "news": notice.news,
-            }
-        )
+        body = notice_body(notice)
         headers = {"Content-Type": "application/json", "Idempotency-Key": notice.key, **settings["headers"]}
         if settings["secret"]:
             signature = hmac.new(settings["secret"].encode(), body, hashlib.sha256).hexdigest()
