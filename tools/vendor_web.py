@@ -47,11 +47,15 @@ UPLOT_ENTRY = 'export { default } from "uplot";\n'
 
 ICONS = (
     "activity",
+    "battery-low",
+    "bell",
+    "bell-off",
     "check",
     "chevron-right",
     "circle-alert",
     "copy",
     "cpu",
+    "download",
     "ellipsis",
     "eye",
     "eye-off",
@@ -70,8 +74,10 @@ ICONS = (
     "send",
     "sun",
     "table-2",
+    "thermometer",
     "trash-2",
     "triangle-alert",
+    "unplug",
     "user",
     "x",
 )

@@ -19,7 +19,20 @@ from ..http import Response, StaticFiles
 if TYPE_CHECKING:
     from ..http import Request, Router, StreamResponse
 
-CLIENT_ROUTES = ("/", "/welcome", "/login", "/devices", "/devices/{id}")
+CLIENT_ROUTES = (
+    "/",
+    "/welcome",
+    "/login",
+    "/devices",
+    "/devices/{id}",
+    "/alerts",
+    "/alerts/history",
+    "/alerts/rules",
+    "/alerts/new-rule",
+    "/alerts/rules/{id}",
+    "/alerts/channels",
+    "/alerts/quiet-hours",
+)
 ENTRY_MODULE = "app.mjs"
 
 SECURITY_HEADERS = (

@@ -26,6 +26,17 @@ SCREENS: dict[str, Callable[[Any, Server], None]] = {
     ),
     "menu": lambda page, server: (page.goto(server.url + "/devices"), page.locator(".top-end button").last.click()),
     "missing": lambda page, server: page.goto(server.url + "/nowhere"),
+    "alerts": lambda page, server: page.goto(server.url + "/alerts"),
+    "history": lambda page, server: page.goto(server.url + "/alerts/history"),
+    "rules": lambda page, server: page.goto(server.url + "/alerts/rules"),
+    "rule": lambda page, server: page.goto(server.url + "/alerts/rules/too-hot"),
+    "new-rule": lambda page, server: page.goto(server.url + "/alerts/new-rule?template=silent"),
+    "channels": lambda page, server: page.goto(server.url + "/alerts/channels"),
+    "add-channel": lambda page, server: (
+        page.goto(server.url + "/alerts/channels"),
+        page.locator(".page-head .button").click(),
+    ),
+    "quiet": lambda page, server: page.goto(server.url + "/alerts/quiet-hours"),
 }
 READY = {
     "login": ".gate-card",
@@ -36,7 +47,31 @@ READY = {
     "delete": "dialog[open]",
     "menu": "[role=menu]",
     "missing": ".empty",
+    "alerts": ".alert",
+    "history": ".rows",
+    "rules": ".rule",
+    "rule": ".trial .u-over",
+    "new-rule": ".trial-said strong",
+    "channels": ".channel",
+    "add-channel": "dialog[open]",
+    "quiet": ".quiet",
 }
+
+
+def furnish_alerts(server: Server, device: LineDevice) -> None:
+    """An alert that fires and one that ended, rules on and off, a channel, quiet hours."""
+    when = {"key": "temp", "is": "above", "value": 22, "until": 20}
+    server.call("POST", "/rules", {"name": "Too hot", "when": when, "scope": "label:site=greenhouse"})
+    door = {"key": "door", "is": "equal", "value": True}
+    server.call("POST", "/rules", {"name": "Door open", "when": door, "severity": "info"})
+    dry = {"key": "hum", "is": "below", "value": 1}
+    server.call("POST", "/rules", {"name": "Dry", "when": dry, "severity": "critical", "enabled": False})
+    device.say("temp=23 door=true")
+    device.say("door=false")
+    settings = {"topic": "greenhouse", "server": "http://127.0.0.1:9"}
+    server.call("POST", "/channels", {"name": "Ada's phone", "kind": "ntfy", "settings": settings})
+    night = {"begins": "22:00", "ends": "07:00", "time_zone": "Europe/Berlin"}
+    server.call("PUT", "/quiet-hours", {"items": [night]})
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +82,7 @@ def furnished(server: Server) -> Iterator[Server]:
     device.say("temp=22.5 hum=61")
     device.say("ATTR fw=1.2 model=esp32")
     server.add("silent")
+    furnish_alerts(server, device)
     server.call("POST", "/devices/silent/commands", {"method": "wake", "ttl_s": 600})
     server.call("POST", "/devices/shown/commands", {"method": "blink", "params": {"pin": 4}})
     number = device.read().split(" ")[0]

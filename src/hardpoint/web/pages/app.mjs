@@ -10,7 +10,15 @@ import { Empty, Loading, Problem } from "./ui/elements.mjs";
 import { overlay, Page, useShortcuts, watchConnection } from "./ui/shell.mjs";
 import { toast, Toasts } from "./ui/toast.mjs";
 
-const OFTEN_NEXT = ["pages/devices.mjs", "pages/device.mjs", "ui/add_device.mjs", "ui/shortcuts.mjs"];
+const OFTEN_NEXT = [
+  "core/alerts.mjs",
+  "pages/devices.mjs",
+  "pages/device.mjs",
+  "pages/alerts.mjs",
+  "pages/rules.mjs",
+  "ui/add_device.mjs",
+  "ui/shortcuts.mjs",
+];
 const OPEN_TO_ALL = new Set(["welcome", "login"]);
 
 const failure = signal(null);

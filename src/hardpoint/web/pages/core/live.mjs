@@ -6,7 +6,10 @@ import { signal } from "../vendor/preact.mjs";
 /** "idle" before the start, "open", or "lost" while reconnecting. */
 export const liveStatus = signal("idle");
 
-const EVENTS = ["reading", "presence", "command", "device"];
+/** The alerts that fire now, the newest first; `null` until they are known. core/alerts.mjs keeps it. */
+export const firingAlerts = signal(null);
+
+const EVENTS = ["reading", "presence", "command", "device", "alert"];
 const RETRY_FIRST_MS = 1_000;
 const RETRY_MOST_MS = 15_000;
 

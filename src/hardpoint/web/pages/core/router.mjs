@@ -6,9 +6,16 @@ const ROUTES = [
   ["login", /^\/login$/],
   ["devices", /^\/(?:devices)?$/],
   ["device", /^\/devices\/(?<id>[^/]+)$/],
+  ["alerts", /^\/alerts$/],
+  ["history", /^\/alerts\/history$/],
+  ["rules", /^\/alerts\/rules$/],
+  ["rule", /^\/alerts\/new-rule$/],
+  ["rule", /^\/alerts\/rules\/(?<id>[^/]+)$/],
+  ["channels", /^\/alerts\/channels$/],
+  ["quiet", /^\/alerts\/quiet-hours$/],
 ];
 
-/** `{name, params, query}` of an address; the name is "missing" where no page is. */
+/** `{name, path, params, query}` of an address; the name is "missing" where no page is. */
 export function match(address) {
   const url = new URL(address, location.origin);
   const path = url.pathname.length > 1 ? url.pathname.replace(/\/+$/, "") || "/" : url.pathname;
@@ -17,12 +24,12 @@ export function match(address) {
     if (!found) continue;
     try {
       const params = Object.fromEntries(Object.entries(found.groups ?? {}).map(([k, v]) => [k, decodeURIComponent(v)]));
-      return { name, params, query: url.searchParams };
+      return { name, path, params, query: url.searchParams };
     } catch {
       break; // a % that escapes nothing
     }
   }
-  return { name: "missing", params: {}, query: url.searchParams };
+  return { name: "missing", path, params: {}, query: url.searchParams };
 }
 
 /** Where the page is. */

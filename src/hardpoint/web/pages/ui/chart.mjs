@@ -8,6 +8,7 @@ await loadStyle("vendor/uplot.css");
 const HEIGHT = 168;
 const HALF_LABEL_PX = 14;
 const DOT_PX = 5;
+const LEAST_SPAN_PX = 2;
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
@@ -93,6 +94,8 @@ export class LineChart {
     this.element = element;
     this.from = 0;
     this.to = 1;
+    this.limits = [];
+    this.spans = [];
     this.plot = new uPlot(this.options(unit, group, onHover, onZoom), [[], []], element);
     this.plot.over.addEventListener("dblclick", onReset);
     this.observer = new ResizeObserver(([entry]) => {
@@ -109,14 +112,54 @@ export class LineChart {
     this.plot.setData(data);
   }
 
+  /** Draw limits (`{value, end}`; with `end` dashed finer) and shade spans (`[from, to]` ms), from the next `show` on. */
+  mark(limits, spans) {
+    this.limits = limits;
+    this.spans = spans;
+  }
+
   destroy() {
     this.observer.disconnect();
     this.plot.destroy();
   }
 
+  withLimits(low, high) {
+    if (low === null || high === null) return [low, high];
+    const values = this.limits.map(({ value }) => value);
+    return [Math.min(low, ...values), Math.max(high, ...values)];
+  }
+
+  drawSpans({ ctx, bbox, valToPos }, colour) {
+    ctx.save();
+    ctx.fillStyle = colour.replace(")", " / 0.14)");
+    for (const [from, to] of this.spans) {
+      const start = Math.max(valToPos(from, "x", true), bbox.left);
+      const end = Math.min(valToPos(to, "x", true), bbox.left + bbox.width);
+      if (end >= start)
+        ctx.fillRect(start, bbox.top, Math.max(end - start, LEAST_SPAN_PX * devicePixelRatio), bbox.height);
+    }
+    ctx.restore();
+  }
+
+  drawLimits({ ctx, bbox, valToPos }, colour) {
+    ctx.save();
+    ctx.strokeStyle = colour;
+    ctx.lineWidth = 1.5 * devicePixelRatio;
+    for (const { value, end } of this.limits) {
+      const y = Math.round(valToPos(value, "y", true));
+      ctx.globalAlpha = end ? 0.55 : 1;
+      ctx.setLineDash((end ? [2, 4] : [6, 4]).map((px) => px * devicePixelRatio));
+      ctx.beginPath();
+      ctx.moveTo(bbox.left, y);
+      ctx.lineTo(bbox.left + bbox.width, y);
+      ctx.stroke();
+    }
+    ctx.restore();
+  }
+
   options(unit, group, onHover, onZoom) {
     const style = getComputedStyle(this.element);
-    const [line, grid, axis] = ["--chart-line", "--chart-grid", "--chart-axis"].map((name) =>
+    const [line, grid, axis, limit] = ["--chart-line", "--chart-grid", "--chart-axis", "--chart-limit"].map((name) =>
       style.getPropertyValue(name),
     );
     const font = `11px ${style.fontFamily}`;
@@ -135,7 +178,7 @@ export class LineChart {
       },
       scales: {
         x: { time: true, range: () => [this.from, this.to] },
-        y: { range: (_plot, low, high) => valueRange(low, high) },
+        y: { range: (_plot, low, high) => valueRange(...this.withLimits(low, high)) },
       },
       axes: [
         {
@@ -168,6 +211,8 @@ export class LineChart {
         },
       ],
       hooks: {
+        drawAxes: [(plot) => this.drawSpans(plot, limit)],
+        draw: [(plot) => this.drawLimits(plot, limit)],
         setCursor: [(plot) => onHover(plot.cursor.idx ?? null)],
         setSelect: [
           (plot) => {

@@ -2,16 +2,17 @@
 import { effect, html, signal, useEffect } from "../vendor/preact.mjs";
 import { session, signOut } from "../core/api.mjs";
 import { chooseLocale, LOCALES, locale, t } from "../core/i18n.mjs";
-import { liveStatus } from "../core/live.mjs";
+import { firingAlerts, liveStatus } from "../core/live.mjs";
 import { loadModule } from "../core/modules.mjs";
 import { theme } from "../core/preferences.mjs";
-import { navigate } from "../core/router.mjs";
+import { navigate, route } from "../core/router.mjs";
 import { Icon, Mark } from "./elements.mjs";
 import { Menu } from "./menu.mjs";
 import { toast, toastError } from "./toast.mjs";
 
 const LOST_AFTER_MS = 1_500; // shorter losses are a restart or a changed network: a toast would only flicker
 const CHORD_MS = 1_000;
+const CHORDS = { d: "/devices", a: "/alerts", r: "/alerts/rules" };
 
 /** The dialog that is shown over the page, as a component, or `null`. */
 export const overlay = signal(null);
@@ -51,7 +52,35 @@ export function Preferences() {
     <${Menu} icon=${icon} label=${t("menu.theme")} items=${themeItems} />`;
 }
 
-/** The bar on top. `crumb` is the page below "Devices", where there is one. */
+const SECTIONS = [
+  ["devices", "cpu", /^\/(devices(\/|$)|$)/],
+  ["alerts", "bell", /^\/alerts(\/|$)/],
+];
+/** The colour of the badge is that of the worst. */
+const SEVERITIES = ["critical", "warning", "info"];
+
+/** How many alerts fire, where any do. */
+function Badge() {
+  const firing = firingAlerts.value;
+  if (!firing?.length) return null;
+  const worst = SEVERITIES.find((severity) => firing.some((alert) => alert.severity === severity));
+  return html`<span class="badge-count ${worst}"><span aria-hidden="true">${firing.length > 99 ? "99+" : firing.length}</span>
+    <span class="visually-hidden">${t("nav.firing", { n: firing.length })}</span></span>`;
+}
+
+/** The parts of the site: on top, or at the bottom of a narrow screen, where a thumb reaches them. */
+function Sections({ crumb }) {
+  const { path } = route.value;
+  return html`<nav class="sections" aria-label=${t("nav.label")}>
+    ${SECTIONS.map(
+      ([name, icon, own]) => html`<a key=${name} href="/${name}"
+        aria-current=${own.test(path) ? (crumb ? "true" : "page") : undefined}>
+        <${Icon} name=${icon} />${t(`nav.${name}`)}${name === "alerts" && html`<${Badge} />`}</a>`,
+    )}
+  </nav>`;
+}
+
+/** The bar on top. `crumb` is the page below a section, where there is one. */
 export function TopBar({ crumb }) {
   const user = session.value?.user?.name ?? "";
   const items = [
@@ -62,10 +91,8 @@ export function TopBar({ crumb }) {
   ];
   return html`<header class="top"><div class="top-inner">
     <a class="brand" href="/devices" aria-label="Hardpoint"><${Mark} /><span class="brand-word">Hardpoint</span></a>
-    <nav class="crumbs" aria-label=${t("nav.label")}>
-      <a href="/devices" aria-current=${crumb ? undefined : "page"}>${t("nav.devices")}</a>
-      ${crumb && html`<${Icon} name="chevron-right" /><span aria-current="page">${crumb}</span>`}
-    </nav>
+    <${Sections} crumb=${crumb} />
+    ${crumb && html`<span class="crumb"><${Icon} name="chevron-right" /><span>${crumb}</span></span>`}
     <div class="top-end">
       <${Preferences} />
       <${Menu} icon="user" label=${t("menu.account")} items=${items} />
@@ -73,7 +100,7 @@ export function TopBar({ crumb }) {
   </div></header>`;
 }
 
-/** `/` the filter, `?` the list of keys, `g d` the devices. Not while typing, and not with a dialog open. */
+/** `/` the filter, `?` the list of keys, `g d` the devices, `g a` the alerts, `g r` the rules. Not while typing, and not with a dialog open. */
 export function useShortcuts() {
   useEffect(() => {
     let chordAt = -Infinity;
@@ -82,7 +109,7 @@ export function useShortcuts() {
       if (typing || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
       const inChord = event.timeStamp - chordAt < CHORD_MS;
       chordAt = -Infinity;
-      if (inChord && event.key === "d") navigate("/devices");
+      if (inChord && event.key in CHORDS) navigate(CHORDS[event.key]);
       else if (event.key === "g") chordAt = event.timeStamp;
       else if (event.key === "?") showShortcuts();
       else if (event.key === "/") {

@@ -6,6 +6,8 @@ import { Dialog } from "./dialog.mjs";
 const KEYS = [
   [["/"], "shortcut.filter"],
   [["g", "d"], "shortcut.devices"],
+  [["g", "a"], "shortcut.alerts"],
+  [["g", "r"], "shortcut.rules"],
   [["n"], "shortcut.add"],
   [["?"], "shortcut.help"],
   [["Esc"], "shortcut.close"],
@@ -15,8 +17,10 @@ const KEYS = [
 export function ShortcutsDialog({ onClose }) {
   return html`<${Dialog} title=${t("menu.shortcuts")} onClose=${onClose}>
     <dl class="shortcuts">
-      ${KEYS.map(([keys, text]) => html`<div><dt>${t(text)}</dt><dd>${keys.map((key) => html`<kbd>${key}</kbd> `)}</dd>
-      </div>`)}
+      ${KEYS.map(
+        ([keys, text]) => html`<div><dt>${t(text)}</dt><dd>${keys.map((key) => html`<kbd>${key}</kbd> `)}</dd>
+      </div>`,
+      )}
     </dl>
   <//>`;
 }
