@@ -54,6 +54,8 @@ def wait_until(condition: Callable[[], bool]) -> None:
 def fold_eagerly(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(work, "FOLD_AT_READINGS", 3)
     patch.setattr(work, "FOLD_AT_READINGS_A_SERIES", 1)
+    patch.setattr(work, "FOLD_AT_LEAST_A_SERIES", 1)
+    patch.setattr(fold, "DIRECT_READINGS", 2)
     patch.setattr(work, "SLICE_S", 0.0)
     patch.setattr(work, "MAX_SLICE_S", 0.0)
     patch.setattr(fold, "MAX_BLOCK_READINGS", 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 from collections.abc import Iterator
 from typing import Any
@@ -12,8 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_sqlite_columns import VALUES
 
+from hardpoint.model import INT64_MAX, INT64_MIN
 from hardpoint.stores.sqlite import fold as folding
+from hardpoint.stores.sqlite.chunks import overlapping, read_data
 from hardpoint.stores.sqlite.columns import decode
+from hardpoint.stores.sqlite.compaction import Compaction
 from hardpoint.stores.sqlite.fold import Fold, in_order
 from hardpoint.stores.sqlite.journal import (
     APPEND_SQL,
@@ -225,6 +229,98 @@ class TestFold:
         fold.step(database, 9.0)
         assert fold.finished
         assert blocks(database) == rows
+
+
+class TestDirect:
+    """Readings that skip the blocks."""
+
+    @pytest.fixture(autouse=True)
+    def small(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(folding, "DIRECT_READINGS", 4)
+        monkeypatch.setattr(folding, "MAX_DIRECT_READINGS", 8)
+
+    @staticmethod
+    def chunks(database: sqlite3.Connection) -> list[tuple[int, int]]:
+        """Series and time of every reading in chunks."""
+        found: list[tuple[int, int]] = []
+        for (series,) in database.execute("SELECT DISTINCT series FROM chunks ORDER BY series").fetchall():
+            for chunk in overlapping(database, series, INT64_MIN, INT64_MAX):
+                found += [(series, ts) for ts in read_data(database, chunk)[0]]
+        return found
+
+    @staticmethod
+    def total(database: sqlite3.Connection) -> int:
+        return int(database.execute("SELECT readings FROM totals").fetchone()[0])
+
+    def test_a_series_with_enough_goes_to_chunks_and_the_others_to_blocks(self, database: sqlite3.Connection) -> None:
+        journal = Journal()
+        append(database, journal, [(1, ts, ts) for ts in range(20)] + [(2, ts, ts) for ts in range(3)])
+        fold = Fold(journal, 1, lambda series: True)
+        slices = 0
+        while not fold.finished:
+            fold.step(database, 0.0)
+            slices += 1
+        assert slices == 4, "three pieces of 8 readings at most, and a block"
+        assert self.chunks(database) == [(1, ts) for ts in range(20)]
+        assert blocks(database) == [(2, ts, ts) for ts in range(3)]
+        assert fold.counts == {2: 3}
+        assert self.total(database) == 23
+        assert database.execute("SELECT count(*) FROM journal").fetchone() == (0,)
+
+    def test_a_pass_without_blocks_leaves_no_fold(self, database: sqlite3.Connection) -> None:
+        journal = Journal()
+        append(database, journal, [(1, ts, ts) for ts in range(5)])
+        Fold(journal, 1, lambda series: True).step(database, 1.0)
+        assert database.execute("SELECT count(*) FROM folds").fetchone() == (0,)
+        assert seen(database, journal) == []
+
+    def test_blocks_that_wait_would_come_to_lie_over_it(self, database: sqlite3.Connection) -> None:
+        journal = Journal()
+        append(database, journal, [(series, ts, ts) for series in (1, 2) for ts in range(5)])
+        Fold(journal, 1, lambda series: series == 2).step(database, 1.0)
+        assert blocks(database) == [(1, ts, ts) for ts in range(5)]
+        assert self.chunks(database) == [(2, ts) for ts in range(5)]
+
+    def test_readings_that_are_not_behind_all_chunks_go_to_blocks(self, database: sqlite3.Connection) -> None:
+        journal = Journal()
+        append(database, journal, [(1, ts, "old") for ts in range(5)])
+        Fold(journal, 1, lambda series: True).step(database, 1.0)
+        append(database, journal, [(1, ts, "new") for ts in range(4, 9)])
+        Fold(journal, 1, lambda series: True).step(database, 1.0)
+        assert self.chunks(database) == [(1, ts) for ts in range(5)]
+        assert blocks(database) == [(1, ts, "new") for ts in range(4, 9)]
+
+    def test_a_pass_that_a_crash_ended_counts_nothing_twice(self, database: sqlite3.Connection) -> None:
+        journal = Journal()
+        append(database, journal, [(series, ts, ts) for series in (1, 2) for ts in range(5)])
+        Fold(journal, 1, lambda series: True).step(database, 0.0)
+        assert self.chunks(database) == [(1, ts) for ts in range(5)]
+        journal.load(database)
+        Fold(journal, 1, lambda series: True).step(database, 1.0)
+        compaction = Compaction()
+        compaction.load(database)
+        assert compaction.holds(1)
+        assert not compaction.holds(2)
+        compaction.wanted = True
+        while compaction.due:
+            compaction.step(database, 1.0)
+        assert self.chunks(database) == [(series, ts) for series in (1, 2) for ts in range(5)]
+        assert self.total(database) == 10
+
+    def test_a_slice_that_failed_has_written_no_chunk(self, database: sqlite3.Connection) -> None:
+        journal = Journal()
+        append(database, journal, [(1, ts, random.Random(ts).randbytes(450).hex()) for ts in range(40)])
+        fold = Fold(journal, 1, lambda series: True)
+        pages = database.execute("PRAGMA page_count").fetchone()[0]
+        database.execute(f"PRAGMA max_page_count = {pages + 2}")
+        with pytest.raises(sqlite3.OperationalError, match="full"):
+            fold.step(database, 9.0)
+        assert self.chunks(database) == []
+        assert self.total(database) == 0
+        database.execute("PRAGMA max_page_count = 10000")
+        fold.step(database, 9.0)
+        assert self.chunks(database) == [(1, ts) for ts in range(40)]
+        assert self.total(database) == 40
 
 
 @settings(max_examples=80, deadline=None, database=None, derandomize=True)

@@ -45,10 +45,10 @@ def test_the_journal_is_left_alone_below_the_threshold(sqlite_store: SqliteStore
 
 
 def test_folds_when_the_journal_is_long(sqlite_store: SqliteStore) -> None:
-    rows = [(series, ts, 0.5) for series in range(1, 9) for ts in range(work.FOLD_AT_READINGS // 8)]
+    rows = [(series, ts, 0.5) for series in range(1, 9) for ts in range(work.FOLD_AT_READINGS_A_SERIES)]
     assert commit_and_wait(sqlite_store, rows) is None
     wait_until(lambda: not sqlite_store._journal.readings)
-    assert len(list(sqlite_store.readings(3, *EVER))) == work.FOLD_AT_READINGS // 8
+    assert len(list(sqlite_store.readings(3, *EVER))) == work.FOLD_AT_READINGS_A_SERIES
 
 
 def test_folds_when_it_is_quiet(tmp_path: Path) -> None:
@@ -62,10 +62,10 @@ def test_folds_when_it_is_quiet(tmp_path: Path) -> None:
 
 def test_slices_keep_up_with_commits_of_any_size(sqlite_store: SqliteStore) -> None:
     batch, most = 8_000, 0
-    for round_ in range(15):
+    for round_ in range(30):
         commit_and_wait(sqlite_store, [(n % 50, round_ * batch + n, 0) for n in range(batch)])
         most = max(most, sqlite_store._journal.readings)
-    assert most < 8 * batch
+    assert most < 2 * work.FOLD_AT_READINGS_IN_ALL
 
 
 def test_folds_before_it_deletes_readings(sqlite_store: SqliteStore) -> None:

@@ -4,7 +4,8 @@ How a reading becomes durable, and then small::
 
     commit     → one row in `journal` (one page of the log, one fsync) → done, and columns in memory
                  … some thousand readings later …
-    folding    → `blocks`: what the journal holds of each series, written one after another; the journal is emptied
+    folding    → `blocks`: what the journal holds of each series, written one after another; the journal is emptied.
+                 A series that has enough for a chunk by then, and nothing in blocks, goes straight to `chunks`
                  … 1,024 readings a series later …
     compaction → `chunks`: some thousand readings of one series by time, compressed to one or two bytes each, never
                  overlapping, with their summary in a row of its own
@@ -14,7 +15,7 @@ Written directly to a table by series and time, a batch of 64 readings of 64 ser
 and later 256 KiB to the file, for 1.5 KiB of data. By way of the journal it is one page; blocks are written in the
 order of the pass and not of the series, so a pass of 10,000 series writes its pages once and next to one another; and
 chunks are written when a series has enough. On the SD cards that small servers boot from, that decides how long they
-live. Each reading is encoded two or three times in its life.
+live. Each reading is encoded two or three times in its life, and that of a busy series once or twice.
 
 Every step is a slice between two commits, on the writer's thread. A process of its own would leave the event loop the
 interpreter's lock, and cost 15 MB for good; a thread of its own would fight for the lock at every step, where a slice

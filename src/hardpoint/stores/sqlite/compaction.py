@@ -109,6 +109,10 @@ class Compaction:
         self._readings += sum(counts.values())
         self._most = max(self._most, max(map(known.__getitem__, counts), default=0))
 
+    def holds(self, series: int) -> bool:
+        """Whether blocks of this series wait, or did when the pass that is under way began."""
+        return series in self._counts
+
     @property
     def due(self) -> bool:
         """Whether there is something to do."""
