@@ -43,6 +43,25 @@ def test_a_proxy_does_not_share_the_guilt_of_its_clients(anyrun, tmp_path: Path,
     anyrun(check())
 
 
+def test_a_client_cannot_speak_for_its_proxy_in_the_other_field(anyrun, tmp_path: Path) -> None:
+    """nginx writes ``X-Forwarded-For`` and passes on the ``Forwarded`` that a client made up, each time anew."""
+
+    async def check() -> None:
+        async with Server(data=tmp_path, **settings(trusted_proxies=["127.0.0.1"])) as server:  # type: ignore[arg-type]
+            port = server.ports["http"]
+            theirs = f"X-Forwarded-For: {CLIENT}"
+            statuses = [
+                await ask(port, "/api/v1/wrong/attributes", theirs, f"Forwarded: for=198.51.100.{number}")
+                for number in range(5)
+            ]
+            assert statuses == [401, 401, 401, 429, 429]
+            assert (
+                await ask(port, "/api/v1/wrong/attributes", theirs) == 401
+            )  # honest clients are counted by themselves
+
+    anyrun(check())
+
+
 def test_presence_tells_the_client(anyrun, tmp_path: Path) -> None:
     async def check() -> None:
         async with Server(data=tmp_path, **settings(trusted_proxies=["127.0.0.1"])) as server:  # type: ignore[arg-type]

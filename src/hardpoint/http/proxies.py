@@ -10,6 +10,7 @@ from ..errors import ConfigError
 from ..wire.forwarded import parse_forwarded, parse_x_forwarded
 
 if TYPE_CHECKING:
+    from ..wire.forwarded import Hop
     from ..wire.http1 import Headers
 
 
@@ -63,18 +64,25 @@ class TrustedProxies:
         return self.trusts(peer_address(name))
 
     def origin(self, peer: str, headers: Headers) -> Origin:
-        """Where a request comes from that one of them has sent, by its fields. ``Forwarded`` goes before
-        ``X-Forwarded-For``: a proxy that writes the standard one is the newer.
+        """Where a request comes from that one of them has sent, by its fields: ``Forwarded``, or
+        ``X-Forwarded-For`` and its like. Where both are there and name different clients, neither is believed: a proxy writes one of them and
+        passes the other on as the client wrote it, and which is which nobody can tell.
         """
         joined = headers.joined
-        if "forwarded" in joined:
-            hops = parse_forwarded(joined["forwarded"])
-        elif "x-forwarded-for" in joined:
-            hops = parse_x_forwarded(
-                joined["x-forwarded-for"], joined.get("x-forwarded-proto", ""), joined.get("x-forwarded-host", "")
-            )
-        else:
+        if "forwarded" not in joined and "x-forwarded-for" not in joined:
             return Origin(peer, None, None)
+        found = []
+        if "forwarded" in joined:
+            found.append(self._follow(peer, parse_forwarded(joined["forwarded"])))
+        if "x-forwarded-for" in joined:
+            schemes, hosts = joined.get("x-forwarded-proto", ""), joined.get("x-forwarded-host", "")
+            found.append(self._follow(peer, parse_x_forwarded(joined["x-forwarded-for"], schemes, hosts)))
+        if len({origin.peer.rpartition(":")[0] for origin in found}) > 1:
+            return Origin(peer, None, None)
+        return found[0]
+
+    def _follow(self, peer: str, hops: list[Hop]) -> Origin:
+        """The end of a chain of hops, as far as it is of our own proxies."""
         scheme = host = None
         for hop in reversed(hops):
             scheme, host = hop.scheme or scheme, hop.host or host
