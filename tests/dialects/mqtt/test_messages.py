@@ -629,6 +629,22 @@ class TestHoarding:
 
         anyrun(scene())
 
+    def test_a_broken_connection_is_not_written_to(self, anyrun):
+        """What came before it broke is still handled, and each write would be a warning in the log."""
+
+        async def scene():
+            async with open_dialect() as dialect:
+                client = await connected(dialect, "c")
+                client.transport.feed(PINGS)
+                assert client.transport.writes > 5
+                client.transport.close()
+                before = client.transport.writes
+                client.connection.data_received(PINGS)
+                await turn()
+                assert client.transport.writes == before
+
+        anyrun(scene())
+
     @pytest.mark.parametrize("published_first", [True, False])
     def test_retained_messages_that_wait_are_limited_in_bytes(self, anyrun, published_first):
         async def scene():
@@ -772,4 +788,5 @@ class TestDisk:
         anyrun(scene())
 
 
+PINGS = b"\xc0\x00" * 1000
 REASONS_OFF = {p.REQUEST_PROBLEM_INFORMATION: 0}

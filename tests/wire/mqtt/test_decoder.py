@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from hardpoint.wire.mqtt import decoder as decoder_module
 from hardpoint.wire.mqtt import properties as p
 from hardpoint.wire.mqtt.decoder import PacketDecoder
-from hardpoint.wire.mqtt.packets import Ping, Publish
-from hardpoint.wire.mqtt.reasons import NAMES, connack_code
+from hardpoint.wire.mqtt.encoder import encode
+from hardpoint.wire.mqtt.packets import Filter, Ping, Publish, Subscribe, Unsubscribe
+from hardpoint.wire.mqtt.reasons import NAMES, QUOTA_EXCEEDED, connack_code
+from hardpoint.wire.mqtt.requests import MAX_FILTERS
 
 from .vectors import BAD, BAD_CONNECTS, CONNECTS, FROM_CLIENT, FROM_SERVER, HELLO
 
@@ -48,6 +50,14 @@ class TestVectors:
         assert read([data], version) == ([expected], None)
         assert read(byte_by_byte(data), version) == ([expected], None)
         assert read([data + data], version) == ([expected, expected], None)
+
+    @pytest.mark.parametrize("packet", [Subscribe(1, [Filter("#")] * MAX_FILTERS), Unsubscribe(1, ["#"] * MAX_FILTERS)])
+    @pytest.mark.parametrize("version", [4, 5])
+    def test_filters_of_a_request_are_limited(self, packet, version):
+        assert read([HELLO[version], encode(packet, version)])[0][1:] == [packet]
+        packet.filters.append(packet.filters[0])
+        assert read([HELLO[version], encode(packet, version)])[1] == QUOTA_EXCEEDED
+        packet.filters.pop()
 
     def test_3_1_marks_repeated_requests(self):
         packets, refused = read([HELLO[3] + b"\x8a\x08\x00\x0a\x00\x03a/b\x01\x6a\x02\x00\x01"])

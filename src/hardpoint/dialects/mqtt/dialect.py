@@ -147,15 +147,17 @@ class MqttDialect:
     def flush(self, connection: MqttConnection) -> None:
         """Write now what is gathered for that client."""
         pieces = self._dirty.get(connection)
-        if pieces and connection.transport is not None:
-            connection.transport.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        transport = connection.transport
+        if pieces and transport is not None:
+            if not transport.is_closing():  # broken while it was written to: asyncio warns of every write more
+                transport.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
             pieces.clear()
 
     def _flush_all(self) -> None:
         dirty, self._dirty = self._dirty, {}
         for connection, pieces in dirty.items():
             transport = connection.transport
-            if pieces and transport is not None:
+            if pieces and transport is not None and not transport.is_closing():
                 transport.write(pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
     # -- time

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
+
 from . import properties as p
 from .packets import Connect, Filter, Subscribe, Unsubscribe, Will
 from .properties import NO_PROPERTIES, Cursor
 from .reasons import (
     MALFORMED_PACKET,
     PROTOCOL_ERROR,
+    QUOTA_EXCEEDED,
     TOPIC_NAME_INVALID,
     UNSUPPORTED_VERSION,
     V5,
     V31,
     PacketRefused,
 )
+
+MAX_FILTERS = 4_096
+"""Of one SUBSCRIBE or UNSUBSCRIBE: a packet of 1 MiB could hold 260,000, and the broker would be at them for seconds.
+Clients send a few; AWS IoT takes 8.
+"""
 
 _PROTOCOL_NAMES = {3: "MQIsdp", 4: "MQTT", 5: "MQTT"}
 
@@ -92,6 +100,7 @@ def read_subscribe(cursor: Cursor, kind: int) -> Subscribe:
             raise PacketRefused(MALFORMED_PACKET, f"subscription options 0x{options:02x}")
         if handling == 3:  # §3.8.3.1
             raise PacketRefused(PROTOCOL_ERROR, "retain handling 3")
+        _check_room(filters)
         filters.append(Filter(topic_filter, qos, bool(options & 4), bool(options & 8), handling))
     if not filters:  # [MQTT-3.8.3-2]
         raise PacketRefused(PROTOCOL_ERROR, "SUBSCRIBE without a filter")
@@ -107,10 +116,16 @@ def read_unsubscribe(cursor: Cursor, kind: int) -> Unsubscribe:
     packet_id, found = _request_head(cursor, kind)
     filters: list[str] = []
     while cursor.position < cursor.stop:
+        _check_room(filters)
         filters.append(cursor.string())  # [MQTT-3.10.3-1]
     if not filters:  # [MQTT-3.10.3-2]
         raise PacketRefused(PROTOCOL_ERROR, "UNSUBSCRIBE without a filter")
     return Unsubscribe(packet_id, filters, found)
+
+
+def _check_room(filters: Sized) -> None:
+    if len(filters) >= MAX_FILTERS:
+        raise PacketRefused(QUOTA_EXCEEDED, f"a packet may hold {MAX_FILTERS} topic filters")
 
 
 def _request_head(cursor: Cursor, kind: int) -> tuple[int, p.Properties]:
