@@ -64,9 +64,9 @@ class TrustedProxies:
         return self.trusts(peer_address(name))
 
     def origin(self, peer: str, headers: Headers) -> Origin:
-        """Where a request comes from that one of them has sent, by its fields: ``Forwarded``, or
-        ``X-Forwarded-For`` and its like. Where both are there and name different clients, neither is believed: a proxy writes one of them and
-        passes the other on as the client wrote it, and which is which nobody can tell.
+        """Where a request comes from that one of them has sent, by its fields: ``Forwarded``, or ``X-Forwarded-For``
+        and its like. Where both are there and name different clients, neither is believed: a proxy writes one of them
+        and passes the other on as the client wrote it, and which is which nobody can tell.
         """
         joined = headers.joined
         if "forwarded" not in joined and "x-forwarded-for" not in joined:

@@ -17,6 +17,7 @@ from hardpoint.wire.mqtt.packets import (
     Unsubscribe,
     Will,
 )
+from hardpoint.wire.mqtt.reasons import SERVER_SHUTTING_DOWN
 from hub.hubs import FULL
 
 from .mqtts import Client, HeldStore, connected, open_dialect, turn
@@ -729,6 +730,48 @@ class TestDisk:
                 while store.waiting:
                     store.release()
                 assert await sender.read() == ([Ack(p.PUBCOMP, 7), Ack(p.PUBCOMP, 8)] if kept else [])
+
+        anyrun(scene())
+
+    def test_is_waited_for_before_a_message_of_qos_2_is_sent(self, anyrun):
+        """Else a server that was killed would have sent it, and would send it again when its publisher does."""
+
+        async def scene():
+            store = HeldStore()
+            async with open_dialect(store) as dialect:
+                kept = await connected(dialect, "k", clean_start=False)
+                other = await connected(dialect, "o")
+                for receiver in (kept, other):
+                    await receiver.subscribe("a", qos=2)
+                sender = await connected(dialect, "s")
+                store.held = True
+                sender.send(Publish("a", b"x", 2, packet_id=5))
+                await turn()
+                assert kept.transport.take() == b""
+                assert other.transport.take() != b""
+                store.held = False
+                store.release()
+                assert await kept.read() == [Publish("a", b"x", 2, packet_id=1)]
+
+        anyrun(scene())
+
+    def test_is_waited_for_before_the_last_word(self, anyrun):
+        async def scene():
+            store = HeldStore()
+            async with open_dialect(store) as dialect:
+                await (await connected(dialect, "k", clean_start=False)).subscribe("a", qos=1)
+                sender = await connected(dialect, "s", 5)
+                store.held = True
+                sender.send(Publish("a", b"x", 1, packet_id=5))
+                sender.connection.disconnect(SERVER_SHUTTING_DOWN)
+                await turn()
+                assert sender.transport.take() == b""
+                store.held = False
+                while store.waiting:
+                    store.release()
+                said = await sender.read()
+                assert [type(packet) for packet in said] == [Ack, Disconnect]  # [MQTT-3.14.4-1]
+                assert sender.closed
 
         anyrun(scene())
 

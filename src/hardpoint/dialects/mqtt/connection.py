@@ -29,6 +29,7 @@ from ...wire.opening import REFUSED_TLS, TLS_RECORD
 from .connecting import Connecting
 from .frames import packet_frame, sent_packets
 from .outgoing import Aliases, encode_for, encode_plain, forwarded
+from .refusals import END_REASONS, reason_of
 
 if TYPE_CHECKING:
     from ...hub.broker import ClientSession
@@ -65,6 +66,7 @@ class MqttConnection(asyncio.Protocol, Session):
         "_dialect",
         "_ending",
         "_held",
+        "_last_word",
         "_max_packet_out",
         "_said_all",
         "_transport",
@@ -92,6 +94,7 @@ class MqttConnection(asyncio.Protocol, Session):
         self._unacknowledged = 0  # messages of QoS 1 that wait for PUBACK
         self._held: list[Packet] | None = None  # what came behind a CONNECT that is not answered yet
         self._ending = False
+        self._last_word = b""  # DISCONNECT, once it is to be sent
         self._said_all = False  # our side of the connection is closed
         self._aliases_in: dict[int, str] | None = None
         self._max_packet_out = 0  # 0: no limit
@@ -215,8 +218,7 @@ class MqttConnection(asyncio.Protocol, Session):
         if self._answers_due <= MAX_ANSWERS_DUE // 2 and not (self.paused_by_hub or self._ending or self.full):
             self._transport.resume_reading()
         if self._ending and not self._answers_due and not self._said_all:
-            self._dialect.flush(self)
-            self._transport.close()
+            self._close()
 
     def _refuse_receipt(self, error: StorageError) -> None:
         """What was asked for could not be stored."""
@@ -249,7 +251,7 @@ class MqttConnection(asyncio.Protocol, Session):
         dialect, device, session = self._dialect, self.device, self.session
         if device is not None and device.id not in dialect.hub.catalogue.by_id and session is not None:
             dialect.broker.end(session, reasons.ADMINISTRATIVE_ACTION)
-        self.disconnect(_END_REASONS.get(reason.partition(":")[0], reasons.ADMINISTRATIVE_ACTION), reason)
+        self.disconnect(END_REASONS.get(reason.partition(":")[0], reasons.ADMINISTRATIVE_ACTION), reason)
 
     # -- the broker's Client
 
@@ -283,6 +285,24 @@ class MqttConnection(asyncio.Protocol, Session):
         self._dialect.send(self, data)
         return True
 
+    def send_once_stored(self, message: Message, retain: bool, packet_id: int, identifiers: Sequence[int]) -> bool:
+        """PUBLISH of QoS 2, behind the commit. Without an alias: what is sent meanwhile would use one not told yet."""
+        data = encode_for(
+            message,
+            self.version,
+            qos=2,
+            retain=retain,
+            dup=False,
+            packet_id=packet_id,
+            identifiers=identifiers,
+            aliases=None,
+            now_ms=self._dialect.hub.clock_ms(),
+        )
+        if self._max_packet_out and len(data) > self._max_packet_out:
+            return False
+        self.answer(data, wait=True)
+        return True
+
     def send_release(self, packet_id: int) -> None:
         """PUBREL."""
         self.send(encode_ack(self.version, p.PUBREL, packet_id))
@@ -294,7 +314,7 @@ class MqttConnection(asyncio.Protocol, Session):
         self._ending = True
         if self.version == V5 and self._held is None:
             found = {p.REASON_STRING: message[:1024]} if message and self._wants_reasons else NO_PROPERTIES
-            self.send(encode(Disconnect(reason, found), V5))
+            self._last_word = encode(Disconnect(reason, found), V5)
         self.finish(publish_will=reason != reasons.SERVER_SHUTTING_DOWN, linger=reason != reasons.SERVER_SHUTTING_DOWN)
 
     # -- what the dialect's other files use
@@ -383,6 +403,7 @@ class MqttConnection(asyncio.Protocol, Session):
         if transport is not None:
             self._dialect.finishing(self)
             if linger and transport.can_write_eof():
+                self._dialect.send(self, self._last_word)
                 self._dialect.flush(self)
                 self._said_all = True
                 transport.write_eof()
@@ -390,8 +411,15 @@ class MqttConnection(asyncio.Protocol, Session):
             elif self._answers_due:
                 transport.pause_reading()
             else:
-                self._dialect.flush(self)
-                transport.close()
+                self._close()
+
+    def _close(self) -> None:
+        """Behind all answers: nothing may follow DISCONNECT ([MQTT-3.14.4-1])."""
+        assert self._transport is not None
+        self._dialect.send(self, self._last_word)
+        self._dialect.flush(self)
+        self._said_all = True
+        self._transport.close()
 
     def abort(self) -> None:
         """Cut the connection."""
@@ -658,27 +686,3 @@ class MqttConnection(asyncio.Protocol, Session):
         if session is not None:
             self._dialect.broker.close(session, self, publish_will=publish_will, expiry_s=expiry_s)
         self._dialect.hub.detach(self)
-
-
-_END_REASONS = {
-    "the server is stopping": reasons.SERVER_SHUTTING_DOWN,
-    "taken over": reasons.SESSION_TAKEN_OVER,
-}
-_REASONS = {
-    "unauthorized": reasons.NOT_AUTHORIZED,
-    "forbidden": reasons.NOT_AUTHORIZED,
-    "rate_limited": reasons.QUOTA_EXCEEDED,
-    "too_large": reasons.QUOTA_EXCEEDED,
-    "storage_failed": reasons.QUOTA_EXCEEDED,
-    "storage_full": reasons.QUOTA_EXCEEDED,
-    "not_found": reasons.TOPIC_NAME_INVALID,
-    "unknown_verb": reasons.TOPIC_NAME_INVALID,
-    "bad_request": reasons.PAYLOAD_FORMAT_INVALID,
-}
-
-
-def reason_of(error: HardpointError) -> int:
-    """The reason code of a refusal."""
-    if isinstance(error, PacketRefused):
-        return error.reason
-    return _REASONS.get(error.code, reasons.UNSPECIFIED_ERROR)

@@ -401,9 +401,12 @@ class Broker:
             session.begin(outgoing)
             if outgoing.seq:
                 self.keeper.put_message(session, outgoing)
-        sent = client.send_message(
-            outgoing.message, outgoing.qos, outgoing.retain, False, outgoing.packet_id, outgoing.identifiers
-        )
+        message, packet_id, identifiers = outgoing.message, outgoing.packet_id, outgoing.identifiers
+        if outgoing.qos == 2 and outgoing.seq:
+            # Sent before, it would be sent once more by a server that was killed: its publisher had no answer either.
+            sent = client.send_once_stored(message, outgoing.retain, packet_id, identifiers)
+        else:
+            sent = client.send_message(message, outgoing.qos, outgoing.retain, False, packet_id, identifiers)
         if sent:
             self.delivered += 1
         else:  # [MQTT-3.1.2-25]: as if it had been sent

@@ -33,6 +33,10 @@ class Client(Protocol):
         """Send PUBLISH. False: it is larger than the client takes, and was not sent ([MQTT-3.1.2-24])."""
         ...
 
+    def send_once_stored(self, message: Message, retain: bool, packet_id: int, identifiers: Sequence[int]) -> bool:
+        """Send PUBLISH of QoS 2 when the commit being collected is durable. False: as `send_message`."""
+        ...
+
     def send_release(self, packet_id: int) -> None:
         """Send PUBREL."""
 
