@@ -68,10 +68,13 @@ class Site:
         router.route("GET", "/ui/{hash}/{rest:path}", self.asset, role=None)
 
     def load(self) -> asyncio.Future[tuple[StaticFiles, str, bytes]]:
-        """Begin to read the assets, on a thread."""
-        if self._loaded is None:
-            self._loaded = asyncio.get_running_loop().run_in_executor(None, _load)
-        return self._loaded
+        """Begin to read the assets, on a thread; again, if that has failed before (no descriptor was left, say). Who
+        waits for it shields it: a client that leaves meanwhile has its own task cancelled, and nobody else's.
+        """
+        loaded = self._loaded
+        if loaded is None or (loaded.done() and loaded.exception() is not None):
+            loaded = self._loaded = asyncio.get_running_loop().run_in_executor(None, _load)
+        return loaded
 
     async def shell(self, request: Request) -> Response:
         """Any client route."""
@@ -79,7 +82,7 @@ class Site:
 
     async def asset(self, request: Request) -> Response | StreamResponse:
         """``/ui/<tree hash>/…``."""
-        static, tree_hash, _ = await self.load()
+        static, tree_hash, _ = await asyncio.shield(self.load())
         if request.params["hash"] != tree_hash:
             raise NotFound("this address belongs to another version of the pages: reload")
         return static(request)
@@ -89,7 +92,7 @@ class Site:
         return await self._shell(404)
 
     async def _shell(self, status: int) -> Response:
-        _, _, shell = await self.load()
+        _, _, shell = await asyncio.shield(self.load())
         headers = [("Cache-Control", "no-store"), *SECURITY_HEADERS]
         return Response(status, shell, "text/html; charset=utf-8", headers)
 
