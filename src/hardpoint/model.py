@@ -252,6 +252,35 @@ class Rule:
 
 
 @dataclass(slots=True)
+class Attachment:
+    """One session of a device: from when to when (None: still), from where, over what, and why it ended. ``slot`` is
+    its place in a ring of the last ones.
+    """
+
+    KEY: ClassVar[tuple[str, ...]] = ("device_id", "slot")
+
+    device_id: str
+    slot: int
+    began_ms: int
+    ended_ms: int | None
+    peer: str
+    dialect: str
+    encrypted: bool
+    why: str | None
+
+
+@dataclass(slots=True)
+class Habit:
+    """How a device behaves: the interval of its reports as learnt, and how often it was attached so far."""
+
+    KEY: ClassVar[tuple[str, ...]] = ("device_id",)
+
+    device_id: str
+    learnt_every_s: float | None
+    attachments: int
+
+
+@dataclass(slots=True)
 class RuleState:
     """How a rule stands on one device, where that is not ``normal``: ``pending`` or ``firing``, and since when."""
 
@@ -364,6 +393,8 @@ Record: TypeAlias = (
     | Channel
     | Delivery
     | QuietHours
+    | Attachment
+    | Habit
 )
 RECORD_TYPES: tuple[type[Record], ...] = (
     Device,
@@ -383,6 +414,8 @@ RECORD_TYPES: tuple[type[Record], ...] = (
     Channel,
     Delivery,
     QuietHours,
+    Attachment,
+    Habit,
 )
 
 

@@ -162,6 +162,7 @@ DEVICE: dict[str, Any] = {
         "expected_every_s": 10.0,
         "expected_set": True,
         "late": False,
+        "silent": False,
     },
     "latest": {
         "temp": {"value": 21.5, "ts": 1_763_880_002_000},
@@ -180,6 +181,7 @@ AWAY: dict[str, Any] = {
         "expected_every_s": None,
         "expected_set": False,
         "late": False,
+        "silent": False,
     },
     "latest": {},
 }

@@ -17,12 +17,27 @@ def test_presence_in_a_word(presence: dict[str, Any], word: str) -> None:
     assert state_word(presence, NOW_MS) == word
 
 
+BEGAN = 1_763_880_001_000
+SESSIONS = [
+    {"from": BEGAN, "to": None, "address": "192.168.1.23:51000", "dialect": "line", "encrypted": True, "why": None},
+    {
+        "from": BEGAN - 20_000,
+        "to": BEGAN - 10_000,
+        "address": "192.168.1.24:9",
+        "dialect": "http",
+        "encrypted": False,
+        "why": "it polled no more",
+    },
+]
+
+
 @pytest.fixture(autouse=True)
 def known(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hardpoint.cli.device.now_ms", lambda: DEVICE["presence"]["last_seen"] + 5_000)
     page = {"items": [DEVICE, AWAY], "next_cursor": None, "total": 2}
     script.answers["GET /api/devices"] = (200, page)
     script.answers["GET /api/devices/greenhouse"] = (200, DEVICE)
+    script.answers["GET /api/devices/greenhouse/sessions"] = (200, {"items": SESSIONS})
 
 
 class TestLs:
@@ -111,6 +126,8 @@ class TestShow:
             assert line in out.splitlines()
         assert "over line with TLS from 192.168.1.23:51000" in out
         assert "every 10 s (set)" in out
+        assert "line with TLS  192.168.1.23:51000  still attached" in out
+        assert "10 s  http           192.168.1.24:9      it polled no more" in out
         assert r"note  dry\x1b[31m  2025-11-23T06:40:01.000Z" in out
 
     def test_of_one_that_was_never_here(self) -> None:

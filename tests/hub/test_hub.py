@@ -214,6 +214,7 @@ class TestPresence:
                     "expected_every_s": None,
                     "expected_set": False,
                     "late": False,
+                    "silent": False,
                 }
                 assert hub.describe(device)["presence"] == nothing
                 began = clock()

@@ -18,6 +18,7 @@ from hardpoint.model import (
     RECORD_TYPES,
     Alert,
     ApiToken,
+    Attachment,
     Attribute,
     Channel,
     Command,
@@ -25,6 +26,7 @@ from hardpoint.model import (
     DeleteReadings,
     Delivery,
     Device,
+    Habit,
     MqttMessage,
     MqttRetained,
     MqttSession,
@@ -89,6 +91,10 @@ RECORDS: list[Record] = [
     Channel("c", "Ada's phone", "ntfy", {"topic": "t", "to": [1]}, 2),
     Delivery(9, "c", 2, "still firing", "waiting", 1, 2, 3, [["waiting", 4, "HTTP 500"]]),
     QuietHours("0", "22:00", "07:00", "Europe/Berlin", [0, 6], ["c"], None),
+    Attachment("d1", 0, 5, None, "192.0.2.1:5", "line", False, None),
+    Attachment("d2", 3, 5, 6, "[2001:db8::1]:5", "mqtt", True, "it said goodbye"),
+    Habit("d1", 9.5, 1),
+    Habit("d2", None, 40),
 ]
 
 

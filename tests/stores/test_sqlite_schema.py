@@ -56,6 +56,7 @@ def test_a_released_migration_is_never_changed() -> None:
         3: "f83d43be0880246d",
         4: "c18129c0e5863408",
         5: "5dfaab882204b0e0",
+        6: "bad4b856c0b4714a",
     }
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 PAGE = 500
 """Devices asked for at a time."""
+SESSIONS_SHOWN = 5
+"""Of the last ones; --json and the API have more."""
 LATEST_IN_LIST = 3
 """Values of a device that fit in its row."""
 
@@ -167,6 +169,7 @@ def show(client: Client, device: str, as_json: bool) -> None:
     if as_json:
         print(document("device", found))
         return
+    sessions = client.get("/api/devices", found["id"], "sessions")["items"]
     for name, value in facts(found, now_ms()):
         print(f"{name:<14}{printable(value)}")
     if found["latest"]:
@@ -178,6 +181,16 @@ def show(client: Client, device: str, as_json: bool) -> None:
                 for key, each in sorted(found["latest"].items())
             ],
         )
+    if sessions:
+        print()
+        table(("attached", "for", "over", "from", "ended"), [_session_row(each) for each in sessions[:SESSIONS_SHOWN]])
+
+
+def _session_row(session: dict[str, Any]) -> tuple[str, str, str, str, str]:
+    end = session["to"]
+    over = f"{session['dialect']}{' with TLS' if session['encrypted'] else ''}"
+    lasted = "" if end is None else span((end - session["from"]) / 1000)
+    return iso(session["from"]), lasted, over, session["address"], session["why"] or "still attached"
 
 
 def facts(device: dict[str, Any], at: int) -> Iterator[tuple[str, str]]:

@@ -73,6 +73,7 @@ class PollSession(Session):
 
     __slots__ = ("_answer", "_encrypted", "_hub", "_peer", "_timer", "_wants")
 
+    brief = True
     dialect = "http"
 
     def __init__(self, hub: Hub, request: Request, wants: str) -> None:
@@ -130,7 +131,7 @@ class PollSession(Session):
             self._timer.cancel()
             self._timer = None
             # Not from within the hub's own walk over the device's sessions.
-            asyncio.get_running_loop().call_soon(self._hub.detach, self)
+            asyncio.get_running_loop().call_soon(self._hub.detach, self, "it polled no more")
 
 
 class HttpDialect:

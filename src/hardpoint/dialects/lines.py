@@ -115,6 +115,7 @@ class LineDialect:
         self._timer = None
         now = self.hub.clock_ms()
         for session in [*_overdue(self.ending, now, ENDING_S), *_overdue(self.unread, now, STALLED_S)]:
+            session.why = session.why or "it did not read what it was sent"
             session.abort()
         for session in _overdue(self.waiting, now, self.hub.limits.unattached_idle_s):
             session.end("no HELLO was received")
@@ -195,6 +196,8 @@ class LineSession(asyncio.Protocol, Session):
         """The device is gone, for whatever reason."""
         self._transport = None
         self._dialect.disconnected(self)
+        if exc is not None and not self.why:
+            self.why = f"the connection broke: {exc}"
         self._dialect.hub.detach(self)
 
     def data_received(self, data: bytes) -> None:
@@ -302,6 +305,7 @@ class LineSession(asyncio.Protocol, Session):
         """Say why, behind every answer that is still due, and close."""
         if self._transport is None or self._ending:
             return
+        self.why = self.why or reason
         farewell = wire.encode_text("", f"BYE {reason}")
         if self._answers_due:
             self._answers_due += 1
@@ -478,7 +482,7 @@ class LineSession(asyncio.Protocol, Session):
             raise
         if device is self.device:  # a repeated HELLO changes nothing, and repeats no command
             return wire.encode_ok(tag, device.id)
-        hub.detach(self)
+        hub.detach(self, "it signed in as another device")
         self._dialect.waiting.pop(self, None)
         answer = wire.encode_ok(tag, device.id)
         if not self._answers_due:  # the OK leaves before a command that waits for this device does

@@ -45,6 +45,7 @@ class DeviceState:
         "allowance",
         "allowance_ms",
         "attributes",
+        "awaited",
         "last_reading_ms",
         "last_seen_ms",
         "learnt_every_s",
@@ -63,6 +64,7 @@ class DeviceState:
         self.open_commands: dict[int, Command] | None = None
         self.last_seen_ms: int | None = None
         self.last_reading_ms: int | None = None
+        self.awaited = False  # its next report has an entry in the agenda
         self.report_ms = 0
         self.learnt_every_s: float | None = None
         self.allowance = 0.0

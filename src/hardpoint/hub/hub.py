@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, TypeVar
 from ..errors import BadInput, HardpointError, NotFound, PeerError, RateLimited, StorageError, TooLarge, Unauthorized
 from ..model import (
     ATTRIBUTE_SCOPES,
+    Attachment,
     Attribute,
     Command,
     Delete,
     DeleteReadings,
     Device,
+    Habit,
     Json,
     Put,
     Sample,
@@ -35,6 +37,7 @@ from ..model import (
 )
 from .agenda import Agenda
 from .alerting import Alerting
+from .attendance import Attendance
 from .batch import Batch, GroupCommit
 from .commands import Ledger
 from .devices import Catalogue, DeviceState, SeriesState, checked_labels
@@ -131,6 +134,9 @@ class Hub:
             agenda=Agenda(clock_ms, steady_ms),
             clock_ms=clock_ms,
         )
+        self.attendance = Attendance(
+            self.catalogue, self.commits, self.alerting.agenda, clock_ms, self.publish_presence
+        )
         self.tap = Tap(self.alerting.agenda, clock_ms, self._tapped)
         self.readings_total = 0
         self.attached_total = 0
@@ -156,6 +162,7 @@ class Hub:
                 _scope(device, attribute.scope)[attribute.key] = attribute.value
         self.ledger.fill(store.commands(open_only=True, limit=MAX_OPEN_COMMANDS), store.next_command_id())
         self.alerting.fill(store)
+        self.attendance.fill(store.load(Habit))
 
     def use_limits(self, limits: Limits) -> None:
         """Go on with other limits. What is above a lower one now stays; nothing is added to it."""
@@ -170,6 +177,7 @@ class Hub:
         """Commit what was taken and stop. The store stays open: it is its opener's."""
         self.ledger.close()
         await self.alerting.close()
+        self.attendance.close()
         await self.commits.drain()
         await self.handlers.close()
         self.reads.shutdown()
@@ -236,16 +244,18 @@ class Hub:
         device.sessions = (*device.sessions, session)
         session.tap = self.tap if device.id in self.tap.on else None
         self.attached_total += 1
+        self.attendance.came(session, device)
         self.publish_presence(device)
         if device.open_commands:
             self.ledger.attached(device)
 
-    def detach(self, session: Session) -> None:
-        """The session is over. Idempotent."""
+    def detach(self, session: Session, why: str = "the device ended it") -> None:
+        """The session is over; ``why``, in words, unless the session knows better. Idempotent."""
         device = session.device
         if device is not None and session in device.sessions:
             device.sessions = tuple(other for other in device.sessions if other is not session)
             session.tap = None
+            self.attendance.went(session, session.why or why)
             device.last_seen_ms = self.clock_ms()
             self.publish_presence(device)
 
@@ -285,6 +295,8 @@ class Hub:
             if not 0 <= now - device.report_ms < REPORT_GAP_MS:  # below 0 the clock was set back
                 note_report(device, now)
                 self._latest_ms = max(self._latest_ms, now)
+                device.last_reading_ms = now
+                self.attendance.reported(device)
             device.last_reading_ms = now
         self.commits.wait(session, receipt)
 
@@ -379,6 +391,7 @@ class Hub:
             await self._change_record(device, record)
         self.handlers.renamed()
         self.alerting.rules.device_changed(device)
+        self.attendance.changed(device)
 
     async def new_device_token(self, device: DeviceState) -> str:
         """Give the device a new token. The old one stops at once, and sessions that used it end.
@@ -420,6 +433,7 @@ class Hub:
         self.handlers.renamed()
         self.alerting.rules.device_removed(device)
         self.tap.forget(device.id)
+        self.attendance.forget(device)
         sessions, device.sessions = device.sessions, ()
         for session in sessions:
             session.end("the device was removed")
@@ -523,6 +537,10 @@ class Hub:
         if found is None:
             raise NotFound(f"there is no command {command_id}")
         return found
+
+    async def attachments(self, device: DeviceState) -> list[dict[str, Json]]:
+        """The device's last sessions, the newest first, as the app API gives them."""
+        return self.attendance.history(device, await self._read(lambda: self.store.load(Attachment, device.id)))
 
     async def commands(self, device: DeviceState, *, before_id: int | None, limit: int) -> list[Command]:
         """The device's commands, the newest first; the open ones as they are now."""

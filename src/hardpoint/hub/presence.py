@@ -23,6 +23,8 @@ MAX_GAP_FACTOR = 4.0
 """A gap longer than this many times the estimate is an absence, not a habit: it counts as this much."""
 LATE_FACTOR = 1.5
 """Late after one and a half intervals: half an interval forgives jitter, and a missed report shows at once."""
+SILENT_FACTOR = 3.0
+"""Silent after three: two missed reports are an absence and no hiccup."""
 LATE_GRACE_S = 2.0
 """And never within two seconds more than the interval: networks hiccup."""
 
@@ -46,13 +48,31 @@ def expected_every_s(device: DeviceState) -> float | None:
     return device.learnt_every_s
 
 
+def late_after_s(device: DeviceState) -> float | None:
+    """How long after a reading the next one is overdue; None: nothing is expected."""
+    every_s = expected_every_s(device)
+    return None if every_s is None else max(every_s * LATE_FACTOR, every_s + LATE_GRACE_S)
+
+
+def silent_after_s(device: DeviceState) -> float | None:
+    """How long after a reading a device is silent; None: nothing is expected."""
+    every_s = expected_every_s(device)
+    return None if every_s is None else max(every_s * SILENT_FACTOR, every_s + 2 * LATE_GRACE_S)
+
+
 def is_late(device: DeviceState, now_ms: int) -> bool:
     """Whether a report is overdue. A device of which nothing is expected is never late."""
-    every_s = expected_every_s(device)
-    if every_s is None or device.last_reading_ms is None:
-        return False
-    allowed_s = max(every_s * LATE_FACTOR, every_s + LATE_GRACE_S)
-    return now_ms - device.last_reading_ms > allowed_s * 1000
+    return _is_past(device, late_after_s(device), now_ms)
+
+
+def is_silent(device: DeviceState, now_ms: int) -> bool:
+    """Whether several reports are: a connection that may still be there says nothing any more."""
+    return _is_past(device, silent_after_s(device), now_ms)
+
+
+def _is_past(device: DeviceState, allowed_s: float | None, now_ms: int) -> bool:
+    last_ms = device.last_reading_ms
+    return allowed_s is not None and last_ms is not None and now_ms - last_ms > allowed_s * 1000
 
 
 def facts(device: DeviceState, now_ms: int) -> dict[str, Json]:
@@ -74,4 +94,5 @@ def facts(device: DeviceState, now_ms: int) -> dict[str, Json]:
         "expected_every_s": None if every_s is None else round(every_s, 3),
         "expected_set": device.record.expected_every_s is not None,
         "late": is_late(device, now_ms),
+        "silent": is_silent(device, now_ms),
     }

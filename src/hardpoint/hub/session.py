@@ -20,14 +20,18 @@ class Session:
     except `pause_reading` (from `Hub.ingest`).
     """
 
-    __slots__ = ("attached_ms", "device", "paused_by_hub", "tap")
+    __slots__ = ("attached_ms", "device", "paused_by_hub", "tap", "why")
 
+    brief: ClassVar[bool] = False
+    """It is one of many short ones, as a long poll is: in the history they are one."""
     dialect: ClassVar[str] = "?"
     """The name presence shows: ``line``, ``http``, ``mqtt``, …"""
 
     device: DeviceState | None
     attached_ms: int
     paused_by_hub: bool
+    why: str
+    """Why it ends, once that is known: set by whoever ends it."""
     tap: Tap | None
     """Set while the device is tapped: what goes in and out is to be noted there."""
 
@@ -36,6 +40,7 @@ class Session:
         self.attached_ms = 0
         self.paused_by_hub = False
         self.tap = None
+        self.why = ""
 
     @property
     def peer(self) -> str:

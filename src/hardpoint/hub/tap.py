@@ -94,11 +94,12 @@ class Frame:
 class Ring:
     """The frames of one device or address."""
 
-    __slots__ = ("changed", "frames", "most", "until_ms")
+    __slots__ = ("asked", "changed", "frames", "most", "until_ms")
 
     def __init__(self) -> None:
         self.frames: deque[Frame] = deque()
         self.most = MAX_REFUSED
+        self.asked = 0  # how often it was tapped
         self.until_ms = 0  # tapped until then; 0: only what is refused is kept
         self.changed: asyncio.Event | None = None  # set with the next frame, where somebody waits for it
 
@@ -158,7 +159,8 @@ class Tap:
         ring = self.on[device_id] = self._ring(device_id)
         ring.most = MAX_FRAMES
         ring.until_ms = max(ring.until_ms, self._clock_ms() + int(for_s * 1000))
-        self._agenda.at(ring.until_ms, lambda: self._expire(device_id))
+        ring.asked = asked = ring.asked + 1
+        self._agenda.at(ring.until_ms, lambda: self._expire(device_id, asked))
         self._switched(device_id, True)
         return ring.until_ms
 
@@ -208,8 +210,10 @@ class Tap:
 
     # -- inside
 
-    def _expire(self, device_id: str) -> None:
-        if self.until_ms(device_id) <= self._clock_ms():
+    def _expire(self, device_id: str, asked: int) -> None:
+        """Not a look at the clock, which may have been set meanwhile: whoever asked last has the last word."""
+        ring = self.on.get(device_id)
+        if ring is not None and ring.asked == asked:
             self.stop(device_id)
 
     def _ring(self, key: str) -> Ring:

@@ -89,8 +89,10 @@ class Store(ABC):
         """
 
     @abstractmethod
-    def load(self, kind: type[R]) -> list[R]:
-        """Every record of a kind in the order of its key. Not for `Command`: see `commands`."""
+    def load(self, kind: type[R], device_id: str | None = None) -> list[R]:
+        """Every record of a kind in the order of its key, or only those with that ``device_id``. Not for `Command`: see
+        `commands`.
+        """
 
     @abstractmethod
     def latest(self, series: int | None = None) -> Iterator[Row]:

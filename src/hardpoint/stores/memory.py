@@ -17,9 +17,11 @@ from ..model import (
     COMMAND_FINAL_STATES,
     RECORD_TYPES,
     Alert,
+    Attachment,
     Attribute,
     Command,
     Device,
+    Habit,
     Json,
     Policy,
     Record,
@@ -76,10 +78,11 @@ class MemoryStore(Store):
         # The caller may go on changing its records: the batch is what they are now.
         self._jobs.put((rows, copy.deepcopy(changes), done))
 
-    def load(self, kind: type[R]) -> list[R]:
+    def load(self, kind: type[R], device_id: str | None = None) -> list[R]:
         with self._lock:
-            records = sorted(self._records[kind].items())
-            return [cast("R", copy.deepcopy(record)) for _, record in records]
+            records = [cast("R", record) for _, record in sorted(self._records[kind].items())]
+            wanted = [each for each in records if device_id is None or cast("Habit", each).device_id == device_id]
+            return copy.deepcopy(wanted)
 
     def latest(self, series: int | None = None) -> Iterator[Row]:
         with self._lock:
@@ -213,9 +216,9 @@ class MemoryStore(Store):
         if isinstance(record, Series):
             self._delete_readings(record.id, lambda _: True)
         elif isinstance(record, Device):
-            for kind in (Series, Attribute, Command, RuleState, Alert):
+            for kind in (Series, Attribute, Command, RuleState, Alert, Attachment, Habit):
                 for owned in list(self._records[kind].values()):
-                    if cast("Series | Attribute | Command | RuleState | Alert", owned).device_id == record.id:
+                    if cast("Habit", owned).device_id == record.id:
                         self._delete(owned)
 
     def _delete_readings(self, series: int, chosen: Callable[[int], bool]) -> None:

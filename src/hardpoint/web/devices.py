@@ -73,6 +73,18 @@ class DeviceRoutes:
             summary="A new token; the old one stops at once",
             out=shapes.DeviceToken,
         )
+        self._register_parts(router, one)
+
+    def _register_parts(self, router: Router, one: str) -> None:
+        route = router.route
+        route(
+            "GET",
+            f"{one}/sessions",
+            self.sessions,
+            role="viewer",
+            summary="When it was attached, from where, and why that ended",
+            out=shapes.DeviceSessions,
+        )
         route(
             "GET",
             f"{one}/latest",
@@ -166,6 +178,10 @@ class DeviceRoutes:
         device = self._device(request)
         token = await to_its_end(self._hub.new_device_token(device))
         return Response.json({"id": device.id, "token": token})
+
+    async def sessions(self, request: Request) -> Response:
+        """``GET /api/devices/{id}/sessions``."""
+        return Response.json({"items": await self._hub.attachments(self._device(request))})
 
     def latest(self, request: Request) -> Response:
         """``GET /api/devices/{id}/latest``."""

@@ -333,7 +333,7 @@ class Connected(Struct, rename={"since_ms": "since", "address": "from"}):
 
 
 class Presence(Struct):
-    """Four facts, and the ``late`` they add up to."""
+    """Four facts, and what they add up to: ``late``, a report is overdue; ``silent``, two were missed."""
 
     connected: Connected | None
     last_seen: Ms | None
@@ -341,6 +341,24 @@ class Presence(Struct):
     expected_every_s: float | None
     expected_set: bool
     late: bool
+    silent: bool
+
+
+class DeviceSession(Struct, rename={"from_": "from"}):
+    """A device was attached; ``to`` null: it still is, or, with a ``why``, nobody knows until when."""
+
+    from_: Ms
+    to: Ms | None
+    address: str
+    dialect: str
+    encrypted: bool
+    why: str | None
+
+
+class DeviceSessions(Struct):
+    """The last ones, the newest first; long polls behind one another are one."""
+
+    items: list[DeviceSession]
 
 
 class Latest(Struct):

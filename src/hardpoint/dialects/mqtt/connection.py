@@ -122,6 +122,7 @@ class MqttConnection(asyncio.Protocol, Session):
         """Gone without DISCONNECT, or after it."""
         self._transport = None
         self._dialect.disconnected(self)
+        self.why = self.why or ("the connection was lost" if exc is None else f"the connection broke: {exc}")
         self._leave(publish_will=True)
 
     def data_received(self, data: bytes) -> None:
@@ -312,6 +313,7 @@ class MqttConnection(asyncio.Protocol, Session):
         if self._transport is None or self._ending:
             return
         self._ending = True
+        self.why = message or reasons.NAMES.get(reason, f"reason 0x{reason:02x}")
         if self.version == V5 and self._held is None:
             found = {p.REASON_STRING: message[:1024]} if message and self._wants_reasons else NO_PROPERTIES
             self._last_word = encode(Disconnect(reason, found), V5)

@@ -175,6 +175,7 @@ class MqttDialect:
         for connection in list(_overdue(self._waiting, now_s, self.settings.connect_timeout_s)):
             connection.abort()
         for connection in [*_overdue(self._ending, now_s, ENDING_S), *_overdue(self.unread, now_s, STALLED_S)]:
+            connection.why = connection.why or "it did not read what it was sent"
             connection.abort()
         self.broker.tick()
         self.sys_topics.tick(now_s)

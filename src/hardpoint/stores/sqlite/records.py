@@ -17,11 +17,13 @@ from ...model import (
     INT64_MIN,
     Alert,
     ApiToken,
+    Attachment,
     Attribute,
     Channel,
     Command,
     Delivery,
     Device,
+    Habit,
     MqttMessage,
     MqttRetained,
     MqttSession,
@@ -63,6 +65,7 @@ class Table(Generic[R]):
         self.delete_sql = f"DELETE FROM {name} WHERE {where}"  # noqa: S608
         self.select_sql = f"SELECT {columns} FROM {name}"  # noqa: S608
         self.load_sql = f"{self.select_sql} ORDER BY {', '.join(kind.KEY)}"
+        self.of_device_sql = f"{self.select_sql} WHERE device_id = ? ORDER BY {', '.join(kind.KEY)}"
         self._values = attrgetter(*fields)
         self._json = [index for index, field in enumerate(fields) if hints[field] not in _PLAIN_TYPES]
         self._key_values = [attrgetter(field) for field in kind.KEY]
@@ -110,6 +113,8 @@ TABLES: dict[type[Any], Table[Any]] = {
         (Channel, "channels"),
         (Delivery, "deliveries"),
         (QuietHours, "quiet_hours"),
+        (Attachment, "attachments"),
+        (Habit, "habits"),
     )
 }
 
@@ -148,7 +153,7 @@ def _owned(record: Record) -> list[Statement]:
             Statement(_PURGE_DEVICE_SQL, (INT64_MIN, INT64_MAX, record.id)),
             *(
                 Statement(f"DELETE FROM {name} WHERE device_id = ?", (record.id,))  # noqa: S608 - our own names
-                for name in ("series", "attributes", "commands", "rule_states", "alerts")
+                for name in ("series", "attributes", "commands", "rule_states", "alerts", "attachments", "habits")
             ),
         ]
     return []

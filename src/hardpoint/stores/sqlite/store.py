@@ -117,10 +117,11 @@ class SqliteStore(Store):
         encoded = [statement for change in changes for statement in statements(change)]
         self._writer.submit(Job(rows, encoded, any(map(removes_readings, changes)), done))
 
-    def load(self, kind: type[R]) -> list[R]:
+    def load(self, kind: type[R], device_id: str | None = None) -> list[R]:
         table = TABLES[kind]
+        sql, given = (table.load_sql, ()) if device_id is None else (table.of_device_sql, (device_id,))
         with self._readers.connection() as connection:
-            return [cast("R", table.decode(row)) for row in connection.execute(table.load_sql)]
+            return [cast("R", table.decode(row)) for row in connection.execute(sql, given)]
 
     def latest(self, series: int | None = None) -> Iterator[Row]:
         return self._readers.latest(series)
