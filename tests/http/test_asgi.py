@@ -443,6 +443,22 @@ def test_a_failure_behind_the_answer_is_logged(anyrun, caplog):
     assert caplog.records[-1].levelno == logging.ERROR
 
 
+@pytest.mark.parametrize("status", [0, 99, 101, 103, 199, 600, 700, "200"])
+@pytest.mark.parametrize("more", [False, True])
+def test_a_status_that_is_none(anyrun, caplog, status, more):
+    app = answering(
+        {"type": "http.response.start", "status": status, "headers": []},
+        {"type": "http.response.body", "body": b"x", "more_body": more},
+    )
+
+    async def scene():
+        async with hosting(app) as hosted:
+            assert (await hosted.ask(get("/"))).status == 500
+
+    anyrun(scene())
+    assert caplog.records
+
+
 # ---- Its start and its end
 
 

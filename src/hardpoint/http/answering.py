@@ -243,8 +243,11 @@ class Answering(asyncio.Protocol):
         """The head up to the fields that say where the content ends.
 
         Raises:
-            ValueError: a field cannot be sent.
+            ValueError: a field cannot be sent, or the status ends no request (RFC 9110 §15): behind a 1xx a client
+                waits for more, and would take the next answer for this one.
         """
+        if not 200 <= status <= 599:
+            raise ValueError(f"{status} is not the status of an answer")
         server = self.server
         prefix = server.prefixes.get(status) or server.prefix(status)
         if headers:

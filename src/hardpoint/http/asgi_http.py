@@ -100,6 +100,9 @@ class HttpExchange(Deferred):
         start = self._start
         if start is None:
             if kind == "http.response.start":
+                status = message["status"]
+                if not isinstance(status, int) or not 200 <= status <= 599:  # RFC 9110 §15: 1xx are no answers
+                    raise RuntimeError(f"{status!r} is not the status of an answer")
                 self._start = message
             elif kind == "http.response.early_hint":
                 links = [("Link", bytes(link).decode("latin-1")) for link in message["links"]]
