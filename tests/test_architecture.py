@@ -17,7 +17,7 @@ ROWS: tuple[frozenset[str], ...] = (
     frozenset({"__main__"}),
     frozenset({"cli"}),
     frozenset({"app", "agent", "lab", "testing"}),
-    frozenset({"dialects", "web", "notify", "banner", "listeners"}),
+    frozenset({"dialects", "web", "notify", "banner", "listeners", "bridge"}),
     frozenset({"http"}),
     frozenset({"hub", "stores", "hardware", "registry", "tls"}),
     frozenset({"wire"}),

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hardpoint.config import (
+    BridgeTopic,
     Config,
     ListenUrl,
     RetentionRule,
@@ -17,6 +18,7 @@ from hardpoint.config import (
     find_file,
     flag_of,
     load,
+    parse_bridge_topic,
     parse_listen_url,
     parse_retention_rule,
     settings,
@@ -113,7 +115,7 @@ class TestPrecedence:
 
     def test_each_setting_can_be_given_in_each_layer(self, toml) -> None:
         sample = {"boolean": "false", "integer": "4242", "number": "42.5", "path": "/srv/x", "strings": "line://[::]:7"}
-        sample["paths"] = "/srv/x:/srv/y"
+        sample |= {"paths": "/srv/x:/srv/y", "string": "mqtt://there:1884"}
         for path, each in settings().items():
             text = each.choices[-1] if each.choices else sample[each.kind]
             text = {
@@ -350,3 +352,35 @@ def test_mounts_of_applications() -> None:
     for wrong in ("app=a:b", "/app", "/app=a", "/{x}=a:b", "/a=a:b /a=c:d", 5):
         with pytest.raises(ConfigError):
             configure(mount=wrong)
+
+
+class TestBridge:
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("devices/#", BridgeTopic("devices/#")),
+            ("a/+ qos 0", BridgeTopic("a/+", 0)),
+            ("  # remote s/7/   local x/ ", BridgeTopic("#", 1, "x/", "s/7/")),
+            ("+", BridgeTopic("+")),
+        ],
+    )
+    def test_topics(self, text: str, expected: BridgeTopic) -> None:
+        config = configure(bridge={"topics_out": [text]})
+        assert parse_bridge_topic(config.bridge.topics_out[0]) == expected
+
+    @pytest.mark.parametrize(
+        "text",
+        ["a/# b", "a qos 2", "a qos", "a to b/", "a#", "a/#/b", "a+/b", "$share/g/a", "a local +/", "a qos 0 qos 1"],
+    )
+    def test_topics_that_cannot_be(self, text: str) -> None:
+        with pytest.raises(ConfigError, match=r"bridge\.topics_in .*: must be like"):
+            configure(bridge={"topics_in": [text]})
+
+    def test_the_other_broker(self) -> None:
+        assert configure(bridge={"url": "mqtts://there"}).bridge.url == "mqtts://there:8883"
+        assert configure(bridge={"url": ""}).bridge.url == ""
+        for wrong in ("line://there:1", "mqtt://", "there:1883", 5):
+            with pytest.raises(ConfigError, match=r"bridge\.url"):
+                configure(bridge={"url": wrong})
+        with pytest.raises(ConfigError, match="a line of text"):
+            configure(bridge={"client_id": "a\nb"})

@@ -38,6 +38,7 @@ from .web.app import WebApp
 from .wire.http1 import HttpLimits
 
 if TYPE_CHECKING:
+    from .bridge import Bridge
     from .dialects.host import HostSession
     from .http import BodyPlan, Handler
     from .http.asgi import AsgiHost
@@ -96,6 +97,7 @@ class Server:
         self._listeners: list[Listener] = []
         self._certificates: CertificateWatch | None = None
         self._mounted: list[AsgiHost] = []
+        self._bridge: Bridge | None = None
         self._host: HostSession | None = None
         self._host_task: asyncio.Task[None] | None = None
         self._retention_task: asyncio.Task[None] | None = None
@@ -192,7 +194,9 @@ class Server:
             http = _http_server(web.handle, web.router.plan, config)
             _put_behind_proxies(http, config)
             local_http = _http_server(web.handle_local, web.router.plan, config)
-            mqtt = MqttDialect(hub, config.mqtt, __version__, apps=web.sign_ins)
+            bridge = _bridge(hub, config)
+            own = {bridge.key: bridge.access} if bridge is not None else {}
+            mqtt = MqttDialect(hub, config.mqtt, __version__, apps=web.sign_ins, own=own)
             web.sign_ins.token_removed = mqtt.end_app
             hub.alerting.outbox.offer("mqtt", Publish(mqtt.broker))
             over_websocket = mqtt_over_websocket(mqtt, config.mqtt.max_packet_bytes)
@@ -207,6 +211,9 @@ class Server:
             await self._mount_apps(web)
             self._certificates = await _open_certificates(config)
             factories |= _doorways(factories, self._certificates)
+            if bridge is not None:
+                bridge.start(mqtt.broker)
+                self._bridge = bridge
             for url in (*config.listeners, ListenUrl("unix", path=str(config.socket_path))):
                 self._listeners.append(await listen(url, factories[url.scheme]))
             if self._certificates is not None:
@@ -235,6 +242,9 @@ class Server:
         if self._host is not None:
             await self._host.close()
             self._host = None
+        if self._bridge is not None:
+            await self._bridge.stop()
+            self._bridge = None
         if self._certificates is not None:
             await self._certificates.stop()
             self._certificates = None
@@ -401,6 +411,7 @@ class Server:
                 for listener in self._listeners
             ],
             "certificates": self._certificates.describe() if self._certificates is not None else [],
+            "bridge": self._bridge.describe() if self._bridge is not None else None,
             "store": hub.store.describe() | {"failing": failed},
         }
 
@@ -428,6 +439,8 @@ class Server:
         mqtt = self._running.factories.get("mqtt")
         if isinstance(mqtt, MqttDialect):
             yield from mqtt.metrics()
+        if self._bridge is not None:
+            yield from self._bridge.metrics()
         counters = getattr(asyncio.get_running_loop(), "counters", None)
         if counters is not None:
             values = {name: float(value) for name, value in dataclasses.asdict(counters).items()}
@@ -447,6 +460,19 @@ class _Parts:
     """It listens nowhere: its connections come out of HTTP."""
     factories: dict[str, ProtocolFactory]
     """What speaks on a listener, by the scheme of its URL."""
+
+
+def _bridge(hub: Hub, config: Config) -> Bridge | None:
+    """The bridge to another broker, where one is configured: nobody else needs its library.
+
+    Raises:
+        ConfigError: its library is missing, or a file of it cannot be used.
+    """
+    if not config.bridge.url:
+        return None
+    from .bridge import Bridge, client_id_for
+
+    return Bridge(hub, config.bridge, client_id_for(config.bridge, config.data))
 
 
 async def _open_certificates(config: Config) -> CertificateWatch | None:

@@ -10,9 +10,11 @@ A value comes from the first of these that has it, and `Config.origins` keeps wh
 Times are seconds and may be written ``"1.5s"``, ``"2min"``; sizes are bytes and may be written ``"64KiB"``.
 """
 
+from .bridges import BridgeTopic, parse_bridge_topic, parse_bridge_url
 from .declared import (
     FILE_NAME,
     SECTIONS,
+    Bridge,
     Config,
     Host,
     Http,
@@ -36,6 +38,8 @@ __all__ = [
     "LISTEN_PORTS",
     "SECTIONS",
     "UNITS",
+    "Bridge",
+    "BridgeTopic",
     "Config",
     "Host",
     "Http",
@@ -53,6 +57,8 @@ __all__ = [
     "find_file",
     "flag_of",
     "load",
+    "parse_bridge_topic",
+    "parse_bridge_url",
     "parse_listen_url",
     "parse_mount",
     "parse_retention_rule",

@@ -144,6 +144,32 @@ class Mqtt:
 
 
 @dataclass(frozen=True, slots=True)
+class Bridge:
+    """One connection to another MQTT broker, over which topics go out and come in. Needs the extra ``bridge``."""
+
+    url: Annotated[str, About("mqtt://HOST:PORT or mqtts://HOST:PORT of the other broker; empty: no bridge.")] = ""
+    topics_out: Annotated[
+        tuple[str, ...],
+        About("What goes there: 'FILTER [qos 0|1] [local PREFIX] [remote PREFIX]'; the prefixes change places."),
+    ] = ()
+    topics_in: Annotated[tuple[str, ...], About("What is fetched from there, written alike.")] = ()
+    client_id: Annotated[str, About("Its name there; by default made of the machine's and the data folder's.")] = ""
+    credentials: Annotated[Path | None, About("A file with the user name in the first line, the password next.")] = None
+    ca: Annotated[Path | None, About("PEM of who signed the other broker's certificate, if the system knows not.")] = (
+        None
+    )
+    cert: Annotated[Path | None, About("Certificate and chain to show to it.")] = None
+    key: Annotated[Path | None, About("Its private key, if it is not in the same file.")] = None
+    keep_alive_s: Annotated[int, About("After this silence each side looks for the other.", 5, 65_535)] = 60
+    session_expiry_s: Annotated[int, About("How long the other broker keeps what is for us.", 0, 4_294_967_295)] = (
+        7 * 86_400
+    )
+    max_backoff_s: Annotated[float, About("The longest pause between two tries to connect.", 1, 86_400)] = 60.0
+    max_queued_messages: Annotated[int, About("Messages that wait while it is away; more are dropped.", 1)] = 100_000
+    max_queued_bytes: Annotated[int, About("The same in bytes.", 1024)] = 2**26
+
+
+@dataclass(frozen=True, slots=True)
 class Origin:
     """Where a value came from: ``where`` is the flag, the variable or ``FILE:LINE``, empty for a default."""
 
@@ -182,6 +208,7 @@ class Config:
     limits: Limits = field(default_factory=Limits)
     retention: Retention = field(default_factory=Retention)
     mqtt: Mqtt = field(default_factory=Mqtt)
+    bridge: Bridge = field(default_factory=Bridge)
 
     origins: Mapping[str, Origin] = field(default_factory=dict, compare=False)
     """Setting path → where its value came from; a setting that is not in it has its default."""
@@ -229,6 +256,7 @@ SECTIONS: dict[str, type] = {
     "limits": Limits,
     "retention": Retention,
     "mqtt": Mqtt,
+    "bridge": Bridge,
 }
 _NOT_SETTINGS = {*SECTIONS, "origins", "file", "warnings"}
 

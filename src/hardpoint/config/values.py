@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .bridges import parse_bridge_topic, parse_bridge_url
 from .declared import MAX_NUMBER, Setting
 from .urls import parse_listen_url, parse_mount
 
@@ -31,6 +32,8 @@ def converted(known: Setting, value: object, base: Path | None) -> Any:
         case "boolean":
             return _boolean(value)
         case "string":
+            if not known.choices:
+                return _TEXTS[known.path](value)
             if value not in known.choices:
                 raise ValueError(f"must be one of {', '.join(known.choices)}, not {value!r}")
             return value
@@ -144,11 +147,39 @@ def _trusted_proxies(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _bridge_topics(value: object) -> tuple[str, ...]:
+    """Any number of them; text may hold several, separated by commas."""
+    given = value.split(",") if isinstance(value, str) else value
+    if not isinstance(given, Sequence) or not all(isinstance(text, str) for text in given):
+        raise ValueError("must be a topic filter or a list of them")
+    topics = tuple(" ".join(text.split()) for text in given if text.strip())
+    for text in topics:
+        parse_bridge_topic(text)
+    return topics
+
+
+def _bridge_url(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("must be mqtt://HOST:PORT or mqtts://HOST:PORT")  # noqa: TRY004 - as any other value
+    return str(parse_bridge_url(value)) if value else ""
+
+
+def _text(value: object) -> str:
+    """One line."""
+    if not isinstance(value, str) or not value.isprintable():
+        raise ValueError("must be a line of text")
+    return value
+
+
+_TEXTS: dict[str, Callable[[object], str]] = {"bridge.url": _bridge_url, "bridge.client_id": _text}
+"""How each setting of free text is read."""
 _STRINGS: dict[str, Callable[[object], tuple[str, ...]]] = {
     "listen": _listen_urls,
     "mount": _mounts,
     "http.trusted_proxies": _trusted_proxies,
     "retention.rules": _retention_rules,
+    "bridge.topics_out": _bridge_topics,
+    "bridge.topics_in": _bridge_topics,
 }
 """How each setting of several strings is read."""
 

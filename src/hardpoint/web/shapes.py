@@ -598,9 +598,18 @@ class ShownCertificate(Struct):
     days_left: int
 
 
+class BridgeState(Struct):
+    """The connection to another MQTT broker: ``error`` says why there is none, ``queued`` are messages that wait."""
+
+    url: str
+    connected: bool
+    error: str
+    queued: int
+
+
 class Health(Struct):
-    """Readiness with every part's state. Strangers are not shown Unix listeners, nor the store's ``path`` and
-    ``free_bytes``.
+    """Readiness with every part's state. Strangers are not shown Unix listeners, the bridge, nor the store's ``path``
+    and ``free_bytes``.
     """
 
     status: Literal["ok", "degraded"]
@@ -609,6 +618,7 @@ class Health(Struct):
     loop: str
     listeners: list[Listener]
     certificates: list[ShownCertificate]
+    bridge: BridgeState | None
     store: dict[str, Any]
 
 

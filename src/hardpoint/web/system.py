@@ -69,6 +69,7 @@ class SystemRoutes:
 def _for_strangers(health: dict[str, Any]) -> dict[str, Any]:
     """Without what tells of the machine's files; a Unix listener's address is a path in the data folder as well."""
     return health | {
+        "bridge": None,
         "listeners": [listener for listener in health["listeners"] if listener["port"] is not None],
         "store": {name: value for name, value in health["store"].items() if name not in _STORE_SECRETS},
     }

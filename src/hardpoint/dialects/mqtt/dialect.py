@@ -19,10 +19,11 @@ from .sign_in import Apps, NoApps, SignIn
 from .sys_topics import SysTopics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from ...config import Mqtt
     from ...errors import HardpointError
+    from ...hub.broker import Access
     from ...hub.hub import Hub
     from ...wire.mqtt.packets import Packet
 
@@ -44,11 +45,19 @@ that size. Only what was written tells that a client does not read.
 class MqttDialect:
     """Called, it makes the protocol of a new connection."""
 
-    def __init__(self, hub: Hub, settings: Mqtt, version: str, *, apps: Apps | None = None) -> None:
-        """Takes over what the store holds. Needs a running loop."""
+    def __init__(
+        self,
+        hub: Hub,
+        settings: Mqtt,
+        version: str,
+        *,
+        apps: Apps | None = None,
+        own: Mapping[str, Access] | None = None,
+    ) -> None:
+        """Takes over what the store holds; ``own`` are the server's own sessions, by key. Needs a running loop."""
         self.hub = hub
         self.settings = settings
-        self.sign_in = SignIn(hub, apps or NoApps())
+        self.sign_in = SignIn(hub, apps or NoApps(), own or {})
         self.broker = Broker(hub.commits, settings, hub.clock_ms)
         self.devices = DeviceTopics(self)
         self.broker.divert = self.devices.take_will

@@ -11,6 +11,8 @@ from ...wire.mqtt import reasons
 from ...wire.mqtt.reasons import PacketRefused
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ...hub.devices import DeviceState
     from ...hub.hub import Hub
     from ...model import ApiToken
@@ -53,9 +55,10 @@ class Principal(NamedTuple):
 class SignIn:
     """Tells who a CONNECT is from."""
 
-    def __init__(self, hub: Hub, apps: Apps) -> None:
+    def __init__(self, hub: Hub, apps: Apps, own: Mapping[str, Access]) -> None:
         self._hub = hub
         self._apps = apps
+        self._own = own
         self._open = OpenAccess()
 
     def principal(self, connect: Connect, peer: str, certificate: str = "") -> Principal:
@@ -84,6 +87,8 @@ class SignIn:
 
     def restore(self, key: str) -> Access | None:
         """The rights behind a stored session's key, or None when they are nobody's any more."""
+        if key in self._own:
+            return self._own[key]
         name = key.partition("/")[0]
         if not name:
             return self._open if self._hub.allow_anonymous else None

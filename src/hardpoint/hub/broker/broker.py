@@ -58,6 +58,8 @@ class Broker:
         self.sessions: dict[str, ClientSession] = {}
         self.queued_bytes = 0
         """What waits in all sessions together."""
+        self.allowances: dict[str, tuple[int, int]] = {}
+        """Sessions whose queue has limits of its own, by key: messages and bytes."""
         self._due: list[tuple[int, str]] = []  # (ms, session key), a heap: sessions and wills to look at
         self._retained_due_ms = 0
         self.published = self.delivered = self.queued = 0
@@ -295,9 +297,11 @@ class Broker:
             # well: of a topic that is written again and again, each one that waits is another payload.
             count -= settings.max_retained_messages
             size -= settings.max_retained_bytes
+        allowed = settings.max_queued_messages, settings.max_queued_bytes
+        max_messages, max_bytes = self.allowances.get(session.key, allowed)
         return (
-            count < settings.max_queued_messages
-            and session.queued_bytes + size <= settings.max_queued_bytes
+            count < max_messages
+            and session.queued_bytes + size <= max_bytes
             and self.queued_bytes + size <= settings.max_queued_bytes_total
         )
 
