@@ -30,6 +30,8 @@ BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     "lines": (["server/lines.py"], ["--rounds", "4"]),
     "tls": (["server/tls.py"], ["--rounds", "2"]),
     "telemetry": (["server/telemetry.py"], ["--rounds", "2"]),
+    "rules": (["server/rules.py"], ["--rounds", "2", "--devices", "1000"]),
+    "rules-micro": (["server/rules.py", "--micro"], ["--rounds", "2", "--devices", "1000"]),
     "mqtt": (["mqtt/brokers.py"], ["--rounds", "1", "--seconds", "1", "--idle", "2000"]),
     "footprint": (["server/footprint.py"], ["--devices", "2000"]),
 }

@@ -223,10 +223,20 @@ def test_a_device_cannot_make_an_expression_work_for_hours():
     assert parse_condition({"is": "expression", "text": "round(t, 1) == 2.5"}).probe({}).holds("t", 1, 2.51, False)
 
 
-numbers = st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.integers(-50, 50))
+EQUALS = [
+    {"key": "temp", "is": kind, "value": value}
+    for kind in ("equal", "unequal")
+    for value in (3, -2.5, 2**60 + 1, "x", True)
+]
+numbers = st.one_of(
+    st.integers(),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.integers(-50, 50),
+    st.sampled_from([1, 3.0, 2**60, 2**60 + 1]),
+)
 
 
-@given(st.sampled_from([ABOVE, BELOW, OUTSIDE, INSIDE]), st.booleans(), numbers)
+@given(st.sampled_from([ABOVE, BELOW, OUTSIDE, INSIDE, *EQUALS]), st.booleans(), numbers)
 def test_what_is_calm_changes_nothing(when, held, value):
     probe = parse_condition(when).probe({})
     low, high = probe.calm(held)

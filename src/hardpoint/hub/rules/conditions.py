@@ -175,6 +175,14 @@ class Equal(_OneKey):
         same = value == self.value and isinstance(value, bool) == isinstance(self.value, bool)
         return same == self.equal
 
+    def calm(self, held: bool) -> Calm:
+        """See `Probe`. Of what lies on both sides of a number, the lower side."""
+        if type(self.value) is not float and type(self.value) is not int:
+            return NOTHING_CALM if held == self.equal else ALL_CALM  # a number is no string
+        if held == self.equal:
+            return self.value, self.value
+        return -math.inf, math.nextafter(self.value, -math.inf)
+
     def __str__(self) -> str:
         value = str(self.value).lower() if isinstance(self.value, bool) else self.value
         return f"{self.key} is {'' if self.equal else 'not '}{value}"
