@@ -151,6 +151,11 @@ def test_what_waits_goes_out_in_order_and_again_until_it_is_answered(anyrun):
             hub.attach(second, device)
             assert second.delivered == [(1, "go", 0), (3, "go", 2)]
             assert states(hub.ledger.get(1)) == ["queued", "sent"]  # sent twice is one step
+            hub.ledger.advance(hub.ledger.get(1), "delivered")
+            third = NotingSession()
+            hub.attach(third, device)
+            assert third.delivered == [(3, "go", 2)]  # what was acknowledged is there
+            hub.detach(third)
             # The newest session is asked first, and another when it cannot.
             hub.attach(NotingSession(takes_commands=False), device)
             await hub.ledger.queue(device, "more")

@@ -7,8 +7,8 @@
        └─────────┴──────────┴──────▶ expired | cancelled
 
 A command is durable before its caller hears of it. It waits for an absent device until ``expires_ms``, goes out in
-order, and goes out again with the same id when the device attaches anew before it has answered. Only what the device
-or its transport really said moves it.
+order, and goes out again with the same id when the device attaches anew before it has answered, unless its transport
+has acknowledged it. Only what the device or its transport really said moves it.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .batch import GroupCommit
     from .devices import Catalogue, DeviceState
     from .live import LiveFeed
+    from .session import Session
 
 DEFAULT_TTL_S = 60.0
 MAX_TTL_S = 30 * 24 * 3600.0
@@ -67,6 +68,7 @@ class Ledger:
         self._waiting: dict[int, list[asyncio.Future[None]]] = {}
         self._expiries: list[tuple[int, int]] = []  # (expires_ms, id), a heap
         self._timer: asyncio.TimerHandle | None = None
+        self._sent_over: dict[int, Session] = {}  # the last session that an open command was handed to
         self._storing: set[int] = set()  # not durable yet, so not to be sent
         self._next_id = 1
         self.finished = dict.fromkeys(sorted(COMMAND_FINAL_STATES), 0)
@@ -140,14 +142,20 @@ class Ledger:
         return command
 
     def attached(self, device: DeviceState) -> None:
-        """The device is there: send what waits for it, oldest first, also what was sent but never answered."""
+        """The device is there: send what waits for it, oldest first, also what was sent but never confirmed. What its
+        transport has acknowledged it has.
+        """
         for command in list((device.open_commands or {}).values()):
-            self._deliver(device, command)
+            if command.state != "delivered":
+                self._deliver(device, command)
 
     def deliver_queued(self, device: DeviceState) -> None:
-        """The device takes what it is sent again: send what could not be sent meanwhile."""
+        """The device takes what it is sent again, or has just said where it takes commands: send what could not be
+        sent meanwhile, and again what went out over a session that is gone.
+        """
         for command in list((device.open_commands or {}).values()):
-            if command.state == "queued":
+            lost = command.state == "sent" and self._sent_over.get(command.id) not in device.sessions
+            if command.state == "queued" or lost:
                 self._deliver(device, command)
 
     def advance(self, command: Command, state: str, reason: str | None = None, result: Json = None) -> None:
@@ -214,6 +222,7 @@ class Ledger:
             return
         for session in reversed(device.sessions):  # the newest attachment is the likeliest to be alive
             if session.deliver(command):
+                self._sent_over[command.id] = session
                 if command.state == "queued":
                     self.advance(command, "sent", f"over {session.dialect}")
                 return
@@ -231,6 +240,7 @@ class Ledger:
 
     def _forget(self, command: Command) -> None:
         self._open.pop(command.id, None)
+        self._sent_over.pop(command.id, None)
         device = self._catalogue.by_id.get(command.device_id)
         if device is not None and device.open_commands is not None:
             device.open_commands.pop(command.id, None)

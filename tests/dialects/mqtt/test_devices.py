@@ -268,6 +268,26 @@ class TestCommands:
 
         anyrun(scene())
 
+    def test_go_out_again_to_who_subscribes_anew(self, anyrun):
+        async def scene():
+            async with open_dialect(anonymous=False) as dialect:
+                device, token = await dialect.hub.create_device("box")
+                client = await connected(dialect, "c", 4, username=token)
+                await client.subscribe("devices/box/commands/+", qos=1)
+                await dialect.hub.ledger.queue(device, "set")
+                assert len(await client.read()) == 1
+                await client.subscribe("devices/box/commands/+", qos=1)
+                assert await client.read() == [], "it was sent over this very connection"
+                client.transport.lose()
+                again = await connected(dialect, "c", 4, username=token)  # a clean session: the broker keeps nothing
+                before = len(again.seen)
+                await again.subscribe("devices/box/commands/+", qos=1)
+                await again.read()
+                topics = [each.topic for each in again.seen[before:] if isinstance(each, Publish)]
+                assert topics == ["devices/box/commands/1"]
+
+        anyrun(scene())
+
     def test_at_qos_0_are_only_sent(self, anyrun):
         async def scene():
             async with open_dialect(anonymous=False) as dialect:
