@@ -1,4 +1,4 @@
-"""The newest reading of one series or of all, without reading anything else of them.
+"""The newest reading of one series or of all, and how far a series reaches, without reading anything else of them.
 
 Each layer says the greatest time it has without being decoded; only what lies at the greatest of all is looked at.
 """
@@ -26,6 +26,14 @@ SELECT max(
     coalesce((SELECT max(ts) FROM legacy_readings WHERE series = :series), :none)
 )
 """
+_FIRST_SQL = """
+SELECT min(
+    coalesce((SELECT min(start_ms) FROM folds CROSS JOIN blocks ON fold = folds.id AND series = :series), :none),
+    coalesce((SELECT min(start_ms) FROM chunks WHERE series = :series), :none),
+    coalesce((SELECT min(ts) FROM legacy_readings WHERE series = :series), :none)
+)
+"""
+_PURGED_SQL = "SELECT 1 FROM purges WHERE series = ? LIMIT 1"
 # One seek a series and one for its newest row; a plain GROUP BY would read the whole table.
 _OF_CHUNKS_SQL = """
 WITH RECURSIVE known(series) AS (
@@ -55,6 +63,21 @@ def latest_of(connection: sqlite3.Connection, series: int, journal: Column) -> R
     if journal[0]:
         newest_ms = max(newest_ms, *journal[0])
     return _at(connection, series, newest_ms, journal)
+
+
+def extent_of(connection: sqlite3.Connection, series: int, journal: Column) -> tuple[int, int] | None:
+    """The least and the greatest time of one series, in the transaction that the connection is in."""
+    if connection.execute(_PURGED_SQL, (series,)).fetchone() is not None:
+        # The ends may lie in what is deleted: only the readings themselves tell.
+        wanted = Range(series, INT64_MIN, INT64_MAX)
+        first = next(pieces(connection, wanted, Over(connection, wanted, journal)), None)
+        last = latest_of(connection, series, journal)
+        return None if first is None or last is None else (first.times[0], last[1])
+    (first_ms,) = connection.execute(_FIRST_SQL, {"series": series, "none": INT64_MAX}).fetchone()
+    (last_ms,) = connection.execute(_OF_SERIES_SQL, {"series": series, "none": INT64_MIN}).fetchone()
+    if journal[0]:
+        first_ms, last_ms = min(first_ms, *journal[0]), max(last_ms, *journal[0])
+    return None if first_ms > last_ms else (first_ms, last_ms)
 
 
 def latest_of_all(connection: sqlite3.Connection, journal: Iterator[tuple[int, Column]]) -> Iterator[Row]:

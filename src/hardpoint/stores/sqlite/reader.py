@@ -10,12 +10,12 @@ from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from ...errors import StorageError
-from ...model import INT64_MAX, INT64_MIN, Stretch, Summary
+from ...model import Stretch, Summary
 from ..pieces import cut
 from .connections import connect_reader, storage_error
 from .journal import Gone, Journal, Span
 from .layers import Over, Range, overview, pieces, pieces_backwards
-from .newest import latest_of, latest_of_all
+from .newest import extent_of, latest_of, latest_of_all
 
 if TYPE_CHECKING:
     from ...model import Row
@@ -102,11 +102,8 @@ class Readers:
 
     def extent(self, series: int) -> tuple[int, int] | None:
         """See `Store.extent`."""
-        wanted = Range(series, INT64_MIN, INT64_MAX)
         with self.snapshot(lambda span: self._journal.of_series(span, series)) as (connection, column):
-            first = next(pieces(connection, wanted, Over(connection, wanted, column)), None)
-            last = latest_of(connection, series, column)
-        return None if first is None or last is None else (first.times[0], last[1])
+            return extent_of(connection, series, column)
 
     def close(self) -> None:
         """Close the idle connections now and the others when their readers are done. Idempotent."""
