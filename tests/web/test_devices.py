@@ -301,3 +301,22 @@ class TestCommands:
                 assert attach(hub, device).delivered == [(n, "go", None) for n in (1, 2, 3, 5)]
 
         anyrun(scene())
+
+
+def test_what_is_desired_against_what_is_reported(run):
+    async def scene():
+        async with signed_in() as (hub, client):
+            device, _ = await hub.create_device("dev")
+            hub.set_attributes(device, "shared", {"rate": 5, "on": True, "zone": {"a": [1, True]}, "new": 1})
+            hub.set_attributes(device, "client", {"rate": 5.0, "on": 1, "zone": {"a": [1, 1]}, "fw": "2"})
+            _, document = await client.ask("GET", "/api/devices/dev/desired")
+            assert document == {
+                "new": {"desired": 1, "reported": None, "met": False},
+                "on": {"desired": True, "reported": 1, "met": False},
+                "rate": {"desired": 5, "reported": 5.0, "met": True},
+                "zone": {"desired": {"a": [1, True]}, "reported": {"a": [1, 1]}, "met": False},
+            }
+            for each in document.values():
+                checked(each, shapes.Desired)
+
+    run(scene())

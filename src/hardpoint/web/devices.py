@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..http import Request, Router
     from ..hub.devices import DeviceState
     from ..hub.hub import Hub
+    from ..model import Json
 
 T = TypeVar("T")
 
@@ -112,6 +113,14 @@ class DeviceRoutes:
             body=dict,
             out=dict,
         )
+        route(
+            "GET",
+            f"{one}/desired",
+            self.desired,
+            role="viewer",
+            summary="Shared attributes against client attributes of the same keys: what is wanted, what is reported",
+            out=dict[str, shapes.Desired],
+        )
 
     def list(self, request: Request) -> Response:
         """``GET /api/devices``: by name; the cursor is the name that the page before ended with."""
@@ -191,6 +200,21 @@ class DeviceRoutes:
         """``GET /api/devices/{id}/attributes``."""
         return Response.json(self._hub.attributes(self._device(request), request.query.get("scope", "client")))
 
+    def desired(self, request: Request) -> Response:
+        """``GET /api/devices/{id}/desired``: a key that the device has not reported is not met."""
+        device = self._device(request)
+        reported = self._hub.attributes(device, "client")
+        return Response.json(
+            {
+                key: {
+                    "desired": value,
+                    "reported": reported.get(key),
+                    "met": key in reported and same_json(value, reported[key]),
+                }
+                for key, value in sorted(self._hub.attributes(device, "shared").items())
+            }
+        )
+
     async def put_attributes(self, request: Request) -> Response:
         """``PUT /api/devices/{id}/attributes``."""
         device = self._device(request)
@@ -203,6 +227,15 @@ class DeviceRoutes:
 
     def _device(self, request: Request) -> DeviceState:
         return self._hub.catalogue.find(request.params["id"])
+
+
+def same_json(one: Json, other: Json) -> bool:
+    """Equal as JSON: 1 and 1.0 are, 1 and true are not, though Python says so."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same_json(value, other[key]) for key, value in one.items())
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same_json, one, other))
+    return isinstance(one, bool) is isinstance(other, bool) and one == other
 
 
 async def to_its_end(change: Coroutine[None, None, T]) -> T:

@@ -344,6 +344,14 @@ class Presence(Struct):
     silent: bool
 
 
+class Desired(Struct):
+    """A shared attribute, and the client attribute of the same key: ``met`` when the device reports what is wanted."""
+
+    desired: Any
+    reported: Any
+    met: bool
+
+
 class DeviceSession(Struct, rename={"from_": "from"}):
     """A device was attached; ``to`` null: it still is, or, with a ``why``, nobody knows until when."""
 
