@@ -30,6 +30,7 @@ from .dialects.websocket import WebSocketDialect, mqtt_over_websocket
 from .errors import ConfigError, HardpointError
 from .http import AccessLog, HttpServer, TrustedProxies
 from .hub.hub import HOST_DEVICE_ID, Hub
+from .hub.provisioning import Provisioning
 from .listeners import Listener, ProtocolFactory, listen
 from .notify.publish import Publish
 from .threads import ExitDeadline, call_apart
@@ -188,7 +189,8 @@ class Server:
             for callback, device, key in self._handlers:
                 hub.handlers.add(callback, device, key)
             web = WebApp(hub, __version__, health=self._health, metrics=self._metrics)
-            HttpDialect(hub).register(web.router)
+            provisioning = Provisioning(hub, *_provision_keys(config))
+            HttpDialect(hub, provisioning).register(web.router)
             websocket = WebSocketDialect(hub, __version__)
             websocket.register(web.router)
             http = _http_server(web.handle, web.router.plan, config)
@@ -196,7 +198,7 @@ class Server:
             local_http = _http_server(web.handle_local, web.router.plan, config)
             bridge = _bridge(hub, config)
             own = {bridge.key: bridge.access} if bridge is not None else {}
-            mqtt = MqttDialect(hub, config.mqtt, __version__, apps=web.sign_ins, own=own)
+            mqtt = MqttDialect(hub, config.mqtt, __version__, apps=web.sign_ins, own=own, provisioning=provisioning)
             web.sign_ins.token_removed = mqtt.end_app
             hub.alerting.outbox.offer("mqtt", Publish(mqtt.broker))
             over_websocket = mqtt_over_websocket(mqtt, config.mqtt.max_packet_bytes)
@@ -460,6 +462,24 @@ class _Parts:
     """It listens nowhere: its connections come out of HTTP."""
     factories: dict[str, ProtocolFactory]
     """What speaks on a listener, by the scheme of its URL."""
+
+
+def _provision_keys(config: Config) -> tuple[str, str]:
+    """Key and secret of ``provision.credentials``; empty without it.
+
+    Raises:
+        ConfigError: the file cannot be read, or is not of two lines.
+    """
+    path = config.provision.credentials
+    if path is None:
+        return "", ""
+    try:
+        key, secret = path.read_text("utf-8").split()
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"provision.credentials: {error}", hint="a key in the first line, a secret in the next"
+        ) from None
+    return key, secret
 
 
 def _bridge(hub: Hub, config: Config) -> Bridge | None:

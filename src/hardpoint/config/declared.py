@@ -144,6 +144,15 @@ class Mqtt:
 
 
 @dataclass(frozen=True, slots=True)
+class Provision:
+    """Devices that make themselves, by ThingsBoard's provisioning over MQTT and HTTP. Off without ``credentials``."""
+
+    credentials: Annotated[
+        Path | None, About("A file with the provisioning key in the first line, its secret in the next.")
+    ] = None
+
+
+@dataclass(frozen=True, slots=True)
 class Bridge:
     """One connection to another MQTT broker, over which topics go out and come in. Needs the extra ``bridge``."""
 
@@ -208,6 +217,7 @@ class Config:
     limits: Limits = field(default_factory=Limits)
     retention: Retention = field(default_factory=Retention)
     mqtt: Mqtt = field(default_factory=Mqtt)
+    provision: Provision = field(default_factory=Provision)
     bridge: Bridge = field(default_factory=Bridge)
 
     origins: Mapping[str, Origin] = field(default_factory=dict, compare=False)
@@ -256,6 +266,7 @@ SECTIONS: dict[str, type] = {
     "limits": Limits,
     "retention": Retention,
     "mqtt": Mqtt,
+    "provision": Provision,
     "bridge": Bridge,
 }
 _NOT_SETTINGS = {*SECTIONS, "origins", "file", "warnings"}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 from ..errors import BadInput, HardpointError, Unauthorized
 from ..http import Response
 from ..http.errors import error_response
+from ..hub.provisioning import Provisioning
 from ..hub.session import Session
 from ..tls.peer import certificate_name, is_encrypted
 from ..wire.telemetry import decode_json, parse_attributes, parse_telemetry
@@ -137,8 +138,9 @@ class PollSession(Session):
 class HttpDialect:
     """The routes of the device HTTP API."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, provisioning: Provisioning | None = None) -> None:
         self._hub = hub
+        self._provisioning = provisioning or Provisioning(hub)
 
     def register(self, router: Router) -> None:
         """Declare them. Their door is the token in the path, so they have no role."""
@@ -160,6 +162,23 @@ class HttpDialect:
                 head=handler not in (self.attribute_updates, self.next_command),
                 summary=summary,
             )
+
+        router.route(
+            "POST",
+            "/api/v1/provision",
+            self.provision,
+            role=None,
+            device=True,
+            summary="Make a device for who knows the key and the secret; the outcome is in status",
+        )
+
+    async def provision(self, request: Request) -> Response:
+        """``POST provision``: 200 whatever the outcome, as ThingsBoard does; its door is the key in the body."""
+        try:
+            return Response.json(await self._provisioning.answer(request.peer, decode_json(request.body)))
+        except HardpointError as error:
+            self._hub.note_refused(error)
+            raise
 
     def telemetry(self, request: Request) -> Deferred:
         """``POST telemetry``."""

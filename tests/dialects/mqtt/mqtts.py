@@ -6,6 +6,7 @@ import contextlib
 
 from hardpoint.config import Mqtt
 from hardpoint.dialects.mqtt import MqttDialect
+from hardpoint.hub.provisioning import Provisioning
 from hardpoint.model import ApiToken
 from hardpoint.testing import MemoryTransport
 from hardpoint.wire.mqtt import properties as p
@@ -29,9 +30,9 @@ class Apps:
 
 
 @contextlib.asynccontextmanager
-async def open_dialect(store=None, clock=None, *, anonymous=True, apps=None, limits=None, **settings):
+async def open_dialect(store=None, clock=None, *, anonymous=True, apps=None, limits=None, provisions=(), **settings):
     async with open_hub(store, clock, allow_anonymous=anonymous, **(limits or {})) as hub:
-        dialect = MqttDialect(hub, Mqtt(**settings), "9.9", apps=apps)
+        dialect = MqttDialect(hub, Mqtt(**settings), "9.9", apps=apps, provisioning=Provisioning(hub, *provisions))
         try:
             yield dialect
         finally:

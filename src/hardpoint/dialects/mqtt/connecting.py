@@ -142,7 +142,7 @@ class Connecting:
             wanted_s = connect.properties.get(p.SESSION_EXPIRY_INTERVAL, 0)
         elif connect.clean_start:
             wanted_s = 0
-        expiry_s = min(wanted_s, settings.max_session_expiry_s)
+        expiry_s = min(wanted_s, settings.max_session_expiry_s) if principal.kept else 0
         window = min(connect.properties.get(p.RECEIVE_MAXIMUM, 65_535), settings.max_inflight)
         noted = broker.keeper.noted
         opened = broker.open(
@@ -169,6 +169,8 @@ class Connecting:
 
         def begin() -> None:
             connection.release_to(principal.device)
+            if not principal.kept:
+                dialect.provisional(connection)
 
         connection.hold()
         data = encode(ConnAck(present, reasons.SUCCESS, found), version)

@@ -15,14 +15,15 @@ that it publishes to, and would be confused by its own words.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import msgspec
 
-from ...errors import BadInput, Conflict, Forbidden, PeerError, UnknownVerb
-from ...hub.broker import Message
-from ...hub.broker.access import DEVICES, THINGSBOARD
+from ...errors import BadInput, Conflict, Forbidden, HardpointError, PeerError, RateLimited, UnknownVerb
+from ...hub.broker import Message, ProvisionAccess
+from ...hub.broker.access import DEVICES, PROVISION_REQUEST, PROVISION_RESPONSE, THINGSBOARD
 from ...hub.broker.messages import Outgoing
 from ...hub.session import Session
 from ...hub.topics import checked_filter, fits
@@ -34,7 +35,7 @@ from .thingsboard import STYLES, ThingsBoard
 if TYPE_CHECKING:
     from ...errors import StorageError
     from ...hub.devices import DeviceState
-    from ...model import Command, Sample
+    from ...model import Command, Json, Sample
     from ...wire.mqtt.packets import Publish
     from .connection import MqttConnection
     from .dialect import MqttDialect
@@ -73,6 +74,7 @@ class DeviceTopics:
     def __init__(self, dialect: MqttDialect) -> None:
         self._dialect = dialect
         self._wills = WillSession()
+        self._provisionings: dict[MqttConnection, asyncio.Task[None]] = {}
         self._thingsboard = ThingsBoard(self, dialect)
         self._styles = (*(Style(command, attributes, nulls=False) for command, attributes in STYLES), OWN_STYLE)
 
@@ -82,6 +84,8 @@ class DeviceTopics:
         """Whether a topic that this client publishes to is the hub's."""
         if topic.startswith(DEVICES):
             return True
+        if topic == PROVISION_REQUEST and connection.session is not None:
+            return isinstance(connection.session.access, ProvisionAccess)
         return connection.device is not None and topic.startswith(THINGSBOARD)
 
     def publish(self, connection: MqttConnection, topic: str, packet: Publish, receipt: int | None) -> None:
@@ -90,6 +94,10 @@ class DeviceTopics:
         Raises:
             PeerError: it cannot be done.
         """
+        if topic == PROVISION_REQUEST:
+            self._provision(connection, decode_json(packet.payload))
+            self.wait(connection, receipt)
+            return
         if not topic.startswith(DEVICES):
             self._thingsboard.publish(connection, topic, packet.payload, receipt)
             return
@@ -103,6 +111,28 @@ class DeviceTopics:
             self.take_attributes(connection, device, packet.payload, receipt)
         else:
             self._take_other(connection, device, rest, packet.payload, receipt)
+
+    def _provision(self, connection: MqttConnection, asked: Json) -> None:
+        """Make a device for a client that has none; the answer is pushed. One at a time, or a client could begin as
+        many as it can send.
+
+        Raises:
+            RateLimited: the one before is not answered yet.
+        """
+        if connection in self._provisionings:
+            raise RateLimited("the request before this one is not answered yet")
+
+        async def answer() -> None:
+            try:
+                found = await self._dialect.provisioning.answer(connection.peer, asked)
+            except HardpointError as error:
+                self._dialect.note_refused(connection, error)
+                found = {"errorMsg": error.message, "status": "FAILURE"}
+            finally:
+                del self._provisionings[connection]
+            self.push(connection, PROVISION_RESPONSE, msgspec.json.encode(found))
+
+        self._provisionings[connection] = asyncio.get_running_loop().create_task(answer(), name="provision")
 
     def take_will(self, message: Message) -> bool:
         """A will of a device's own space is a reading as any other message there. False: it is the broker's."""

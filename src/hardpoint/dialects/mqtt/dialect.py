@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING, cast
 
 from ...hub.broker import Broker
+from ...hub.provisioning import Provisioning
 from ...rarely import Rarely
 from ...wire.mqtt import reasons
 from .alive import KeepAliveWheel
@@ -33,6 +34,8 @@ TICK_S = 1.0
 """How often keep-alives, wills and sessions are looked at: one timer for all."""
 ENDING_S = 10.0
 """How long a client that takes no bytes, or does not hang up, may hold a connection that is to be closed."""
+PROVISION_S = 60.0
+"""How long a client without a device may stay to ask for one, as with ThingsBoard."""
 STALLED_S = 60.0
 """How long a client may leave what it is sent unread before it is cut."""
 MAX_PIECES = 64
@@ -53,11 +56,15 @@ class MqttDialect:
         *,
         apps: Apps | None = None,
         own: Mapping[str, Access] | None = None,
+        provisioning: Provisioning | None = None,
     ) -> None:
         """Takes over what the store holds; ``own`` are the server's own sessions, by key. Needs a running loop."""
         self.hub = hub
         self.settings = settings
-        self.sign_in = SignIn(hub, apps or NoApps(), own or {})
+        self.sign_in = SignIn(
+            hub, apps or NoApps(), own or {}, provisions=provisioning is not None and provisioning.enabled
+        )
+        self.provisioning = provisioning or Provisioning(hub)
         self.broker = Broker(hub.commits, settings, hub.clock_ms)
         self.devices = DeviceTopics(self)
         self.broker.divert = self.devices.take_will
@@ -71,6 +78,7 @@ class MqttDialect:
         """Connections whose clients do not read, and since when (the loop's seconds)."""
         self.rarely = Rarely(logger)
         self.draining = False
+        self._provisional: dict[MqttConnection, float] = {}
         self._waiting: dict[MqttConnection, float] = {}  # no CONNECT yet
         self._ending: dict[MqttConnection, float] = {}
         self._dirty: dict[MqttConnection, list[bytes]] = {}
@@ -99,6 +107,10 @@ class MqttDialect:
         self._waiting.pop(connection, None)
         self.wheel.watch(connection)
 
+    def provisional(self, connection: MqttConnection) -> None:
+        """It has signed in to ask for a device, and may stay for a minute."""
+        self._provisional[connection] = self._loop.time()
+
     def finishing(self, connection: MqttConnection) -> None:
         """It will be closed once its answers are out."""
         self._waiting.pop(connection, None)
@@ -113,6 +125,7 @@ class MqttDialect:
         self.connections.discard(connection)
         self._waiting.pop(connection, None)
         self._ending.pop(connection, None)
+        self._provisional.pop(connection, None)
         self.unread.pop(connection, None)
         self._dirty.pop(connection, None)
         self.connecting.forget(connection)
@@ -181,6 +194,8 @@ class MqttDialect:
         for watched in self.wheel.turn(int(now_s - self._began_s)):
             connection = cast("MqttConnection", watched)
             connection.disconnect(reasons.KEEP_ALIVE_TIMEOUT, "nothing was heard in time")
+        for connection in list(_overdue(self._provisional, now_s, PROVISION_S)):
+            connection.disconnect(reasons.MAXIMUM_CONNECT_TIME, "the time to ask for a device is up")
         for connection in list(_overdue(self._waiting, now_s, self.settings.connect_timeout_s)):
             connection.abort()
         for connection in [*_overdue(self._ending, now_s, ENDING_S), *_overdue(self.unread, now_s, STALLED_S)]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ...errors import RateLimited, Unauthorized
-from ...hub.broker import Access, DeviceAccess, OpenAccess, RoleAccess
+from ...hub.broker import Access, DeviceAccess, OpenAccess, ProvisionAccess, RoleAccess
 from ...hub.tokens import API_PREFIX, hash_token, is_well_formed
 from ...wire.mqtt import reasons
 from ...wire.mqtt.reasons import PacketRefused
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from ...model import ApiToken
     from ...wire.mqtt.packets import Connect
 
+PROVISION = "provision"
+"""User name or client identifier of who asks for a device (WIRE.md §2.6)."""
 MAX_CLIENT_ID_LENGTH = 1_024
 """Characters. It is kept with the session; the standard asks for 23 at least (§3.1.3.1)."""
 
@@ -50,15 +53,18 @@ class Principal(NamedTuple):
     name: str
     access: Access
     device: DeviceState | None = None
+    kept: bool = True
+    """Whether its session may outlive the connection."""
 
 
 class SignIn:
     """Tells who a CONNECT is from."""
 
-    def __init__(self, hub: Hub, apps: Apps, own: Mapping[str, Access]) -> None:
+    def __init__(self, hub: Hub, apps: Apps, own: Mapping[str, Access], *, provisions: bool = False) -> None:
         self._hub = hub
         self._apps = apps
         self._own = own
+        self._provisions = provisions
         self._open = OpenAccess()
 
     def principal(self, connect: Connect, peer: str, certificate: str = "") -> Principal:
@@ -68,6 +74,9 @@ class SignIn:
             PacketRefused: nobody we know; ``reason`` is for the CONNACK.
         """
         username = connect.username or ""
+        if PROVISION in (username, connect.client_id) and not connect.password and self._provisions:
+            # Each its own: their client identifiers are all the same, and none may end another's session.
+            return Principal(f"$provision-{secrets.token_hex(8)}", ProvisionAccess(), kept=False)
         password = (connect.password or b"").decode("utf-8", "replace")
         for secret in (password, username):
             if secret.startswith(API_PREFIX):

@@ -7,7 +7,7 @@ the protocol are the dialect's: here are messages and `Client` objects.
 
 from __future__ import annotations
 
-from .access import Access, DeviceAccess, OpenAccess, RoleAccess
+from .access import Access, DeviceAccess, OpenAccess, ProvisionAccess, RoleAccess
 from .broker import Broker
 from .messages import Message, Will
 from .session import Client, ClientSession, Request
@@ -20,6 +20,7 @@ __all__ = [
     "DeviceAccess",
     "Message",
     "OpenAccess",
+    "ProvisionAccess",
     "Request",
     "RoleAccess",
     "Will",

@@ -86,6 +86,24 @@ class DeviceAccess(Access):
         return not topic.startswith(THINGSBOARD) and self.may_publish(topic)
 
 
+PROVISION_REQUEST = "/provision/request"
+PROVISION_RESPONSE = "/provision/response"
+
+
+class ProvisionAccess(Access):
+    """Of a client that has no device yet and may ask for one, and nothing else."""
+
+    __slots__ = ()
+
+    def may_publish(self, topic: str) -> bool:
+        """The request."""
+        return topic == PROVISION_REQUEST
+
+    def may_subscribe(self, topic_filter: str) -> bool:
+        """The answer, which comes to whoever has asked alone: nothing is received by what is published there."""
+        return topic_filter == PROVISION_RESPONSE
+
+
 class RoleAccess(Access):
     """A program's, by its token's role: a viewer sees everything, an operator also publishes."""
 
