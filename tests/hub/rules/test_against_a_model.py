@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, precondition, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, multiple, precondition, rule
 
 from hardpoint.config import Limits
 from hardpoint.hub.hub import Hub
@@ -188,9 +188,14 @@ class RulesMachine(RuleBasedStateMachine):
         await self.hub.close()
         await asyncio.to_thread(self.store.close)
 
-    @initialize()
-    def a_channel(self):
+    @initialize(target=rule_ids)
+    def what_most_houses_have(self):
+        """From nothing, few runs would come to an alert."""
         self.run(self.hub.alerting.outbox.put_channel(Channel("c", "phone", "test", {}, 0)))
+        self.add_or_label_device("a", labelled=True)
+        self.add_or_label_device("b", labelled=False)
+        kinds = [(False, 0.0), (False, FOR_MS / 1000), (True, 0.0)]
+        return multiple(*(self.make_rule("all", is_missing, for_s) for is_missing, for_s in kinds))
 
     @rule(
         target=rule_ids,
@@ -199,6 +204,9 @@ class RulesMachine(RuleBasedStateMachine):
         for_s=st.sampled_from([0.0, FOR_MS / 1000]),
     )
     def add_rule(self, scope, is_missing, for_s):
+        return self.make_rule(scope, is_missing, for_s)
+
+    def make_rule(self, scope, is_missing, for_s):
         self.numbers += 1
         when = {"key": "temp", "is": "missing"}
         if not is_missing:
