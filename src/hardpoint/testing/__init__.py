@@ -1,7 +1,7 @@
 """For people who test their own firmware, handlers or dialects; our own tests are built on it.
 
-`FakeClock` stands in for the server's clock, `MemoryTransport` for a socket, `LineDevice` and `HttpDevice` for a
-device, `WebSocketClient` for the other end of a WebSocket::
+`FakeClock` stands in for the server's clock, `MemoryTransport` for a socket, `LineDevice`, `HttpDevice` and
+`MqttDevice` for a device, `WebSocketClient` for the other end of a WebSocket::
 
     from hardpoint import Server
     from hardpoint.testing import LineDevice
@@ -18,6 +18,7 @@ from .clock import FakeClock
 from .device import ReceivedCommand, Refused
 from .http_device import HttpAnswer, HttpDevice
 from .line_device import LineDevice
+from .mqtt_device import MqttDevice
 from .transport import MemoryTransport
 from .websocket_client import WebSocketClient
 
@@ -27,6 +28,7 @@ __all__ = [
     "HttpDevice",
     "LineDevice",
     "MemoryTransport",
+    "MqttDevice",
     "ReceivedCommand",
     "Refused",
     "WebSocketClient",
