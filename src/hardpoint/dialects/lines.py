@@ -16,7 +16,7 @@ from ..errors import BadInput, Forbidden, NotFound, PeerError, RateLimited, Stor
 from ..hub.hub import HOST_DEVICE_ID
 from ..hub.session import Session
 from ..rarely import Rarely
-from ..tls.peer import certificate_name, is_encrypted
+from ..tls.peer import certificate_name, is_encrypted, peer_name
 from ..wire import lines as wire
 from ..wire.lines import READINGS
 from .line_frames import line_frame
@@ -244,12 +244,7 @@ class LineSession(asyncio.Protocol, Session):
     @property
     def peer(self) -> str:
         """``ip:port``, ``[ip6]:port``, ``unix``, or empty once the connection is gone."""
-        if self._transport is None:
-            return ""
-        name = self._transport.get_extra_info("peername")
-        if not isinstance(name, tuple):
-            return "unix"
-        return f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
+        return "" if self._transport is None else peer_name(self._transport)
 
     @property
     def encrypted(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from ..wire.http1 import CONTENT_FREE_STATUSES, RequestRefused, encode_fields
 from .errors import error_response
@@ -185,7 +185,7 @@ class HttpExchange(Deferred):
     async def _send_file(self, path: str) -> None:
         """``http.response.pathsend``: the file is the content."""
         loop = asyncio.get_running_loop()
-        file: BinaryIO = await loop.run_in_executor(None, open, path, "rb")
+        file = cast("BinaryIO", await loop.run_in_executor(None, open, path, "rb"))
         try:
             piece = await loop.run_in_executor(None, file.read, FILE_PIECE_BYTES)
             while True:

@@ -1,8 +1,16 @@
-"""What a connection's transport knows of the client at its other end, when TLS lies between."""
+"""What a connection's transport knows of the client at its other end."""
 
 from __future__ import annotations
 
 import asyncio
+
+
+def peer_name(transport: asyncio.BaseTransport) -> str:
+    """``ip:port``, ``[ip6]:port``, or ``unix``."""
+    name = transport.get_extra_info("peername")
+    if not isinstance(name, tuple):
+        return "unix"
+    return f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
 
 
 def is_encrypted(transport: asyncio.BaseTransport) -> bool:

@@ -16,7 +16,7 @@ from ...hub.broker import Message, Request
 from ...hub.session import Session
 from ...hub.topics import checked_filter
 from ...model import Command
-from ...tls.peer import certificate_name, is_encrypted
+from ...tls.peer import certificate_name, is_encrypted, peer_name
 from ...wire.mqtt import properties as p
 from ...wire.mqtt import reasons
 from ...wire.mqtt.decoder import PacketDecoder
@@ -174,12 +174,7 @@ class MqttConnection(asyncio.Protocol, Session):
     @property
     def peer(self) -> str:
         """``ip:port``, ``[ip6]:port``, ``unix``, or empty once the connection is gone."""
-        if self._transport is None:
-            return ""
-        name = self._transport.get_extra_info("peername")
-        if not isinstance(name, tuple):
-            return "unix"
-        return f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
+        return "" if self._transport is None else peer_name(self._transport)
 
     @property
     def encrypted(self) -> bool:

@@ -387,7 +387,7 @@ def _number(when: Mapping[str, Json], name: str, default: float | None = None) -
     if value is None and default is not None:
         return default
     try:
-        number = float(value) if type(value) in (int, float) else math.nan
+        number = float(value) if type(value) is int or type(value) is float else math.nan
     except OverflowError:  # an integer of four hundred digits
         number = math.inf
     if not math.isfinite(number):
