@@ -121,7 +121,7 @@ class TestPrecedence:
             text = {
                 "retention.rules": "*:x drop 7d",
                 "mount": "/app=site:app",
-                "http.trusted_proxies": "10.0.0.0/8, unix",
+                "http.trusted_proxies": "10.0.0.0/8, ::1",
             }.get(path, text)
             by_variable = load(environ={each.variable: text})
             by_flag = load({path: text}, environ={})
@@ -207,6 +207,9 @@ class TestRefusals:
             ('[limits]\nkeep_alive_s = "soon"', "must be a number like 30 or 1.5s", None),
             ('[limits]\nmax_devices = "5KiB"', "must be a number, not '5KiB'", None),
             ("[limits]\nmax_devices = [1]", "must be a number", None),
+            ('[http]\ntrusted_proxies = "unix"', "the unix: listener is for administration", None),
+            ('[http]\ntrusted_proxies = ["10.0.0.300"]', "does not appear to be an IPv4 or IPv6 network", None),
+            ("[http]\ntrusted_proxies = 5", "must be an address, a network", None),
             ("a = \n", "Invalid value (at line 1", None),
         ],
     )

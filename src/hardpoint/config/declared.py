@@ -89,7 +89,7 @@ class Http:
 
     access_log: Annotated[Path | None, About("Append a line a request to this file.")] = None
     trusted_proxies: Annotated[
-        tuple[str, ...], About("Addresses, networks or 'unix' whose Forwarded and X-Forwarded-For are believed.")
+        tuple[str, ...], About("Addresses and networks whose Forwarded and X-Forwarded-For are believed.")
     ] = ()
     proxy_protocol: Annotated[bool, About("These begin each http:// connection with a PROXY header.")] = False
 

@@ -134,16 +134,17 @@ def _retention_rules(value: object) -> tuple[str, ...]:
 
 
 def _trusted_proxies(value: object) -> tuple[str, ...]:
-    """Addresses, networks or ``unix``; text may hold several, separated by commas or spaces."""
+    """Addresses and networks; text may hold several, separated by commas or spaces."""
     from ipaddress import ip_network  # 10 ms that a server without a proxy does not pay
 
     if isinstance(value, str):
         value = value.replace(",", " ").split()
     if not isinstance(value, Sequence) or not all(isinstance(name, str) for name in value):
-        raise ValueError("must be an address, a network, unix, or a list of them")
+        raise ValueError("must be an address, a network, or a list of them")
     for name in value:
-        if name != "unix":
-            ip_network(name, strict=False)
+        if name == "unix":  # whoever comes through that listener administers the server
+            raise ValueError("the unix: listener is for administration: put the proxy in front of http://")
+        ip_network(name, strict=False)
     return tuple(value)
 
 
