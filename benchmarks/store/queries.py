@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from hardpoint.hub.history import RangeQuery, reduce_range
+from hardpoint.hub.history.query import RangeQuery
+from hardpoint.hub.history.reduce import reduce_range
 from hardpoint.stores.sqlite import SqliteStore
 
 if TYPE_CHECKING:

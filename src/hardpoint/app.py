@@ -22,7 +22,6 @@ import msgspec
 from . import __version__, registry
 from .banner import describe_start
 from .config import INSIDE_TLS, Config, ListenUrl, configure, settings
-from .dialects.any import Doorway, any_doorway, tls_doorway
 from .dialects.http import HttpDialect
 from .dialects.lines import LineDialect
 from .dialects.mqtt import MqttDialect
@@ -34,17 +33,18 @@ from .hub.provisioning import Provisioning
 from .listeners import Listener, ProtocolFactory, listen
 from .notify.publish import Publish
 from .threads import ExitDeadline, call_apart
-from .tls.watch import CertificateWatch, open_certificates
 from .web.app import WebApp
 from .wire.http1 import HttpLimits
 
 if TYPE_CHECKING:
     from .bridge import Bridge
+    from .dialects.any import Doorway
     from .dialects.host import HostSession
     from .http import BodyPlan, Handler
     from .http.asgi import AsgiHost
     from .hub.handlers import Callback
     from .stores.base import Store
+    from .tls.watch import CertificateWatch
     from .wire.http1 import RequestHead
 
 logger = logging.getLogger("hardpoint")
@@ -193,9 +193,9 @@ class Server:
             HttpDialect(hub, provisioning).register(web.router)
             websocket = WebSocketDialect(hub, __version__)
             websocket.register(web.router)
-            http = _http_server(web.handle, web.router.plan, config)
+            http = _http_server(web.handle, web.plan, config)
             _put_behind_proxies(http, config)
-            local_http = _http_server(web.handle_local, web.router.plan, config)
+            local_http = _http_server(web.handle_local, web.plan, config)
             bridge = _bridge(hub, config)
             own = {bridge.key: bridge.access} if bridge is not None else {}
             mqtt = MqttDialect(hub, config.mqtt, __version__, apps=web.sign_ins, own=own, provisioning=provisioning)
@@ -212,7 +212,8 @@ class Server:
             self._parts = _Parts(hub, web, http, local_http, websocket, factories)
             await self._mount_apps(web)
             self._certificates = await _open_certificates(config)
-            factories |= _doorways(factories, self._certificates)
+            self._parts.doorways = _doorways(config, factories, self._certificates)
+            factories |= self._parts.doorways
             if bridge is not None:
                 bridge.start(mqtt.broker)
                 self._bridge = bridge
@@ -425,7 +426,7 @@ class Server:
             "listener",
             {listener.label: float(listener.connections) for listener in self._listeners},
         )
-        doorways = [each for each in self._running.factories.values() if isinstance(each, Doorway)]
+        doorways = self._running.doorways.values()
         handshakes = sum((each.handshakes for each in doorways), Counter[str]())
         yield "tls_handshakes_total", "TLS handshakes by how they ended", "end", dict(handshakes)
         refused = sum((each.refused for each in doorways), Counter[str]())
@@ -462,6 +463,8 @@ class _Parts:
     """It listens nowhere: its connections come out of HTTP."""
     factories: dict[str, ProtocolFactory]
     """What speaks on a listener, by the scheme of its URL."""
+    doorways: dict[str, Doorway] = dataclasses.field(default_factory=dict)
+    """Those of them where TLS comes first, or the first bytes decide."""
 
 
 def _provision_keys(config: Config) -> tuple[str, str]:
@@ -504,6 +507,8 @@ async def _open_certificates(config: Config) -> CertificateWatch | None:
     """
     if not any(url.speaks_tls for url in config.listeners):
         return None
+    from .tls.watch import CertificateWatch, open_certificates
+
     try:
         return CertificateWatch(await asyncio.to_thread(open_certificates, config.tls, config.tls_folder))
     except ConfigError as error:
@@ -513,8 +518,14 @@ async def _open_certificates(config: Config) -> CertificateWatch | None:
         return None
 
 
-def _doorways(factories: dict[str, ProtocolFactory], watch: CertificateWatch | None) -> dict[str, Doorway]:
+def _doorways(
+    config: Config, factories: dict[str, ProtocolFactory], watch: CertificateWatch | None
+) -> dict[str, Doorway]:
     """What speaks on the listeners where TLS comes first, or the first bytes decide, by scheme."""
+    if not any(url.scheme not in factories for url in config.listeners):
+        return {}
+    from .dialects.any import any_doorway, tls_doorway
+
     certificates = None if watch is None else watch.certificates
     found = {"any": any_doorway(factories, certificates)}
     if certificates is not None:

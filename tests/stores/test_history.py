@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 from storing import KINDS, Commit, commit_and_wait, fold_eagerly, make_store
 
-from hardpoint.hub.history import RangeQuery, reduce_range
 from hardpoint.hub.history.buckets import FOLDS
 from hardpoint.hub.history.calendar import Width, zone
 from hardpoint.hub.history.pages import read_page
+from hardpoint.hub.history.query import RangeQuery
+from hardpoint.hub.history.reduce import reduce_range
 
 if TYPE_CHECKING:
     from hardpoint.stores.base import Store

@@ -8,7 +8,8 @@ import contextlib
 import msgspec
 import pytest
 
-from hardpoint.hub.history import MAX_RAW_POINTS, pages
+from hardpoint.hub.history import pages
+from hardpoint.hub.history.query import MAX_RAW_POINTS
 from hardpoint.web import readings, shapes
 from hub.hubs import FULL, HeldStore, NotingSession, attached, until
 

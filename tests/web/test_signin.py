@@ -32,6 +32,7 @@ class TestRoutes:
     def test_every_one_says_who_may_use_it(self, anyrun):
         async def scene():
             async with open_web() as web:
+                web.app.declare()
                 routes = list(web.app.router.routes)
                 assert len(routes) > 20
                 for route in routes:

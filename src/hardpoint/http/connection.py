@@ -25,7 +25,6 @@ from math import inf
 from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import PeerError
-from ..wire.forwarded import parse_proxy_header
 from ..wire.http1 import CONTINUE, EndOfMessage, RequestHead, RequestRefused
 from ..wire.http_head import TLS_REASON
 from ..wire.opening import REFUSED_TLS
@@ -130,6 +129,8 @@ class HttpConnection(Answering):
 
     def _greet(self, data: bytes) -> None:
         """Read the PROXY header, which comes before anything else."""
+        from ..wire.forwarded import parse_proxy_header  # 1 ms, and few servers stand behind a proxy
+
         self._held += data
         try:
             header = parse_proxy_header(self._held)

@@ -7,7 +7,6 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import ConfigError
-from ..wire.forwarded import parse_forwarded, parse_x_forwarded
 
 if TYPE_CHECKING:
     from ..wire.forwarded import Hop
@@ -68,6 +67,8 @@ class TrustedProxies:
         and its like. Where both are there and name different clients, neither is believed: a proxy writes one of them
         and passes the other on as the client wrote it, and which is which nobody can tell.
         """
+        from ..wire.forwarded import parse_forwarded, parse_x_forwarded  # 1 ms, and few servers have a proxy in front
+
         joined = headers.joined
         if "forwarded" not in joined and "x-forwarded-for" not in joined:
             return Origin(peer, None, None)

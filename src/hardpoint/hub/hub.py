@@ -42,7 +42,6 @@ from .batch import Batch, GroupCommit
 from .commands import Ledger
 from .devices import Catalogue, DeviceState, SeriesState, checked_labels
 from .handlers import Handlers
-from .history import RangeQuery, reduce_range
 from .history.pool import ReadPool
 from .live import LiveFeed
 from .presence import REPORT_GAP_MS, facts, note_report
@@ -54,6 +53,7 @@ from .tokens import hash_token, is_well_formed, new_token
 if TYPE_CHECKING:
     from ..config import Limits
     from ..stores.base import Store
+    from .history.query import RangeQuery
     from .outbox import Sender
     from .session import Session
 
@@ -464,6 +464,8 @@ class Hub:
         self, device: DeviceState, key: str, start_ms: int, end_ms: int, *, agg: str = "auto", points: int = 600
     ) -> tuple[str, list[tuple[int, Value]]]:
         """`read_range` of ``start_ms <= ts < end_ms``."""
+        from .history.query import RangeQuery  # at the first query: 4 ms that the start does not need
+
         return await self.read_range(device, key, RangeQuery(start_ms, end_ms, agg, points))
 
     async def read_range(self, device: DeviceState, key: str, query: RangeQuery) -> tuple[str, list[tuple[int, Value]]]:
@@ -474,6 +476,8 @@ class Hub:
             BadInput, TooLarge: the range or the aggregation cannot be used.
             RateLimited: too many answers are being read.
         """
+        from .history.reduce import reduce_range
+
         series = device.series_of(key)
         query.check()
         with self.reads.answering():
@@ -514,6 +518,8 @@ class Hub:
             BadInput: the range cannot be used.
             StorageError: it could not be stored, and nothing is removed.
         """
+        from .history.query import RangeQuery
+
         series = device.series_of(key)
         RangeQuery(start_ms, end_ms).check()
         self.commits.batch.changes.append(DeleteReadings(series.id, start_ms, end_ms))

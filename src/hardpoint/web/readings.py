@@ -10,9 +10,10 @@ import msgspec
 
 from ..errors import BadInput, TooLarge
 from ..http import Response, StreamResponse
-from ..hub.history import DEFAULT_POINTS, MAX_RAW_POINTS, RangeQuery, reduce_range
 from ..hub.history.calendar import Width, zone
 from ..hub.history.pages import read_page
+from ..hub.history.query import DEFAULT_POINTS, MAX_RAW_POINTS, RangeQuery
+from ..hub.history.reduce import reduce_range
 from ..hub.history.select import select
 from . import shapes
 from .devices import DEFAULT_PAGE, MAX_PAGE, to_its_end, whole_number

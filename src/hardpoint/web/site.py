@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import re
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from posixpath import dirname, join, normpath
 from typing import TYPE_CHECKING
 
 from ..errors import NotFound
-from ..http import Response, StaticFiles
+from ..http import Response
 
 if TYPE_CHECKING:
-    from ..http import Request, Router, StreamResponse
+    from importlib.resources.abc import Traversable
+
+    from ..http import Request, Router, StaticFiles, StreamResponse
 
 CLIENT_ROUTES = (
     "/",
@@ -98,6 +98,10 @@ class Site:
 
 
 def _load() -> tuple[StaticFiles, str, bytes]:
+    from importlib.resources import files
+
+    from ..http import StaticFiles
+
     root = files("hardpoint.web") / "pages"
     static = StaticFiles(root, immutable=True)
     tree_hash = static.tree_hash

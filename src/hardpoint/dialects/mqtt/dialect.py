@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 from ...hub.broker import Broker
@@ -11,11 +12,8 @@ from ...hub.provisioning import Provisioning
 from ...rarely import Rarely
 from ...wire.mqtt import reasons
 from .alive import KeepAliveWheel
-from .connecting import Connecting
-from .connection import MqttConnection
 from .devices import DeviceTopics
 from .feed import DeviceFeed
-from .frames import packet_frame
 from .sign_in import Apps, NoApps, SignIn
 from .sys_topics import SysTopics
 
@@ -27,6 +25,8 @@ if TYPE_CHECKING:
     from ...hub.broker import Access
     from ...hub.hub import Hub
     from ...wire.mqtt.packets import Packet
+    from .connecting import Connecting
+    from .connection import MqttConnection
 
 logger = logging.getLogger("hardpoint.mqtt")
 
@@ -69,7 +69,6 @@ class MqttDialect:
         self.devices = DeviceTopics(self)
         self.broker.divert = self.devices.take_will
         self.broker.fill(hub.store, self.sign_in.restore)
-        self.connecting = Connecting(self)
         self.wheel = KeepAliveWheel()
         self.feed = DeviceFeed(hub, self.broker)
         self.sys_topics = SysTopics(self, version)
@@ -90,7 +89,17 @@ class MqttDialect:
 
     def __call__(self) -> MqttConnection:
         """The protocol of a new connection."""
+        # With the codec some 25 ms, once: the first client waits for it, instead of every start.
+        from .connection import MqttConnection
+
         return MqttConnection(self)
+
+    @cached_property
+    def connecting(self) -> Connecting:
+        """What lets clients in."""
+        from .connecting import Connecting
+
+        return Connecting(self)
 
     # -- connections
 
@@ -145,6 +154,8 @@ class MqttDialect:
         if frame is not None:
             frame.refuse(error)
         else:
+            from .frames import packet_frame  # with the packets: when a tap is open
+
             frame = packet_frame(connection, "in", packet)
             frame.refuse(error)
             self.hub.tap.note(connection.device, frame)

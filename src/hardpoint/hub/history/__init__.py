@@ -3,8 +3,3 @@
 `query.RangeQuery` says what is wanted, `reduce.reduce_range` answers it for one series, `pages` goes through as many
 readings as there are, and `pool.ReadPool` is where all of it runs: on threads, bounded, and no longer than wanted.
 """
-
-from .query import AGGREGATIONS, DEFAULT_POINTS, MAX_POINTS, MAX_RAW_POINTS, RangeQuery
-from .reduce import reduce_range
-
-__all__ = ["AGGREGATIONS", "DEFAULT_POINTS", "MAX_POINTS", "MAX_RAW_POINTS", "RangeQuery", "reduce_range"]

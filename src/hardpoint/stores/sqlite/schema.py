@@ -9,7 +9,7 @@ import sqlite3
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
+from pathlib import Path
 
 from ...errors import SchemaMismatch
 from .failpoints import reach
@@ -43,7 +43,8 @@ class Migration:
 def shipped_migrations() -> list[Migration]:
     """Those of this version, in their order: ``migrations/<number>_<name>.sql``."""
     found: list[Migration] = []
-    for entry in files("hardpoint.stores.sqlite").joinpath("migrations").iterdir():
+    # Not by importlib.resources: it imports zipfile, tempfile and shutil, 15 ms of every start.
+    for entry in Path(__file__).with_name("migrations").iterdir():
         number, _, name = entry.name.removesuffix(".sql").partition("_")
         if entry.name.endswith(".sql"):
             found.append(Migration(int(number), name, entry.read_text(encoding="utf-8")))

@@ -1,4 +1,7 @@
-"""`SqliteStore`: the contract of `Store` put together from this folder's parts."""
+"""`SqliteStore`: the contract of `Store` put together from this folder's parts.
+
+What only somebody asks for now and then (a check, a backup, retention) is imported then: 10 ms of each start.
+"""
 
 # ruff: noqa: D102 - the public methods' contract is `Store`'s.
 
@@ -16,8 +19,6 @@ from ...errors import StorageError
 from ...model import COMMAND_FINAL_STATES, Command, DeleteReadings, Policy, Row, Series, Value
 from ..base import Change, CheckReport, Done, R, Store
 from ..retention import Plan, limits_by_series
-from .backup import back_up
-from .check import look, repairing
 from .checkpoint import Checkpointer
 from .connections import connect_checkpointer, connect_writer, storage_error
 from .folder import DataFolder
@@ -26,7 +27,6 @@ from .layers import Range
 from .legacy import reclaim
 from .reader import Readers
 from .records import TABLES, removes_readings, statements
-from .retain import anything_old_outside_chunks, make_plan, oldest_limit, thinning, vacuuming
 from .schema import migrate, shipped_migrations
 from .work import Task, Work
 from .writer import FOLD_IDLE_S, Job, Writer
@@ -138,9 +138,13 @@ class SqliteStore(Store):
         return self._readers.extent(series)
 
     def backup(self, target: Path) -> None:
+        from .backup import back_up
+
         back_up(self._readers, target)
 
     def check(self, *, repair: bool = False) -> CheckReport:
+        from .check import look, repairing
+
         pieces, findings, problems = look(self._readers)
         if repair and problems:
             done = self._do(lambda connection, _: repairing(connection, problems))
@@ -149,6 +153,8 @@ class SqliteStore(Store):
         return CheckReport(pieces, self._readings(), (*findings, *done))
 
     def plan(self, policy: Policy, now_ms: int) -> Plan:
+        from .retain import anything_old_outside_chunks, make_plan, oldest_limit
+
         known = self.load(Series)
         before_ms = oldest_limit(limits_by_series(policy, known, now_ms).values())
 
@@ -164,6 +170,8 @@ class SqliteStore(Store):
         plan = self.plan(policy, now_ms)
         if not plan.steps:
             return plan
+        from .retain import thinning, vacuuming
+
         dropped = [step for step in plan.steps if step.action == "drop"]
         for start in range(0, len(dropped), DROPS_A_COMMIT):
             self._commit_and_wait(
