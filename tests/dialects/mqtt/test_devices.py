@@ -128,6 +128,16 @@ class TestReadings:
 
         anyrun(scene())
 
+    def test_that_cannot_be_used_are_told_why_only_where_the_words_fit(self, anyrun):
+        async def scene():
+            async with open_dialect(anonymous=False) as dialect:
+                _, client = await attached(dialect, properties={p.MAXIMUM_PACKET_SIZE: 40})
+                assert await client.publish("devices/other/temp", b"1", 1) == [Ack(p.PUBACK, 5, 0x87)]
+                dialect.hub.catalogue.by_id["box"].sessions[0].end("x" * 40)
+                assert [packet.properties for packet in await client.read()] == [{}]
+
+        anyrun(scene())
+
     def test_by_anybody_where_that_is_allowed(self, anyrun):
         async def scene():
             async with open_dialect() as dialect:

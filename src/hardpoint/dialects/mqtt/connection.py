@@ -43,6 +43,11 @@ is told ``mqtt.receive_maximum``.
 """
 
 
+MAX_REASON_LENGTH = 1_024
+"""Characters of a reason in words."""
+AROUND_REASON_BYTES = 16
+"""The most that an acknowledgement or DISCONNECT has around it: header, identifier, code, three lengths."""
+
 _PUBACK_HEAD = 0x40
 
 
@@ -310,8 +315,7 @@ class MqttConnection(asyncio.Protocol, Session):
         self._ending = True
         self.why = message or reasons.NAMES.get(reason, f"reason 0x{reason:02x}")
         if self.version == V5 and self._held is None:
-            found = {p.REASON_STRING: message[:1024]} if message and self._wants_reasons else NO_PROPERTIES
-            self._last_word = encode(Disconnect(reason, found), V5)
+            self._last_word = encode(Disconnect(reason, self.reason_string(message)), V5)
         self.finish(publish_will=reason != reasons.SERVER_SHUTTING_DOWN, linger=reason != reasons.SERVER_SHUTTING_DOWN)
 
     # -- what the dialect's other files use
@@ -371,7 +375,12 @@ class MqttConnection(asyncio.Protocol, Session):
 
     def reason_string(self, message: str) -> p.Properties:
         """A reason in words, for a client that wants one."""
-        return {p.REASON_STRING: message[:1024]} if message and self._wants_reasons else NO_PROPERTIES
+        room = self._max_packet_out
+        text = message[:MAX_REASON_LENGTH]
+        # [MQTT-3.4.2-2], [MQTT-3.5.2-2], [MQTT-3.14.2-3]: not where the packet would be too large with it
+        if not text or not self._wants_reasons or (room and len(text.encode()) + AROUND_REASON_BYTES > room):
+            return NO_PROPERTIES
+        return {p.REASON_STRING: text}
 
     def refuse(self, refused: PacketRefused, packet: Packet | None = None) -> None:
         """The client has broken the protocol."""
