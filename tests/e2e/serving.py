@@ -229,7 +229,10 @@ Serve = Callable[..., ServerProcess]
 
 def clean_environment() -> dict[str, str]:
     """Without the settings of whoever runs the tests."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("HARDPOINT_")}
+    # Compiled modules are kept, as where the server is installed: compiling all of it takes as long as starting does.
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HARDPOINT_")}
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)
+    return kept
 
 
 def run_hardpoint(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:

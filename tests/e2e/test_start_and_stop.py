@@ -151,5 +151,7 @@ def test_ctrl_c_ends_it_like_sigterm(server: ServerProcess) -> None:
 
 
 def test_ready_within_half_a_second_of_cpu_time(serve: Serve) -> None:
-    """The promise is half a second by the clock; here other work may keep the machine busy, so its own time counts."""
-    assert min(serve().cpu_s() for _ in range(3)) <= 0.5
+    """The promise is half a second by the clock; here other work may keep the machine busy, so its own time counts. The
+    first of the three may have to compile the modules.
+    """
+    assert min(serve("--listen", "mqtt://127.0.0.1:0").cpu_s() for _ in range(3)) <= 0.5
