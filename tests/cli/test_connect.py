@@ -15,7 +15,7 @@ TOKEN = "hp_secret"
 @pytest.fixture(autouse=True)
 def server(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tail, "RECONNECT_S", (0.0,))
-    monkeypatch.setattr("hardpoint.cli.snippets.lan_address", lambda: "192.168.1.20")
+    monkeypatch.setattr("hardpoint.cli.doors.lan_address", lambda: "192.168.1.20")
     script.answers["POST /api/devices"] = (201, {**DEVICE, "token": TOKEN})
     script.answers["GET /api/devices/greenhouse"] = (200, DEVICE)
     script.answers["POST /api/devices/greenhouse/token"] = (200, {"id": "greenhouse", "token": "hp_new"})
@@ -38,7 +38,18 @@ class TestDevice:
     def test_json_has_the_snippets_and_does_not_wait(self, hardpoint, script: Script) -> None:
         found = hardpoint("connect", "greenhouse", "--json").json
         assert found["schema"] == "hardpoint.connect.v1"
-        assert (found["device"]["token"], list(found["snippets"])) == (TOKEN, ["nc", "curl", "python"])
+        assert (found["device"]["token"], list(found["snippets"])) == (
+            TOKEN,
+            [
+                "nc",
+                "python",
+                "arduino",
+                "micropython",
+                "curl",
+                "websocket",
+                "agent",
+            ],
+        )
 
     def test_a_taken_name_can_be_connected_again(self, hardpoint, script: Script) -> None:
         script.answers["POST /api/devices"] = (409, error("conflict", "there is a device 'greenhouse'"))

@@ -38,7 +38,8 @@ def environ(folder: Path) -> dict[str, str]:
 def ports(folder: Path, environ: dict[str, str]) -> Iterator[dict[str, int]]:
     """A running server's ports by dialect. It listens on every address, as by default."""
     ports_file = folder / "ports.json"
-    argv = ["serve", "--listen", "line://0.0.0.0:0", "--listen", "http://0.0.0.0:0", "--ports-file", str(ports_file)]
+    argv = ["serve", "--listen", "line://0.0.0.0:0", "--listen", "http://0.0.0.0:0"]
+    argv += ["--listen", "mqtt://0.0.0.0:0", "--ports-file", str(ports_file)]
     with start(environ, *argv) as server:
         try:
             wait_until(ports_file.exists, server)
@@ -122,37 +123,73 @@ class TestDevices:
         assert found == [f"page-{number}" for number in range(5)]
 
 
+PROGRAMS = {
+    "nc": "nc",
+    "curl": "curl",
+    "python": sys.executable,
+    "micropython": sys.executable,
+    "mqtt": "mosquitto_pub",
+    "arduino": "g++",
+}
+"""Kind of snippet → what runs it here. What is written for MicroPython is Python; websocket is run by a browser."""
+
+
+def program(kind: str, made: str, folder: Path) -> list[str]:
+    """The command that runs a snippet."""
+    if kind in ("python", "micropython"):
+        return [shutil.which("micropython") or sys.executable if kind == "micropython" else sys.executable, "-c", made]
+    if kind != "arduino":
+        return ["bash", "-c", made]
+    shim = Path(__file__).parent / "arduino"
+    (folder / "sketch.cpp").write_text(f"{made}\nint main() {{\n  setup();\n  for (;;) loop();\n}}\n")
+    compile_it = ["g++", "-std=c++17", f"-I{shim}", str(folder / "sketch.cpp"), "-o", str(folder / "sketch")]
+    subprocess.run(compile_it, check=True)
+    return [str(folder / "sketch")]
+
+
 class TestConnect:
-    @pytest.mark.parametrize("kind", ["nc", "curl", "python"])
-    def test_each_snippet_sends_the_first_reading(self, environ, ports, call, kind: str) -> None:
-        if kind != "python" and shutil.which(kind) is None:
-            pytest.skip(f"{kind} is not installed")
-        with start(environ, "connect", f"by-{kind}") as waiting:
+    @pytest.mark.parametrize("kind", PROGRAMS)
+    def test_each_snippet_sends_the_first_reading(self, environ, ports, call, tmp_path: Path, kind: str) -> None:
+        if shutil.which(PROGRAMS[kind]) is None:
+            pytest.skip(f"{PROGRAMS[kind]} is not installed")
+        found = json.loads(call("connect", f"by-{kind}", "--json").stdout)
+        sender = subprocess.Popen(
+            program(kind, found["snippets"][kind], tmp_path),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            deadline = time.monotonic() + DEADLINE_S
+            while (
+                json.loads(call("device", "show", f"by-{kind}", "--json").stdout)["latest"].get("temp", {}).get("value")
+                != 21.5
+            ):
+                assert time.monotonic() < deadline
+            if kind == "nc":
+                assert sender.wait(DEADLINE_S) == 0, "every kind of nc ends, with and without half-closing"
+            if kind in ("python", "micropython", "arduino"):
+                answer = call("send", f"by-{kind}", "blink", "times=3")
+                assert (answer.returncode, answer.stdout) == (0, "true\n")
+        finally:
+            # The whole group; gone already where the snippet ends by itself.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(sender.pid, signal.SIGKILL)
+            sender.wait(DEADLINE_S)
+
+    def test_it_waits_for_the_first_reading(self, environ, ports) -> None:
+        with start(environ, "connect", "awaited", "--with", "nc") as waiting:
             assert waiting.stderr is not None
             assert waiting.stdout is not None
             assert waiting.stderr.readline().startswith("waiting for its first reading")
-            made = snippets_of(waiting, kind)
-            sender = subprocess.Popen(
-                [sys.executable, "-c", made] if kind == "python" else ["bash", "-c", made],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-            try:
-                _, err = waiting.communicate(timeout=DEADLINE_S)
-                assert err.splitlines()[-1] == "first reading: temp = 21.5"
-                assert waiting.returncode == 0
-                if kind == "nc":
-                    assert sender.wait(DEADLINE_S) == 0, "every kind of nc ends, with and without half-closing"
-                if kind == "python":
-                    answer = call("send", "by-python", "blink", "times=3")
-                    assert (answer.returncode, answer.stdout) == (0, "true\n")
-            finally:
-                # The whole group; gone already where the snippet ends by itself.
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(sender.pid, signal.SIGKILL)
-                sender.wait(DEADLINE_S)
+            printed = [waiting.stdout.readline() for _ in range(5)]
+            assert printed[2] == "In a terminal:\n"
+            token = printed[4].split("HELLO ")[1].split("\\n")[0]
+            assert speak(ports, f"HELLO {token}", "temp=21.5")[-1] == "OK 1"
+            _, err = waiting.communicate(timeout=DEADLINE_S)
+        assert err.splitlines()[-1] == "first reading: temp = 21.5"
+        assert waiting.returncode == 0
 
     def test_ctrl_c_ends_the_waiting_well(self, environ, ports, call) -> None:
         with start(environ, "connect", "patience") as waiting:
@@ -163,21 +200,6 @@ class TestConnect:
         assert waiting.returncode == 0
         assert "hardpoint tail patience" in err
         assert call("device", "show", "patience").returncode == 0
-
-
-def snippets_of(waiting: subprocess.Popen[str], kind: str) -> str:
-    """The text of one snippet, as it stands on the screen."""
-    assert waiting.stdout is not None
-    lines: list[str] = []
-    titles = {"nc": "In a terminal:", "curl": "Over HTTP:", "python": "In Python"}
-    while not lines or not lines[-1].startswith("                number"):
-        lines.append(waiting.stdout.readline())
-        assert lines[-1], lines
-    lines.append(waiting.stdout.readline())
-    start_at = next(n for n, line in enumerate(lines) if line.startswith(titles[kind])) + 2
-    text = [line[4:].rstrip("\n") for line in lines[start_at:]]
-    ends = [n for n, line in enumerate(lines[start_at:]) if line.endswith(":\n") and not line.startswith("    ")]
-    return "\n".join(text[: ends[0]] if ends else text)
 
 
 class TestCommands:

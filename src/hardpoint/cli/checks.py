@@ -207,7 +207,7 @@ def listeners(config: Config, health: dict[str, Any] | HardpointError) -> Iterat
                 yield _bindable(url)
         return
     from .client import Address
-    from .snippets import reachable
+    from .doors import reachable
 
     for scheme in dict.fromkeys(each["url"].partition(":")[0] for each in health["listeners"]):
         where = reachable(health, Address(path=str(config.socket_path)), scheme)

@@ -16,7 +16,17 @@ from .tail import follow
 if TYPE_CHECKING:
     from .client import Client
 
-TITLES = {"nc": "In a terminal", "curl": "Over HTTP", "python": "In Python (also answers commands)"}
+TITLES = {
+    "nc": "In a terminal",
+    "curl": "Over HTTP",
+    "python": "In Python (also answers commands)",
+    "arduino": "For an ESP32 with Arduino",
+    "micropython": "In MicroPython",
+    "mqtt": "Over MQTT",
+    "websocket": "In a browser, over WebSocket",
+    "agent": "For another machine's own sensors",
+}
+USUALLY = ("nc", "curl", "python")
 
 
 @click.command(
@@ -24,39 +34,50 @@ TITLES = {"nc": "In a terminal", "curl": "Over HTTP", "python": "In Python (also
     cls=Command,
     examples="""
     hardpoint connect greenhouse
+    hardpoint connect greenhouse --with arduino
     hardpoint connect greenhouse --new-token
     hardpoint connect --no-wait --json
     """,
 )
 @click.argument("name", required=False)
 @label_option
+@click.option(
+    "--with",
+    "kinds",
+    type=click.Choice(list(TITLES)),
+    multiple=True,
+    help=f"What to print. [default: {', '.join(USUALLY)}]",
+)
 @click.option("--new-token", is_flag=True, help="For a device that exists: its old token stops at once.")
 @click.option("--no-wait", is_flag=True, help="Do not wait for the first reading. --json does not either.")
 @json_option
 @with_client
 def command(
-    client: Client, name: str | None, labels: tuple[str, ...], new_token: bool, no_wait: bool, as_json: bool
+    client: Client,
+    name: str | None,
+    labels: tuple[str, ...],
+    kinds: tuple[str, ...],
+    new_token: bool,
+    no_wait: bool,
+    as_json: bool,
 ) -> None:
     """Make a device, print how to send its first reading, and wait for it.
 
     Without NAME it makes one up. Ctrl-C only ends the waiting: the device stays.
     """
-    from .snippets import reachable, snippets
+    from ..web.snippets import snippets
+    from .doors import doors
 
     device = _device(client, name, parse_labels(labels), new_token)
     health = client.health()
-    made = snippets(
-        device["token"],
-        reachable(health, client.address, "line"),
-        reachable(health, client.address, "http"),
-    )
+    made = snippets(device["token"], doors(health, client.address))
     if as_json:
         print(document("connect", {"device": device, "snippets": made}))
         return
     if no_wait:
-        _print_snippets(device, made)
+        _print_snippets(device, made, kinds)
         return
-    wait_for_reading(client, device, made)
+    wait_for_reading(client, device, made, kinds)
 
 
 def _device(client: Client, name: str | None, labels: dict[str, str], new_token: bool) -> dict[str, Any]:
@@ -76,18 +97,19 @@ def _device(client: Client, name: str | None, labels: dict[str, str], new_token:
     return made
 
 
-def _print_snippets(device: dict[str, Any], made: dict[str, str]) -> None:
+def _print_snippets(device: dict[str, Any], made: dict[str, str], kinds: tuple[str, ...]) -> None:
     print(f"device {printable(device['name'])}, token {device['token']} (not shown again)\n", flush=True)
-    for kind, text in made.items():
-        print(f"{TITLES[kind]}:\n")
-        print("".join(f"    {line}\n" if line else "\n" for line in text.splitlines()))
+    for kind in kinds or USUALLY:
+        if kind in made:
+            print(f"{TITLES[kind]}:\n")
+            print("".join(f"    {line}\n" if line else "\n" for line in made[kind].splitlines()))
 
 
-def wait_for_reading(client: Client, device: dict[str, Any], made: dict[str, str]) -> None:
+def wait_for_reading(client: Client, device: dict[str, Any], made: dict[str, str], kinds: tuple[str, ...] = ()) -> None:
     """Print the snippets and then what the server sees of the device, up to its first reading."""
 
     def begin() -> None:
-        _print_snippets(device, made)
+        _print_snippets(device, made, kinds)
         say("waiting for its first reading (Ctrl-C ends the waiting)…")
 
     try:

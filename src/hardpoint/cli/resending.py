@@ -10,8 +10,8 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import ServerUnreachable, Unauthorized
+from .doors import reachable
 from .mqtt_client import MqttClient, MqttFailed
-from .snippets import reachable
 
 if TYPE_CHECKING:
     from .client import Address

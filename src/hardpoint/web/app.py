@@ -47,6 +47,7 @@ class WebApp:
         from .metrics import Metrics
         from .readings import ReadingRoutes
         from .rules import RuleRoutes
+        from .snippets import SnippetRoutes
         from .store import StoreRoutes
         from .system import SystemRoutes
         from .tap import TapRoutes
@@ -57,6 +58,7 @@ class WebApp:
             DeviceRoutes(hub),
             ReadingRoutes(hub),
             CommandRoutes(hub),
+            SnippetRoutes(hub, self._health),
             TapRoutes(hub),
             RuleRoutes(hub),
             AlertRoutes(hub),

@@ -29,6 +29,7 @@ _QUERY = {
     "every": ("string", "Buckets of this width instead of so many: 30s, 15m, 1h, 1d, 1w, 1mo or 1y"),
     "tz": ("string", "The time zone whose clocks and days `every` goes by, as Europe/Berlin"),
     "format": ("string", "json, ndjson or csv; the last two come while they are read, and have no limit"),
+    "origin": ("string", "http:// or https://, host and port: how a device reaches this server"),
     "from": ("integer", "Milliseconds since 1970-01-01 UTC, included"),
     "to": ("integer", "Milliseconds since 1970-01-01 UTC, not included"),
     "points": ("integer", "At most so many points"),

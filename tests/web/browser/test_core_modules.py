@@ -165,16 +165,6 @@ def test_sparklines(call: Any) -> None:
     assert call("ui/spark.mjs", "sparkPath([[0, 5], [10, 5]], 10, 10)")["line"] == "M0.0 5.0L10.0 5.0"
 
 
-def test_snippets_name_the_doors_that_are_open(call: Any) -> None:
-    doors = "{host: '[fe80::1]', line: 9000, origin: 'http://[fe80::1]:8080'}"
-    found = call("ui/connect.mjs", f"snippets({doors}, 'hp_x')")
-    assert found["nc"] == "printf 'HELLO hp_x\\ntemp=21.5\\nQUIT\\n' | nc fe80::1 9000"
-    assert found["agent"] == "hardpoint agent --server [fe80::1]:9000 --token hp_x"
-    assert "http://[fe80::1]:8080/api/v1/hp_x/telemetry" in found["curl"]
-    compile(found["python"], "snippet", "exec")
-    assert set(call("ui/connect.mjs", "snippets({host: 'h', line: undefined, origin: 'http://h'}, 'hp_x')")) == {"curl"}
-
-
 def test_the_browsers_languages_decide_until_one_is_chosen(call: Any) -> None:
     module = "core/i18n.mjs"
     assert call(module, "preferredLocale('', ['de', 'zh-TW', 'en'])") == "zh-CN"

@@ -62,7 +62,7 @@ def test_plural_keys_have_the_form_for_the_rest(language: str) -> None:
 
 def test_chinese_is_chinese() -> None:
     same = {key for key, text in CATALOGUES["zh-CN"].items() if text == CATALOGUES["en"][key.replace(".other", ".one")]}
-    assert same <= {"connect.curl", "connect.python"} | {
+    assert same <= {f"connect.{name}" for name in ("arduino", "curl", "micropython", "python", "websocket")} | {
         f"channel.{name}"
         for name in ("kind_apprise", "kind_ntfy", "kind_telegram", "kind_webhook", "security_starttls", "security_tls")
     }

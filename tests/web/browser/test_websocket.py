@@ -27,3 +27,19 @@ def test_a_page_is_a_device(server, browser):
         assert told == {"got": [], "code": 1006, "wasClean": False}
     finally:
         page.close()
+
+
+def test_the_snippet_for_a_page_works_as_it_is(server, browser):
+    token = server.add("by-websocket")
+    found = server.call("GET", f"/devices/by-websocket/snippets?origin={server.url}")
+    [text] = [item["text"] for item in found["items"] if item["name"] == "websocket"]
+    page = browser.new_page()
+    try:
+        page.goto(f"{server.url}/api/health")
+        with page.expect_console_message(lambda message: message.text.startswith("OK 1")):
+            page.evaluate(text.replace(found["token"], token) + "\nundefined")
+        assert server.call("GET", "/devices/by-websocket")["latest"]["temp"]["value"] == 21.5
+        command = {"method": "blink", "wait_s": 5}
+        assert server.call("POST", "/devices/by-websocket/commands", command)["result"] is True
+    finally:
+        page.close()

@@ -14,8 +14,9 @@ import { Attributes } from "./device/attributes.mjs";
 import { Charts } from "./device/charts.mjs";
 import { Commands } from "./device/commands.mjs";
 import { DeleteDialog, EditDialog, TokenDialog } from "./device/manage.mjs";
+import { Rules } from "./device/rules.mjs";
 
-await loadStyle("css/device.css");
+await Promise.all([loadStyle("css/device.css"), loadStyle("css/alerts.css")]);
 
 function Fact({ term, children }) {
   return html`<div><dt>${term}</dt><dd>${children}</dd></div>`;
@@ -137,7 +138,8 @@ export default function DevicePage({ params }) {
     <${Head} device=${device} />
     <div class="device-grid">
       <div>${said ? html`<${Charts} device=${device} />` : html`<${NotYet} device=${device} />`}</div>
-      <aside class="rail"><${States} device=${device} /><${Commands} id=${device.id} /><${Attributes} id=${device.id} />
+      <aside class="rail"><${States} device=${device} /><${Commands} id=${device.id} />
+        <${Rules} id=${device.id} /><${Attributes} id=${device.id} />
       </aside>
     </div>
   <//>`;

@@ -24,7 +24,7 @@ export function TokenShown({ id, token, since }) {
   return html`<div class="token"><${Icon} name="key-round" /><code>${token}</code>
     <${CopyButton} text=${token} label=${t("connect.copy_token")} /></div>
     <p class="hint">${t("connect.once")}</p>
-    <${Snippets} token=${token} />
+    <${Snippets} id=${id} token=${token} />
     <${Listening} id=${id} since=${since} />`;
 }
 

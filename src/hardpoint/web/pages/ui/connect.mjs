@@ -1,79 +1,43 @@
 // How a device attaches: lines to paste with this server's real address, and the proof that they worked beside them.
 import { html, useEffect, useState } from "../vendor/preact.mjs";
+import { api, devicePath } from "../core/api.mjs";
 import { deviceSignal, loadDevice } from "../core/devices.mjs";
 import { valueParts } from "../core/format.mjs";
 import { hasText, t } from "../core/i18n.mjs";
 import { onLive } from "../core/live.mjs";
 import { recall, remember } from "../core/preferences.mjs";
-import { Code, Icon } from "./elements.mjs";
+import { Code, Icon, Problem } from "./elements.mjs";
 
 const LOOPBACK = /^(localhost|127\.|\[?::1)/;
 const TROUBLE_AFTER_MS = 60_000;
 const SHOWN_OF_TOKEN = 6;
 
-/** Host and ports to put into snippets: the name the browser used, and where the listeners really are. */
-export async function findDoors() {
-  // Not through api(): a degraded server answers 503, and its doors are open all the same.
-  const { listeners } = await (await fetch("/api/health")).json();
-  const port = (...schemes) =>
-    listeners.find(({ url }) => schemes.some((scheme) => url.startsWith(`${scheme}://`)))?.port;
-  return { host: location.hostname, line: port("line", "any"), origin: location.origin };
-}
-
-/**
- * The snippets by what one has in hand: name → text. Tokens are `[A-Za-z0-9_]` and hosts come from the address bar, so
- * none needs escaping in any of these languages. A door that is not open has no snippet.
- */
-export function snippets({ host, line, origin }, token) {
-  const bare = host.replace(/^\[|\]$/g, "");
-  const found = {};
-  // QUIT makes the server close: OpenBSD's nc never half-closes without -N, and would stay.
-  if (line) found.nc = `printf 'HELLO ${token}\\ntemp=21.5\\nQUIT\\n' | nc ${bare} ${line}`;
-  found.curl = `curl -X POST ${origin}/api/v1/${token}/telemetry \\
-  -H 'Content-Type: application/json' -d '{"temp": 21.5}'`;
-  if (line) {
-    found.python = `import socket
-
-with socket.create_connection(("${bare}", ${line})) as device:
-    lines = device.makefile("rw", encoding="utf-8", newline="\\n")
-
-    def say(line):
-        lines.write(line + "\\n")
-        lines.flush()
-
-    say("HELLO ${token}")
-    say("temp=21.5")
-    for line in lines:
-        print(line, end="")
-        if line.startswith("!"):            # !<id> <method> <params>: a command
-            say(line.split()[0] + ' OK "done"')`;
-    const address = host.includes(":") ? `[${bare}]` : bare;
-    found.agent = `hardpoint agent --server ${address}:${line} --token ${token}`;
-  }
-  return found;
-}
-
-/** The snippets in tabs. The token is hidden on screen and copied whole. */
-export function Snippets({ token }) {
-  const [doors, setDoors] = useState(null);
+/** The snippets in tabs, as the server made them for the address this page was reached by. The token, which the server
+ * does not keep, is put in here: hidden on screen, copied whole. */
+export function Snippets({ id, token }) {
+  const [{ found, error }, setState] = useState({});
   const [chosen, setChosen] = useState(recall("snippet", "nc"));
   useEffect(() => {
-    findDoors().then(setDoors, () => setDoors({ host: location.hostname, origin: location.origin }));
-  }, []);
-  if (!doors) return null;
-  const texts = snippets(doors, token);
-  const name = chosen in texts ? chosen : Object.keys(texts)[0];
+    const query = new URLSearchParams({ origin: location.origin });
+    api("GET", devicePath(id, `/snippets?${query}`)).then(
+      (answer) => setState({ found: answer }),
+      (problem) => setState({ error: problem }),
+    );
+  }, [id]);
+  if (error) return html`<${Problem} error=${error} />`;
+  if (!found) return null;
+  const { name, text } = found.items.find((each) => each.name === chosen) ?? found.items[0];
   const choose = (next) => (setChosen(next), remember("snippet", next));
   const masked = token.slice(0, SHOWN_OF_TOKEN) + "•".repeat(8);
   return html`<div class="stack">
-    <div class="chips-scroll"><div class="segments" role="group" aria-label=${t("connect.with")}>
-      ${Object.keys(texts).map((each) => html`<button type="button" key=${each} aria-pressed=${each === name}
-        onClick=${() => choose(each)}>${t(`connect.${each}`)}</button>`)}
+    <div class="chips-scroll"><div class="segments wrapped" role="group" aria-label=${t("connect.with")}>
+      ${found.items.map((each) => html`<button type="button" key=${each.name} aria-pressed=${each.name === name}
+        onClick=${() => choose(each.name)}>${t(`connect.${each.name}`)}</button>`)}
     </div></div>
-    <${Code} text=${texts[name]} shown=${texts[name].replaceAll(token, masked)} />
+    <${Code} text=${text.replaceAll(found.token, token)} shown=${text.replaceAll(found.token, masked)} />
     ${hasText(`connect.${name}_hint`) && html`<p class="hint">${t(`connect.${name}_hint`)}</p>`}
-    ${LOOPBACK.test(doors.host) && html`<div class="notice"><${Icon} name="circle-alert" /><span>
-      ${t("connect.loopback", { host: doors.host })}</span></div>`}
+    ${LOOPBACK.test(location.hostname) && html`<div class="notice"><${Icon} name="circle-alert" /><span>
+      ${t("connect.loopback", { host: location.hostname })}</span></div>`}
   </div>`;
 }
 

@@ -130,6 +130,18 @@ function ChartCard({ id, name, latest, index, spanMs, zoom, onZoom, onReset }) {
   </section>`;
 }
 
+/** What is on the charts, every reading of it, as a file. The range is that of the moment of the click. */
+function Download({ id, spanMs, zoom }) {
+  const address = () => {
+    const to = Math.ceil(zoom?.to ?? Date.now());
+    const from = Math.floor(zoom?.from ?? to - spanMs);
+    return `/api/readings?${new URLSearchParams({ device: id, from: String(from), to: String(to), agg: "raw", format: "csv" })}`;
+  };
+  return html`<a class="icon-button" href=${address()} download="${id}.csv" aria-label=${t("device.download")}
+    title=${t("device.download")} onClick=${(event) => (event.currentTarget.href = address())}>
+    <${Icon} name="download" /></a>`;
+}
+
 /** The range buttons and the charts of a device's numeric keys. */
 export function Charts({ device }) {
   const asked = route.value.query.get("range");
@@ -161,6 +173,7 @@ export function Charts({ device }) {
           : html`<span class="live-mark"><i></i>${t("charts.live")}</span>`
       }
       <span class="hint zoom-hint">${t("charts.zoom_hint")}</span>
+      <${Download} id=${device.id} spanMs=${SPANS[range]} zoom=${zoom} />
     </div>
     <div class="charts">
       ${keys.map(

@@ -34,7 +34,7 @@ export function whyText({ state, why, since, ts, value }, { key = "", for_s = 0 
   const known = ts === null ? "" : t("standing.value", { value: valueText(key, value) });
   if (state === "normal") return known || t("standing.quiet");
   const held = t("standing.held", { ago: relative(since) });
-  const wait = state === "pending" ? t("standing.pending", { time: duration(for_s) }) : "";
+  const wait = state === "pending" && for_s ? t("standing.pending", { time: duration(for_s) }) : "";
   return [known, held, wait].filter(Boolean).join(" · ");
 }
 

@@ -1,30 +1,17 @@
-"""Programs that send a first reading, with the address and the token filled in. Each is run by the tests."""
+"""Where a device reaches the server, as this command found it."""
 
 from __future__ import annotations
 
-import shlex
 import socket
-from string import Template
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+from ..web.snippets import Doors
 
 if TYPE_CHECKING:
     from .client import Address
 
 SPOKEN_ON_ANY = frozenset({"line", "http", "mqtt"})
-
-PYTHON = Template("""\
-import socket
-
-with socket.create_connection(("$host", $port)) as connection:
-    connection.sendall(b"HELLO $token\\ntemp=21.5\\n")
-    for line in connection.makefile(encoding="utf-8"):
-        print(line, end="")
-        if line.startswith("!"):  # a command: !<id> <method> <params>
-            number = line[1:].split()[0]
-            connection.sendall(f"!{number} OK true\\n".encode())
-""")
-"""Sends a reading, then stays and answers every command. Only the standard library."""
 
 
 def lan_address() -> str:
@@ -60,17 +47,12 @@ def reachable(health: dict[str, Any], address: Address, scheme: str) -> tuple[st
     return host, port
 
 
-def snippets(token: str, line: tuple[str, int] | None, http: tuple[str, int] | None) -> dict[str, str]:
-    """Name → text, for the dialects that listen."""
-    made = {}
-    if line:
-        # QUIT makes the server close: OpenBSD's nc never half-closes without -N, and would stay.
-        text = f"HELLO {token}\\ntemp=21.5\\nQUIT\\n"
-        made["nc"] = f"printf '{text}' | nc {line[0]} {line[1]}"
-    if http:
-        host = f"[{http[0]}]" if ":" in http[0] else http[0]
-        url = f"http://{host}:{http[1]}/api/v1/{token}/telemetry"
-        made["curl"] = f"curl -H 'Content-Type: application/json' -d '{{\"temp\":21.5}}' {shlex.quote(url)}"
-    if line:
-        made["python"] = PYTHON.substitute(host=line[0], port=line[1], token=token)
-    return made
+def doors(health: dict[str, Any], address: Address) -> Doors:
+    """Every door that snippets go through."""
+    http = reachable(health, address, "http")
+    host = f"[{http[0]}]" if http and ":" in http[0] else http[0] if http else ""
+    return Doors(
+        line=reachable(health, address, "line"),
+        http=f"http://{host}:{http[1]}" if http else None,
+        mqtt=reachable(health, address, "mqtt"),
+    )
