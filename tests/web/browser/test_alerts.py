@@ -1,0 +1,122 @@
+"""Rules and alerts as a person meets them: from a template to an alert that is acknowledged and ends."""
+
+from __future__ import annotations
+
+import csv
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .conftest import Server
+
+MINUTE_MS = 60_000
+
+
+def test_from_a_template_to_an_alert_that_ends(server: Server, open_page: Any, line_device: Any) -> None:
+    device = line_device(server, server.add("kettle"))
+    now = int(time.time() * 1000)
+    points = [[now - (60 - i) * MINUTE_MS, 35 if 20 <= i < 30 else 20] for i in range(60)]
+    server.call("POST", "/readings", {"series": [{"device": "kettle", "key": "temp", "points": points}]})
+
+    page = open_page(server, "/alerts/rules")
+    page.get_by_role("link", name="Too hot").click()
+    page.get_by_text("It would have fired 1 time.").wait_for()
+    page.locator(".trial .u-over").wait_for()
+    page.get_by_label("For how long", exact=True).fill("20")
+    page.get_by_text("It would have fired 0 times.").wait_for()
+    page.get_by_label("For how long", exact=True).fill("0")
+    page.get_by_role("button", name="Make the rule").click()
+    page.get_by_text("temp is above 30 °C").wait_for()
+
+    badge = page.locator(".badge-count")
+    assert badge.count() == 0
+    device.say("temp=31")
+    badge.get_by_text("1 alert firing").wait_for(state="attached")
+    page.get_by_role("link", name="Alerts").click()
+    alert = page.locator(".alert")
+    assert "31 °C" in alert.inner_text()
+    alert.get_by_role("button", name="Acknowledge").click()
+    alert.get_by_text("ada sees to it").wait_for()
+    alert.get_by_role("button", name="Mute Too hot").click()
+    page.get_by_role("menuitem", name="Mute for 8 h").click()
+    alert.get_by_text("muted until").wait_for()
+
+    page.goto(server.url + "/devices/kettle")
+    page.locator(".facts-list .state.firing").wait_for()
+    device.say("temp=29")
+    device.say("temp=27")
+    page.locator(".facts-list .state.normal").wait_for()
+    page.goto(server.url + "/alerts/history")
+    assert "ada" in page.locator(".rows tbody tr").inner_text()
+
+
+def test_a_refused_rule_names_its_place(server: Server, open_page: Any) -> None:
+    page = open_page(server, "/alerts/new-rule?template=hot")
+    page.get_by_label("Ends at", exact=True).fill("40")
+    page.get_by_role("alert").get_by_text("until is not above value").wait_for()
+    page.get_by_role("button", name="Make the rule").click()
+    page.locator("[aria-invalid=true]").wait_for()
+    assert page.locator("[aria-invalid=true]").get_attribute("aria-label") == "Ends at"
+
+
+class Receiver(BaseHTTPRequestHandler):
+    """Takes what is posted to /take, refuses the rest."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200 if self.path == "/take" else 403)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Nothing: pytest's output is no place for it."""
+
+
+def test_a_channel_is_tried_and_says_what_was_answered(server: Server, open_page: Any) -> None:
+    with HTTPServer(("127.0.0.1", 0), Receiver) as receiver:
+        thread = Thread(target=receiver.serve_forever)
+        thread.start()
+        try:
+            page = open_page(server, "/alerts/channels")
+            page.get_by_role("button", name="Add channel").click()
+            dialog = page.get_by_role("dialog")
+            dialog.get_by_role("button", name="Webhook").click()
+            dialog.get_by_label("Name").fill("hook")
+            dialog.get_by_label("URL").fill(f"http://127.0.0.1:{receiver.server_port}/take")
+            dialog.get_by_role("button", name="Save").click()
+            page.get_by_role("button", name="Send test").click()
+            page.get_by_text("Taken: HTTP 200").wait_for()
+            page.get_by_role("button", name="Edit hook").click()
+            dialog.get_by_label("URL").fill(f"http://127.0.0.1:{receiver.server_port}/refuse")
+            dialog.get_by_role("button", name="Save").click()
+            dialog.wait_for(state="detached")
+            page.get_by_role("button", name="Send test").click()
+            page.get_by_text("Not taken: HTTP 403").wait_for()
+        finally:
+            receiver.shutdown()
+            thread.join()
+
+
+def test_quiet_hours_are_kept(server: Server, open_page: Any) -> None:
+    page = open_page(server, "/alerts/quiet-hours")
+    page.get_by_role("button", name="Add quiet hours").click()
+    page.get_by_role("button", name="Sun").click()
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("The quiet hours were saved.").wait_for()
+    [night] = server.call("GET", "/quiet-hours")["items"]
+    assert (night["begins"], night["ends"], night["days"]) == ("22:00", "07:00", [0, 1, 2, 3, 4, 5])
+
+
+def test_the_charts_readings_come_as_a_file(server: Server, open_page: Any, line_device: Any, tmp_path: Path) -> None:
+    line_device(server, server.add("filed")).say("temp=21.5")
+    page = open_page(server, "/devices/filed")
+    page.locator(".u-over").wait_for()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download these readings as CSV").click()
+    download.value.save_as(tmp_path / "filed.csv")
+    [head, row] = csv.reader((tmp_path / "filed.csv").read_text("utf-8").splitlines())
+    assert head == ["time", "device", "key", "value"]
+    assert row[1:] == ["filed", "temp", "21.5"]
