@@ -79,6 +79,23 @@ def test_looks_at_the_devices_and_keys_of_the_rule(anyrun, clock):
     anyrun(scene())
 
 
+def test_nothing_is_missing_before_it_was_ever_there(anyrun, clock):
+    async def scene():
+        async with open_hub(None, clock) as hub:
+            _, session = await attached(hub)
+            await say(hub, session, (500_000, 20), (700_000, 20))
+            missing = rule({"key": "temp", "is": "missing"}, for_s=100)
+            run = await dry_run(hub, missing, 0, 750_000)
+            assert [(one.since_ms, one.fired_ms, one.resolved_ms) for one in run.firings] == [
+                (500_000, 600_000, 700_000)
+            ]
+            run = await dry_run(hub, missing, 650_000, 750_000)
+            assert run.firings == [], "it was there before, and came again in time"
+            assert (await dry_run(hub, missing, 0, 500_000)).firings == []
+
+    anyrun(scene())
+
+
 def test_is_bounded(anyrun, clock, monkeypatch):
     monkeypatch.setattr("hardpoint.hub.rules.dry_run.MAX_READINGS", 3)
     monkeypatch.setattr("hardpoint.hub.rules.dry_run.MAX_FIRINGS", 1)

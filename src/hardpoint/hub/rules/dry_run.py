@@ -56,7 +56,11 @@ async def dry_run(hub: Hub, rule: Rule, start_ms: int, end_ms: int) -> DryRun:
     def look(_: object) -> DryRun:
         run = DryRun(compiled, start_ms, end_ms)
         for record, series in concerned:
-            run.device(record, {key: store.readings(number, start_ms, end_ms) for key, number in series.items()})
+            first_ms = min(
+                (extent[0] for number in series.values() if (extent := store.extent(number))), default=end_ms
+            )
+            found = {key: store.readings(number, start_ms, end_ms) for key, number in series.items()}
+            run.device(record, found, max(start_ms, first_ms))
         return run
 
     return await hub.reads.run(look)
@@ -73,14 +77,14 @@ class DryRun:
         self.fired = 0
         self.readings = 0
 
-    def device(self, record: Device, readings: Mapping[str, Iterable[tuple[int, Value]]]) -> None:
-        """Look at one device: key → its readings by rising time.
+    def device(self, record: Device, readings: Mapping[str, Iterable[tuple[int, Value]]], begins_ms: int) -> None:
+        """Look at one device: key → its readings by rising time. Nothing is missing before ``begins_ms``.
 
         Raises:
             TooLarge: there are more than `MAX_READINGS` in all.
         """
         clock = _Clock(self, record)
-        watch = Watch(self.rule, DeviceState(record), clock, self.start_ms)
+        watch = Watch(self.rule, DeviceState(record), clock, begins_ms)
         for key in readings:
             watch.look_from(Spot(key, -1))  # its times may be those of several keys
         for ts, key, value in heapq.merge(*(_named(key, found) for key, found in readings.items())):
