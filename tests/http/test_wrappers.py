@@ -284,7 +284,8 @@ async def asked(served: Any, *fields: str, first: bytes = b"") -> str:
             "203.0.113.9:5 203.0.113.9 http a.example",
         ),
         (['Forwarded: for="[2001:db8::1]:4";proto=https;host=h'], "[2001:db8::1]:4 2001:db8::1 https h"),
-        (["Forwarded: for=_x, for=10.1.1.1", "X-Forwarded-For: 1.1.1.1"], "10.1.1.1:0 10.1.1.1 http x"),
+        (["Forwarded: for=_x, for=10.1.1.1"], "10.1.1.1:0 10.1.1.1 http x"),
+        (["Forwarded: for=_x, for=10.1.1.1", "X-Forwarded-For: 1.1.1.1"], None),  # one of them is the client's own
         (["X-Forwarded-For: junk"], None),
         ([], None),
     ],

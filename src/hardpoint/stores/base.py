@@ -121,7 +121,9 @@ class Store(ABC):
 
     @abstractmethod
     def extent(self, series: int) -> tuple[int, int] | None:
-        """The times of the first and the last reading; None where there is none."""
+        """The times of the first and the last reading; None where there is none. What is damaged counts until it is
+        repaired.
+        """
 
     def readings(
         self, series: int, start_ms: int, end_ms: int, *, limit: int | None = None
