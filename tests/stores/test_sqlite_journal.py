@@ -267,6 +267,22 @@ class TestDirect:
         assert self.total(database) == 23
         assert database.execute("SELECT count(*) FROM journal").fetchone() == (0,)
 
+    def test_what_is_in_chunks_and_in_the_journal_counts_once(self, database: sqlite3.Connection) -> None:
+        def counted() -> int:
+            (folded,) = database.execute("SELECT readings - in_journal FROM totals").fetchone()
+            return int(folded) + journal.count(journal.seen_by(database))
+
+        journal = Journal()
+        append(database, journal, [(series, ts, ts) for series in (1, 2) for ts in range(20)])
+        fold = Fold(journal, 1, lambda series: True)
+        for _ in range(3):
+            fold.step(database, 0.0)
+            assert counted() == 40
+        journal.load(database)  # as after a crash
+        assert counted() == 40
+        append(database, journal, [(3, 1, 1)])
+        assert counted() == 41
+
     def test_a_pass_without_blocks_leaves_no_fold(self, database: sqlite3.Connection) -> None:
         journal = Journal()
         append(database, journal, [(1, ts, ts) for ts in range(5)])

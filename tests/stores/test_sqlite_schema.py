@@ -57,6 +57,7 @@ def test_a_released_migration_is_never_changed() -> None:
         4: "c18129c0e5863408",
         5: "5dfaab882204b0e0",
         6: "bad4b856c0b4714a",
+        7: "226b94220a438e7e",
     }
 
 

@@ -32,6 +32,7 @@ CHUNK_PAGES = 4
 
 _BLOCK_SQL = "INSERT OR REPLACE INTO blocks VALUES (?, ?, ?, ?, ?, ?)"
 _COUNT_SQL = "UPDATE totals SET readings = readings + ?"
+_COUNT_DIRECT_SQL = "UPDATE totals SET readings = readings + ?, in_journal = in_journal + ?"
 
 
 class _Ordered(NamedTuple):
@@ -97,7 +98,7 @@ class Fold:
     def _write(self, connection: sqlite3.Connection, until_s: float, done: list[int]) -> int:
         """The next pieces, and about how many pages; series that are through with them go from `_waiting` to done."""
         blocks: list[tuple[int, int, int, int, int, bytes]] = []
-        block_bytes = chunk_pages = in_chunks = 0
+        block_bytes = chunk_pages = in_chunks = in_journal = 0
         while self._waiting:
             series = self._waiting[-1]
             times, values, start, direct = self._ordered or self._begin(connection, series)
@@ -111,6 +112,7 @@ class Fold:
                 times, values = times[start:end], values[start:end]
             if direct:
                 in_chunks += merge(connection, series, times, values)
+                in_journal += len(times)
                 chunk_pages += CHUNK_PAGES
             else:
                 data = encode(times, values, lasting=False)
@@ -119,8 +121,8 @@ class Fold:
             if time.perf_counter() > until_s:
                 break
         connection.executemany(_BLOCK_SQL, blocks)
-        if in_chunks:
-            connection.execute(_COUNT_SQL, (in_chunks,))
+        if in_journal:
+            connection.execute(_COUNT_DIRECT_SQL, (in_chunks, in_journal))
         return block_bytes // 4000 + chunk_pages
 
     def _begin(self, connection: sqlite3.Connection, series: int) -> _Ordered:
@@ -139,6 +141,7 @@ class Fold:
             readings = sum(self.counts.values())
             connection.execute("INSERT INTO folds VALUES (?, ?)", (self.number, readings))
             connection.execute(_COUNT_SQL, (readings,))
+        connection.execute("UPDATE totals SET in_journal = 0")
         connection.execute("DELETE FROM journal WHERE seq <= ?", (self._journal.frozen_seq,))
 
 

@@ -192,7 +192,7 @@ class SqliteStore(Store):
 
     def _readings(self) -> int:
         with self._readers.snapshot(self._journal.count) as (connection, waiting):
-            (folded,) = connection.execute("SELECT readings FROM totals").fetchone()
+            (folded,) = connection.execute("SELECT readings - in_journal FROM totals").fetchone()
         return int(folded) + waiting
 
     def _do(self, steps: Callable[[sqlite3.Connection, Work], Generator[int, None, T]]) -> T:
