@@ -140,7 +140,10 @@ class Answering(asyncio.Protocol):
     def _respond_later(self, answer: Answer) -> None:
         """A `Deferred` was answered after its handler had returned."""
         self._pending = None
-        self._take(answer)
+        if type(answer) is Response:  # nearly always; it needs no further look
+            self._respond(answer)
+        else:
+            self._take(answer)
         self._go_on()
 
     def _respond(self, response: Response) -> None:

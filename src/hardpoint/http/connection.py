@@ -62,7 +62,7 @@ _IDLE, _IN_HEAD, _IN_BODY = range(3)
 class HttpConnection(Answering):
     """The server's end of one connection. Made by `HttpServer`, one for each client."""
 
-    __slots__ = ("_body", "_head", "_told_peer", "_unfinished_bytes", "_waiting_for", "context", "proxied")
+    __slots__ = ("_body", "_head", "_peer", "_unfinished_bytes", "_waiting_for", "context", "proxied")
 
     def __init__(self, server: HttpServer) -> None:
         super().__init__(server)
@@ -70,7 +70,7 @@ class HttpConnection(Answering):
         """A slot for whoever answers requests, for what it knows of this client."""
         self.proxied = False
         """Whether the other end is a proxy that is trusted to say for whom it asks."""
-        self._told_peer = ""  # what a PROXY header says
+        self._peer = ""  # once it was asked for, or a PROXY header has told it
         self._waiting_for = _IDLE
         self._head: RequestHead | None = None  # of a request whose body is still coming
         self._body = bytearray()  # what there is of it: as pieces, two-byte chunks would hold 20 times their size
@@ -81,14 +81,14 @@ class HttpConnection(Answering):
     @property
     def peer(self) -> str:
         """``ip:port``, ``[ip6]:port``, ``unix``, or empty when it cannot be told."""
-        if self._told_peer:
-            return self._told_peer
-        if self.is_unix:
-            return "unix"
-        name = self.transport.get_extra_info("peername")
-        if not name:
-            return ""
-        return f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
+        if not self._peer:
+            # Kept: asked once a request, the two system calls and the family's enum would be a third of its cost.
+            name = self.transport.get_extra_info("peername")
+            if self.is_unix:
+                self._peer = "unix"
+            elif name:
+                self._peer = f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
+        return self._peer
 
     @property
     def is_unix(self) -> bool:
@@ -143,7 +143,7 @@ class HttpConnection(Answering):
             return
         rest, self._held = self._held[header.size_bytes :], b""
         if header.address is not None:
-            self._told_peer = format_peer(header.address, header.port)
+            self._peer = format_peer(header.address, header.port)
             self.proxied = self.server.proxies.trusts(header.address)
         self._phase = READING
         self.deadline = self.server.idle_deadline
