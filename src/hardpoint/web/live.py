@@ -13,8 +13,8 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -26,25 +26,57 @@ if TYPE_CHECKING:
     from ..http import Outlet, Request, Router
     from ..hub.hub import Hub
     from ..hub.live import Entry
+    from ..model import Json, Row
 
 TICK_S = 0.1
 """Ten times a second is as live as an eye can tell."""
 KEEP_ALIVE_S = 15.0
 """Proxies cut silent streams after 30 s at the earliest."""
 
+EVERYTHING: frozenset[str] = frozenset()
+
 _NUMBER = re.compile(r"[0-9]{1,18}")
 _encode_json = msgspec.json.Encoder().encode
 
 
+class Part(NamedTuple):
+    """One event of a tick: encoded for whoever sees all of it, with its ``readings`` for whoever sees some of them."""
+
+    kind: str
+    device: str
+    encoded: bytes
+    readings: Sequence[tuple[str, int, Json]]
+
+
 class LiveClient:
-    """One open stream and what it wants to see. Empty sets mean everything."""
+    """One open stream, and which parts of a tick it gets. One that is limited otherwise is a subclass."""
 
     __slots__ = ("devices", "keys", "outlet")
 
-    def __init__(self, outlet: Outlet, devices: frozenset[str], keys: frozenset[str]) -> None:
+    def __init__(self, outlet: Outlet, devices: frozenset[str] = EVERYTHING, keys: frozenset[str] = EVERYTHING) -> None:
+        """Empty sets mean everything."""
         self.outlet = outlet
         self.devices = devices
         self.keys = keys
+
+    @property
+    def is_open(self) -> bool:
+        """Whether what opened it still holds; asked at each keep-alive, and by `LiveStreams.end_closed`."""
+        return True
+
+    @property
+    def gets_all(self) -> bool:
+        """Whether every part is for it as it is."""
+        return not self.devices and not self.keys
+
+    def select(self, part: Part) -> bytes:
+        """What of a part it gets, encoded; nothing where it is not for this client."""
+        if self.devices and part.device not in self.devices:
+            return b""
+        if part.kind != "reading" or not self.keys:
+            return part.encoded
+        wanted = [reading for reading in part.readings if reading[0] in self.keys]
+        return encode_readings(part.device, wanted) if wanted else b""
 
 
 class LiveStreams:
@@ -73,7 +105,7 @@ class LiveStreams:
             self.open,
             role="viewer",
             head=False,
-            summary="Live events: reading, presence, command, device; Last-Event-ID resumes",
+            summary="Live events: reading, presence, command, alert, device, dashboard; Last-Event-ID resumes",
             query=("device", "key"),
         )
 
@@ -84,19 +116,32 @@ class LiveStreams:
             NotFound: no such device.
             RateLimited: ``limits.max_live_clients`` streams are open.
         """
+        devices = frozenset(self._hub.catalogue.find(name).id for name in request.query.get_all("device"))
+        keys = frozenset(request.query.get_all("key"))
+        return self.stream(request, lambda outlet: LiveClient(outlet, devices, keys))
+
+    def stream(self, request: Request, make: Callable[[Outlet], LiveClient]) -> EventStream:
+        """The answer that is a stream, to the client that ``make`` gives.
+
+        Raises:
+            RateLimited: ``limits.max_live_clients`` streams are open.
+        """
         limit = self._hub.limits.max_live_clients
         if len(self._clients) >= limit:
             raise RateLimited(f"limits.max_live_clients ({limit}) is reached")
-        devices = frozenset(self._hub.catalogue.find(name).id for name in request.query.get_all("device"))
-        keys = frozenset(request.query.get_all("key"))
         last_id = request.headers.get("last-event-id") or request.query.get("last_event_id")
 
         def start(outlet: Outlet) -> None:
-            client = LiveClient(outlet, devices, keys)
             outlet.on_close = lambda: self._forget(outlet)
-            self._begin(client, last_id)
+            self._begin(make(outlet), last_id)
 
         return EventStream(start)
+
+    def end_closed(self) -> None:
+        """End the streams whose right to be open is gone."""
+        for client in [each for each in self._clients.values() if not each.is_open]:
+            client.outlet.close()
+            self._forget(client.outlet)
 
     def close(self) -> None:
         """End every stream."""
@@ -156,46 +201,38 @@ class LiveStreams:
             return
         parts = self._parts(entries)
         end = self._encode_id()
-        everything = b"".join([encoded for _, _, encoded, _ in parts]) + end
+        everything = b"".join([part.encoded for part in parts]) + end
         for client in list(self._clients.values()):
-            if not client.devices and not client.keys:
+            if client.gets_all:
                 self._send(client, everything)
             else:
                 selected = self._encode(client, parts)
                 if selected:
                     self._send(client, selected)
 
-    def _parts(self, entries: Iterable[Entry]) -> list[tuple[str, str, bytes, list[Any]]]:
-        """``(kind, device, event, readings)`` in order; adjoining readings of one device are one event."""
-        parts: list[tuple[str, str, bytes, list[Any]]] = []
-        rows: list[Any] = []
+    def _parts(self, entries: Iterable[Entry]) -> list[Part]:
+        """In order; adjoining readings of one device are one part."""
+        parts: list[Part] = []
+        rows: list[Row] = []
         for entry in entries:
             if entry.kind == "reading":
                 rows.extend(entry.rows)
                 continue
             self._close_readings(rows, parts)
             rows = []
-            parts.append((entry.kind, entry.device, encode_event(_encode_json(entry.describe()), event=entry.kind), []))
+            encoded = encode_event(_encode_json(entry.describe()), event=entry.kind)
+            parts.append(Part(entry.kind, entry.device, encoded, ()))
         self._close_readings(rows, parts)
         return parts
 
-    def _close_readings(self, rows: list[Any], parts: list[tuple[str, str, bytes, list[Any]]]) -> None:
+    def _close_readings(self, rows: list[Row], parts: list[Part]) -> None:
         for device, readings in self._hub.live.group(rows).items():
-            parts.append(("reading", device, _encode_readings(device, readings), readings))
+            parts.append(Part("reading", device, encode_readings(device, readings), readings))
 
-    def _encode(self, client: LiveClient, parts: Iterable[tuple[str, str, bytes, list[Any]]]) -> bytes:
-        """The parts that fit a client's filter, with their id; nothing when none does."""
-        selected: list[bytes] = []
-        for kind, device, encoded, readings in parts:
-            if client.devices and device not in client.devices:
-                continue
-            if kind == "reading" and client.keys:
-                wanted = [reading for reading in readings if reading[0] in client.keys]
-                if wanted:
-                    selected.append(_encode_readings(device, wanted))
-            else:
-                selected.append(encoded)
-        return b"".join(selected) + self._encode_id() if selected else b""
+    def _encode(self, client: LiveClient, parts: Iterable[Part]) -> bytes:
+        """What of the parts the client gets, with their id; nothing when that is none."""
+        selected = b"".join([client.select(part) for part in parts])
+        return selected + self._encode_id() if selected else b""
 
     def _send(self, client: LiveClient, data: bytes) -> None:
         outlet = client.outlet
@@ -211,6 +248,7 @@ class LiveStreams:
         outlet.write(data)
 
     def _keep_alive(self) -> None:
+        self.end_closed()
         for client in list(self._clients.values()):
             self._send(client, COMMENT)
         self._keep_alive_timer = self._loop.call_later(KEEP_ALIVE_S, self._keep_alive) if self._clients else None
@@ -223,5 +261,6 @@ class LiveStreams:
         return b"id: %b\n\n" % self._id().encode()
 
 
-def _encode_readings(device: str, readings: list[Any]) -> bytes:
+def encode_readings(device: str, readings: Sequence[tuple[str, int, Json]]) -> bytes:
+    """A ``reading`` event: readings of one device as ``[key, ts, value]``."""
     return encode_event(_encode_json({"device": device, "readings": readings}), event="reading")
