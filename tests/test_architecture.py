@@ -19,7 +19,7 @@ ROWS: tuple[frozenset[str], ...] = (
     frozenset({"app", "agent", "lab", "testing"}),
     frozenset({"dialects", "web", "notify", "banner", "listeners", "bridge"}),
     frozenset({"http"}),
-    frozenset({"hub", "stores", "hardware", "registry", "tls"}),
+    frozenset({"hub", "stores", "hardware", "registry", "tls", "arrivals"}),
     frozenset({"wire"}),
     frozenset({"model", "config", "threads", "rarely"}),
     frozenset({"errors", ""}),  # "": the package itself, for its version

@@ -122,6 +122,7 @@ class TestPrecedence:
                 "retention.rules": "*:x drop 7d",
                 "mount": "/app=site:app",
                 "http.trusted_proxies": "10.0.0.0/8, ::1",
+                "http.proxy_protocol": "https, any",
             }.get(path, text)
             by_variable = load(environ={each.variable: text})
             by_flag = load({path: text}, environ={})
@@ -210,6 +211,8 @@ class TestRefusals:
             ('[http]\ntrusted_proxies = "unix"', "the unix: listener is for administration", None),
             ('[http]\ntrusted_proxies = ["10.0.0.300"]', "does not appear to be an IPv4 or IPv6 network", None),
             ("[http]\ntrusted_proxies = 5", "must be an address, a network", None),
+            ('[http]\nproxy_protocol = ["smtp"]', "must be a list of line, http", None),
+            ("[http]\nproxy_protocol = true", "must be a list of line, http", None),
             ("a = \n", "Invalid value (at line 1", None),
         ],
     )

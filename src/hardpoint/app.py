@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 
 from . import __version__, registry
+from .arrivals import Arrivals
 from .banner import describe_start
 from .config import INSIDE_TLS, Config, ListenUrl, configure, settings
 from .dialects.http import HttpDialect
@@ -209,7 +210,9 @@ class Server:
                 "http": http,
                 "unix": local_http,
             }
-            self._parts = _Parts(hub, web, http, local_http, websocket, factories)
+            arrivals = Arrivals(trusts=http.proxies.trusts_peer if http.proxies else None)
+            arrivals.max_per_address = config.limits.max_connections_per_address
+            self._parts = _Parts(hub, web, http, local_http, websocket, factories, arrivals)
             await self._mount_apps(web)
             self._certificates = await _open_certificates(config)
             self._parts.doorways = _doorways(config, factories, self._certificates)
@@ -217,8 +220,10 @@ class Server:
             if bridge is not None:
                 bridge.start(mqtt.broker)
                 self._bridge = bridge
+            arrivals = self._parts.arrivals
             for url in (*config.listeners, ListenUrl("unix", path=str(config.socket_path))):
-                self._listeners.append(await listen(url, factories[url.scheme]))
+                proxied = url.scheme in config.http.proxy_protocol
+                self._listeners.append(await listen(url, factories[url.scheme], arrivals, proxy_protocol=proxied))
             if self._certificates is not None:
                 self._certificates.start()
         except BaseException:
@@ -334,6 +339,7 @@ class Server:
         parts.hub.retention.use(config.retention)
         _set_http_limits(parts.http, config)
         _set_http_limits(parts.local_http, config)
+        parts.arrivals.max_per_address = config.limits.max_connections_per_address
         waiting = [name for name in settings() if config.value(name) != self.config.value(name)]
         changed = [name for name in settings() if self.config.value(name) != before.value(name)]
         logger.warning(
@@ -419,14 +425,17 @@ class Server:
         }
 
     def _metrics(self) -> Iterator[tuple[str, str, str, dict[str, float]]]:
-        http = self._running.http
+        parts = self._running
+        http = parts.http
         yield (
             "connections",
             "Open connections by listener",
             "listener",
             {listener.label: float(listener.connections) for listener in self._listeners},
         )
-        doorways = self._running.doorways.values()
+        not_let_in = {reason: float(count) for reason, count in parts.arrivals.refused.items()}
+        yield "arrivals_refused_total", "Connections not let in, before they said anything", "reason", not_let_in
+        doorways = parts.doorways.values()
         handshakes = sum((each.handshakes for each in doorways), Counter[str]())
         yield "tls_handshakes_total", "TLS handshakes by how they ended", "end", dict(handshakes)
         refused = sum((each.refused for each in doorways), Counter[str]())
@@ -436,6 +445,8 @@ class Server:
         yield "http_refused_total", "HTTP requests that could not be read, by reason", "reason", dict(http.refused)
         timed_out = {name: float(count) for name, count in http.timed_out.items()}
         yield "http_timed_out_total", "HTTP clients that were too slow, by what", "part", timed_out
+        ends = {name: float(count) for name, count in http.websocket_ends.items()}
+        yield "websocket_ends_total", "WebSockets that did not end as they should, by reason", "reason", ends
         if http.access_log is not None:
             lines = {"dropped": float(http.access_log.dropped)}
             yield "http_access_log_lines_total", "Lines that the access log had no room for", "fate", lines
@@ -463,6 +474,8 @@ class _Parts:
     """It listens nowhere: its connections come out of HTTP."""
     factories: dict[str, ProtocolFactory]
     """What speaks on a listener, by the scheme of its URL."""
+    arrivals: Arrivals
+    """Who is let in, whatever they speak."""
     doorways: dict[str, Doorway] = dataclasses.field(default_factory=dict)
     """Those of them where TLS comes first, or the first bytes decide."""
 
@@ -544,7 +557,6 @@ def _http_server(app: Handler, plan: Callable[[RequestHead], BodyPlan], config: 
 def _put_behind_proxies(server: HttpServer, config: Config) -> None:
     """What holds for the network and not for the Unix socket: who may speak for others, and what is logged."""
     server.proxies = TrustedProxies(config.http.trusted_proxies)
-    server.proxy_protocol = config.http.proxy_protocol
     if config.http.access_log is not None:
         server.log_to(AccessLog.to_file(config.http.access_log, secret_prefixes=SECRET_PATHS))
 
@@ -554,6 +566,7 @@ def _set_http_limits(server: HttpServer, config: Config) -> None:
     limits = config.limits
     server.limits = HttpLimits(max_head_bytes=limits.max_head_bytes, max_body_bytes=limits.max_body_bytes)
     server.max_connections = limits.max_connections
+    server.max_requests_per_connection = limits.max_requests_per_connection
     server.head_timeout_s = limits.head_timeout_s
     server.body_timeout_s = limits.body_timeout_s
     server.keep_alive_s = limits.keep_alive_s

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Sized
 from pathlib import Path
 from typing import Protocol
 
+from .arrivals import Arrivals, Dialect, Entrance
 from .config import ListenUrl
 from .errors import AddressTaken
 
@@ -20,17 +20,8 @@ KEEP_ALIVE_TRIES = 4
 """A device that vanished is noticed after two minutes; a phone's network drops silent connections after five."""
 
 
-class ProtocolFactory(Protocol):
-    """What speaks on a listener. One may serve several of them."""
-
-    def __call__(self) -> asyncio.Protocol:
-        """The protocol of one new connection."""
-        ...
-
-    @property
-    def connections(self) -> Sized:
-        """Those that are open, on every listener of this factory."""
-        ...
+class ProtocolFactory(Dialect, Protocol):
+    """What speaks on a listener. One may serve several of them; its connections are those of all."""
 
     async def drain(self, timeout_s: float) -> None:
         """Finish what was begun and close; what is still there after ``timeout_s`` is cut. The listeners are closed
@@ -42,9 +33,12 @@ class ProtocolFactory(Protocol):
 class Listener:
     """One bound address. Made by `listen`."""
 
-    def __init__(self, url: ListenUrl, server: asyncio.AbstractServer, factory: ProtocolFactory) -> None:
+    def __init__(
+        self, url: ListenUrl, server: asyncio.AbstractServer, factory: ProtocolFactory, entrance: Entrance | None
+    ) -> None:
         self.url = url
         self._server = server
+        self._entrance = entrance
         self._factory = factory
         sockets = getattr(server, "sockets", ())
         self.port: int | None = sockets[0].getsockname()[1] if url.scheme != "unix" and sockets else None
@@ -67,6 +61,8 @@ class Listener:
     def close(self) -> None:
         """Accept nobody more."""
         self._server.close()
+        if self._entrance is not None:
+            self._entrance.close()
 
     async def wait_closed(self) -> None:
         """Until the last connection is gone. A Unix socket's file goes with it."""
@@ -75,18 +71,23 @@ class Listener:
             Path(self.url.path).unlink(missing_ok=True)
 
 
-async def listen(url: ListenUrl, factory: ProtocolFactory) -> Listener:
-    """Bind the address and accept.
+async def listen(
+    url: ListenUrl, factory: ProtocolFactory, arrivals: Arrivals | None = None, *, proxy_protocol: bool = False
+) -> Listener:
+    """Bind the address and accept. ``arrivals`` and ``proxy_protocol`` say who is let in, of those from the network.
 
     Raises:
         AddressTaken: it is in use, or not ours to bind.
     """
     loop = asyncio.get_running_loop()
+    entrance = None
+    if arrivals is not None and url.scheme != "unix":
+        entrance = arrivals.before(factory, proxy_protocol=proxy_protocol)
     try:
         if url.scheme == "unix":
             server = await _listen_unix(loop, factory, Path(url.path))
         else:
-            server = await loop.create_server(factory, url.host or None, url.port, backlog=BACKLOG)
+            server = await loop.create_server(entrance or factory, url.host or None, url.port, backlog=BACKLOG)
             for sock in server.sockets:
                 _keep_alive(sock)
     except OSError as error:
@@ -95,7 +96,7 @@ async def listen(url: ListenUrl, factory: ProtocolFactory) -> Listener:
             f"cannot listen on {url}: {reason}",
             hint="another --listen address, or 'hardpoint doctor' for who has it",
         ) from error
-    return Listener(url, server, factory)
+    return Listener(url, server, factory, entrance)
 
 
 def _keep_alive(sock: socket.socket) -> None:

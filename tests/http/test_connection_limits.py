@@ -8,12 +8,13 @@ import math
 import socket
 import threading
 import tracemalloc
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from http_client import Client, Waiting, application, get, post, serving, until
 
-from hardpoint.http import Deferred, EventStream, HttpServer, Outlet, Request, Response
+from hardpoint.http import Deferred, EventStream, HttpServer, Outlet, Request, Response, StreamResponse
 
 
 class Clock:
@@ -285,6 +286,46 @@ def test_more_connections_than_there_is_room_for(run) -> None:
             assert (await (await served.client()).ask(get())).status == 200
 
     run(check())
+
+
+@pytest.mark.parametrize("path", ["/", "/async", "/stream"])
+def test_the_last_request_of_a_connection(run, path: str) -> None:
+    """It is told with the answer, whichever way that goes out, and what is pipelined behind it is not answered."""
+
+    async def check() -> None:
+        app = application()
+
+        @app.get("/stream")
+        def stream(request: Request) -> StreamResponse:
+            async def pieces() -> AsyncIterator[bytes]:
+                yield b"piece"
+
+            return StreamResponse(pieces())
+
+        async with serving(app, max_requests_per_connection=3) as served:
+            client = await served.client()
+            client.send(get() * 2 + get(path) + get())
+            assert ["connection" in (await client.reply()).headers for _ in range(2)] == [False, False]
+            last = await client.reply()
+            assert (last.status, last.headers["connection"]) == (200, "close")
+            if "content-length" in last.headers:
+                assert await client.ended()
+            else:
+                assert (await client.reader.read()).endswith(b"0\r\n\r\n")
+            assert served.server.responses[2] == 3
+            again = await served.client()
+            assert "connection" not in (await again.ask(get())).headers
+
+    run(check())
+
+
+def test_no_limit_of_requests(anyrun) -> None:
+    async def check() -> None:
+        async with serving(application(), max_requests_per_connection=0) as served:
+            client = await served.client()
+            assert ["connection" in (await client.ask(get())).headers for _ in range(5)] == [False] * 5
+
+    anyrun(check())
 
 
 # ---- Requests that are not whole

@@ -91,7 +91,10 @@ class Http:
     trusted_proxies: Annotated[
         tuple[str, ...], About("Addresses and networks whose Forwarded and X-Forwarded-For are believed.")
     ] = ()
-    proxy_protocol: Annotated[bool, About("These begin each http:// connection with a PROXY header.")] = False
+    proxy_protocol: Annotated[
+        tuple[str, ...],
+        About("Listeners (http, mqtts, any …) where these begin each connection with a PROXY header."),
+    ] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +102,18 @@ class Limits:
     """What bounds memory, time and disk. Reaching one is answered to the peer and counted in ``/metrics``."""
 
     max_connections: Annotated[int, About("Connections at a time, of each dialect.", 1)] = 20_000
+    max_connections_per_address: Annotated[
+        int, About("Of one address (IPv6: /64), all dialects together; 0: no limit.", 0)
+    ] = 2_000
     max_line_bytes: Annotated[int, About("One line of the line dialect.", 256, 2**24)] = 8 * 1024
     max_head_bytes: Annotated[int, About("Request line and headers of a request.", 1024, 2**20)] = 16 * 1024
     max_body_bytes: Annotated[int, About("Body of a request.", 1024, 2**30)] = 2**20
     head_timeout_s: Annotated[float, About("From a request's first byte to the end of its head.", 0.1)] = 10.0
     body_timeout_s: Annotated[float, About("From the end of the head to that of the body.", 0.1)] = 60.0
     keep_alive_s: Annotated[float, About("An idle HTTP connection is closed after this.", 0.1)] = 75.0
+    max_requests_per_connection: Annotated[
+        int, About("Answers on one HTTP connection; the last one closes it. 0: no limit.", 0)
+    ] = 100_000
     unattached_idle_s: Annotated[float, About("A silent line connection without HELLO is closed.", 1)] = 600.0
     max_devices: Annotated[int, About("Devices.", 1)] = 100_000
     max_keys_per_device: Annotated[int, About("Different keys one device may send.", 1)] = 1_000

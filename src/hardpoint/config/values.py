@@ -11,7 +11,7 @@ from typing import Any
 
 from .bridges import parse_bridge_topic, parse_bridge_url
 from .declared import MAX_NUMBER, Setting
-from .urls import parse_listen_url, parse_mount
+from .urls import LISTEN_PORTS, parse_listen_url, parse_mount
 
 
 def converted(known: Setting, value: object, base: Path | None) -> Any:
@@ -148,6 +148,15 @@ def _trusted_proxies(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _proxy_protocol(value: object) -> tuple[str, ...]:
+    """Schemes of listeners; text may hold several, separated by commas or spaces."""
+    if isinstance(value, str):
+        value = value.replace(",", " ").split()
+    if not isinstance(value, Sequence) or not all(scheme in LISTEN_PORTS for scheme in value):
+        raise ValueError(f"must be a list of {', '.join(LISTEN_PORTS)}")
+    return tuple(value)
+
+
 def _bridge_topics(value: object) -> tuple[str, ...]:
     """Any number of them; text may hold several, separated by commas."""
     given = value.split(",") if isinstance(value, str) else value
@@ -178,6 +187,7 @@ _STRINGS: dict[str, Callable[[object], tuple[str, ...]]] = {
     "listen": _listen_urls,
     "mount": _mounts,
     "http.trusted_proxies": _trusted_proxies,
+    "http.proxy_protocol": _proxy_protocol,
     "retention.rules": _retention_rules,
     "bridge.topics_out": _bridge_topics,
     "bridge.topics_in": _bridge_topics,

@@ -16,14 +16,15 @@ import logging
 import ssl
 from collections import Counter
 from collections.abc import Mapping, Sized
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 from ..http import HttpServer, Response
 from ..rarely import Rarely
 from ..tls.transport import HANDSHAKE_S, TlsTransport
-from ..wire.opening import BLYNK, HTTP, LANGUAGES, LINE, REFUSED_TLS, TLS, opening
+from ..wire.opening import BLYNK, DENIED_TLS, HTTP, LANGUAGES, LINE, REFUSED_TLS, TLS, opening
 
 if TYPE_CHECKING:
+    from ..arrivals import Dialect
     from ..http import Request
     from ..tls.certificates import Certificates
 
@@ -41,26 +42,13 @@ nobody has shown anything, and one that shakes hands holds 50 KB.
 _BLYNK_NOT_ALLOWED = 6
 
 
-class ProtocolFactory(Protocol):
-    """What speaks a language: as `listeners.ProtocolFactory`."""
-
-    def __call__(self) -> asyncio.Protocol:
-        """The protocol of one new connection."""
-        ...
-
-    @property
-    def connections(self) -> Sized:
-        """Those that are open."""
-        ...
-
-
 class Doorway:
     """The factory of such a listener."""
 
     def __init__(
         self,
-        plain: Mapping[str, ProtocolFactory],
-        secure: Mapping[str, ProtocolFactory],
+        plain: Mapping[str, Dialect],
+        secure: Mapping[str, Dialect],
         certificates: Certificates | None,
         *,
         silence_s: float = SILENCE_S,
@@ -90,6 +78,12 @@ class Doorway:
         """The protocol of a new connection."""
         return Newcomer(self, secure=False)
 
+    def refusing(self, message: str) -> asyncio.Protocol:
+        """The protocol of a connection that is not let in. It is told so in the language of its first bytes, where they
+        come within `SILENCE_S`; over TLS by an alert, for a handshake is more than it is worth.
+        """
+        return Newcomer(self, secure=False, refusal=message)
+
     @property
     def connections(self) -> Sized:
         """Newcomers, and the open connections of whoever may get them: these count on every listener of theirs."""
@@ -108,12 +102,13 @@ class Doorway:
 class Newcomer(asyncio.Protocol):
     """One connection until it is known what it speaks."""
 
-    __slots__ = ("_doorway", "_held", "_secure", "_speakers", "_timer", "_transport")
+    __slots__ = ("_doorway", "_held", "_refusal", "_secure", "_speakers", "_timer", "_transport")
 
-    def __init__(self, doorway: Doorway, *, secure: bool) -> None:
-        """``secure``: inside TLS."""
+    def __init__(self, doorway: Doorway, *, secure: bool, refusal: str = "") -> None:
+        """``secure``: inside TLS. With a ``refusal`` it is not let in, and told so."""
         self._doorway = doorway
         self._secure = secure
+        self._refusal = refusal
         self._speakers = doorway.secure if secure else doorway.plain
         self._held = b""
         self._transport: asyncio.Transport | None = None
@@ -128,7 +123,7 @@ class Newcomer(asyncio.Protocol):
             self._transport.abort()
             return
         doorway.newcomers.add(self)
-        self._wait(doorway.silence_s if LINE in self._speakers else doorway.opening_s)
+        self._wait(doorway.silence_s if self._refusal or LINE in self._speakers else doorway.opening_s)
 
     def data_received(self, data: bytes) -> None:
         """Decide, or wait for more: so little can be undecided that it needs no limit of its own."""
@@ -137,7 +132,7 @@ class Newcomer(asyncio.Protocol):
         language = opening(self._held)
         if language is not None:
             self._decide(language)
-        elif first:
+        elif first and not self._refusal:
             self._wait(self._doorway.opening_s)
 
     def eof_received(self) -> bool:
@@ -180,19 +175,24 @@ class Newcomer(asyncio.Protocol):
 
     def _decide(self, language: str) -> None:
         doorway = self._doorway
-        if language == TLS and not self._secure and doorway.certificates is not None:
+        if language == TLS and self._refusal:
+            self._leave()
+            assert self._transport is not None
+            self._transport.write(DENIED_TLS)
+            self._transport.close()
+        elif language == TLS and not self._secure and doorway.certificates is not None:
             self._shake_hands(doorway.certificates.context)
         elif language in self._speakers:
             self._hand_over(self._speakers[language])
         else:
             self._refuse(language)
 
-    def _hand_over(self, factory: ProtocolFactory) -> asyncio.Protocol:
+    def _hand_over(self, factory: Dialect) -> asyncio.Protocol:
         """Put the dialect's protocol in our place, as if it had been there from the beginning."""
         self._leave()
         transport, held, self._held = self._transport, self._held, b""
         assert transport is not None
-        protocol = factory()
+        protocol = factory.refusing(self._refusal) if self._refusal else factory()
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         if held and not transport.is_closing():  # closing: there was no room
@@ -263,13 +263,13 @@ class Newcomer(asyncio.Protocol):
         return str(name[0]) if isinstance(name, tuple) else "somebody"
 
 
-def any_doorway(speakers: Mapping[str, ProtocolFactory], certificates: Certificates | None) -> Doorway:
+def any_doorway(speakers: Mapping[str, Dialect], certificates: Certificates | None) -> Doorway:
     """For ``any://``: every language that somebody speaks, plainly and over TLS."""
     spoken = {language: speakers[language] for language in LANGUAGES if language in speakers}
     return Doorway(spoken, spoken, certificates)
 
 
-def tls_doorway(language: str, factory: ProtocolFactory, certificates: Certificates) -> Doorway:
+def tls_doorway(language: str, factory: Dialect, certificates: Certificates) -> Doorway:
     """For a language over TLS. A browser that was given ``http://`` is told where to go."""
     return Doorway({HTTP: _TlsHere(language == HTTP)}, {language: factory}, certificates)
 

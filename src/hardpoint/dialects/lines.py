@@ -12,6 +12,7 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
+from ..arrivals import LastWords
 from ..errors import BadInput, Forbidden, NotFound, PeerError, RateLimited, StorageError, Unauthorized
 from ..hub.hub import HOST_DEVICE_ID
 from ..hub.session import Session
@@ -77,6 +78,10 @@ class LineDialect:
     def __call__(self) -> LineSession:
         """The protocol of a new connection."""
         return LineSession(self)
+
+    def refusing(self, message: str) -> asyncio.Protocol:
+        """The protocol of a connection that is not let in: ``ERR rate-limited``, and closed."""
+        return LastWords(wire.encode_error("", RateLimited(message)))
 
     def connected(self, session: LineSession) -> bool:
         """A connection was made. False: there is no room, it is to say so and close."""

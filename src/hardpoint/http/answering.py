@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("hardpoint.http")
 
-READING, ANSWERING, SKIPPING, GREETING, STREAMING, LINGERING, CLOSING = range(7)
+READING, ANSWERING, SKIPPING, STREAMING, LINGERING, CLOSING = range(6)
 
 # Why reading is paused; it goes on when no reason is left.
 BY_CALLER, BY_BUSY, BY_WRITING, BY_BODY = 1, 2, 4, 8
@@ -59,7 +59,8 @@ class Answering(asyncio.Protocol):
 
     __slots__ = (
         "_answer_bytes", "_corked", "_eof", "_held", "_incoming", "_keep_alive", "_parser", "_paused", "_pending",
-        "_phase", "_request", "_room", "_stalled_bytes", "_status", "deadline", "on_close", "server", "transport",
+        "_phase", "_request", "_requests_left", "_room", "_stalled_bytes", "_status", "deadline",
+        "on_close", "server", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -75,6 +76,7 @@ class Answering(asyncio.Protocol):
         self._request: Request | None = None  # the one in hand
         self._incoming: Body | None = None  # its body, while that still comes
         self._pending: Deferred | asyncio.Task[None] | Outlet | None = None  # what will answer it
+        self._requests_left = server.max_requests_per_connection or -1  # never 0 where there is no limit
         self._held = b""  # read while a request was in hand
         self._corked: bytearray | None = None  # answers to pipelined requests, not yet written
         self._keep_alive = True
@@ -153,6 +155,7 @@ class Answering(asyncio.Protocol):
         head, server = request.head, self.server
         if (
             head.plain
+            and self._requests_left
             and not response.headers
             and server.plain
             and request.answer_headers is None
@@ -189,6 +192,7 @@ class Answering(asyncio.Protocol):
         """Before a head is written, for it must say so: whether another request may follow the one in hand."""
         self._keep_alive = (
             head.keep_alive
+            and self._requests_left != 0
             and not self.server.draining
             and not (self._eof and not (self._held or self._parser.buffer))
             and (self._incoming is None or self._can_skip(self._incoming))

@@ -24,7 +24,6 @@ from collections.abc import Callable
 from math import inf
 from typing import TYPE_CHECKING, Any, cast
 
-from ..errors import PeerError
 from ..wire.http1 import CONTINUE, EndOfMessage, RequestHead, RequestRefused
 from ..wire.http_head import TLS_REASON
 from ..wire.opening import REFUSED_TLS
@@ -36,7 +35,6 @@ from .answering import (
     BY_CALLER,
     BY_WRITING,
     CLOSING,
-    GREETING,
     LINGERING,
     READING,
     SKIPPING,
@@ -46,7 +44,6 @@ from .answering import (
 from .body import HIGH_WATER_BYTES, Body
 from .errors import error_response, refused, unavailable
 from .messages import Deferred, Request, Response
-from .proxies import format_peer
 from .streams import FramedOutlet, Outlet
 
 if TYPE_CHECKING:
@@ -70,7 +67,7 @@ class HttpConnection(Answering):
         """A slot for whoever answers requests, for what it knows of this client."""
         self.proxied = False
         """Whether the other end is a proxy that is trusted to say for whom it asks."""
-        self._peer = ""  # once it was asked for, or a PROXY header has told it
+        self._peer = ""  # once it was asked for
         self._waiting_for = _IDLE
         self._head: RequestHead | None = None  # of a request whose body is still coming
         self._body = bytearray()  # what there is of it: as pieces, two-byte chunks would hold 20 times their size
@@ -94,7 +91,9 @@ class HttpConnection(Answering):
     def is_unix(self) -> bool:
         """Whether it came over a Unix socket, whose file mode decides who may."""
         sock = self.transport.get_extra_info("socket")
-        return sock is not None and sock.family == getattr(socket, "AF_UNIX", None)
+        if sock is None or sock.family != getattr(socket, "AF_UNIX", None):
+            return False
+        return not isinstance(self.transport.get_extra_info("peername"), tuple)  # as a proxy told it
 
     def pause_reading(self) -> None:
         """Take no more bytes from this client until `resume_reading`; TCP tells it so."""
@@ -121,34 +120,8 @@ class HttpConnection(Answering):
             return
         self.deadline = self.server.idle_deadline
         proxies = self.server.proxies
-        if proxies and proxies.trusts_peer(transport.get_extra_info("peername"), is_unix=self.is_unix):
-            self.proxied = True
-            if self.server.proxy_protocol and transport.get_extra_info("ssl_object") is None:
-                self._phase = GREETING
-                self.deadline = self.server.now + self.server.head_timeout_s
-
-    def _greet(self, data: bytes) -> None:
-        """Read the PROXY header, which comes before anything else."""
-        from ..wire.forwarded import parse_proxy_header  # 1 ms, and few servers stand behind a proxy
-
-        self._held += data
-        try:
-            header = parse_proxy_header(self._held)
-        except PeerError as error:
-            self.server.refused["bad-proxy-header"] = self.server.refused.get("bad-proxy-header", 0) + 1
-            log.warning("%s: %s", self.peer, error.message)
-            self.transport.abort()
-            return
-        if header is None:
-            return
-        rest, self._held = self._held[header.size_bytes :], b""
-        if header.address is not None:
-            self._peer = format_peer(header.address, header.port)
-            self.proxied = self.server.proxies.trusts(header.address)
-        self._phase = READING
-        self.deadline = self.server.idle_deadline
-        if rest:
-            self._advance(rest)
+        if proxies:
+            self.proxied = proxies.trusts_peer(transport.get_extra_info("peername"))
 
     def data_received(self, data: bytes) -> None:
         """A read brought bytes: the not-empty event of its receive buffer."""
@@ -165,8 +138,6 @@ class HttpConnection(Answering):
             self._feed(data)
         elif self._phase == SKIPPING:
             self._skip(data)
-        elif self._phase == GREETING:
-            self._greet(data)
         elif self._phase <= ANSWERING:
             self._held += data
             self._pause(BY_BUSY)
@@ -200,6 +171,7 @@ class HttpConnection(Answering):
     def _handle(self, request: Request) -> None:
         """Have a request answered."""
         self._request = request
+        self._requests_left -= 1
         if self.server.access_log is not None:
             request.began_s = self.server.clock()
             _ = request.origin  # a connection that was reset can no longer tell
@@ -432,9 +404,6 @@ class HttpConnection(Answering):
             self._fail_body(RequestRefused(408, "body-timeout", "the body did not arrive in time"))
         elif self._phase == SKIPPING:
             self.server.timed_out["body"] += 1
-            self.close()
-        elif self._phase == GREETING:
-            self.server.timed_out["head"] += 1
             self.close()
         elif self._waiting_for == _IDLE:
             self.server.timed_out["keep-alive"] += 1

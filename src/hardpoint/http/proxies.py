@@ -56,9 +56,9 @@ class TrustedProxies:
             address = address.ipv4_mapped
         return any(address in network for network in self._networks if network.version == address.version)
 
-    def trusts_peer(self, name: object, *, is_unix: bool) -> bool:
-        """The same of a socket's peer name."""
-        if is_unix:
+    def trusts_peer(self, name: object) -> bool:
+        """The same of a socket's peer name; a Unix socket's is text."""
+        if isinstance(name, str | bytes):
             return self.unix
         return self.trusts(peer_address(name))
 

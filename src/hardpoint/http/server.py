@@ -8,10 +8,13 @@ import time
 from typing import TYPE_CHECKING, cast
 
 from .. import registry
+from ..arrivals import LastWords
 from ..rarely import Rarely
 from ..wire.http1 import STATUS_LINES, HttpLimits, encode_fields
 from .conditional import http_date
 from .connection import HttpConnection
+from .errors import unavailable
+from .messages import JSON_TYPE
 from .proxies import TrustedProxies
 from .router import WHOLE, BodyPlan, Router
 
@@ -53,8 +56,8 @@ class HttpServer:
         limits: HttpLimits | None = None,
         access_log: AccessLog | None = None,
         proxies: TrustedProxies | None = None,
-        proxy_protocol: bool = False,
         max_connections: int = 20_000,
+        max_requests_per_connection: int = 100_000,
         max_unfinished_bytes: int = 64 * 1024 * 1024,
         head_timeout_s: float = 10.0,
         body_timeout_s: float = 60.0,
@@ -69,6 +72,9 @@ class HttpServer:
         self.limits = HttpLimits() if limits is None else limits
         self.max_connections = max_connections
         """More are answered 503 and closed."""
+        self.max_requests_per_connection = max_requests_per_connection
+        """The last of them is answered with ``Connection: close``; 0 for no limit. A device that posts every second
+        connects anew once a day, and finds its way to another server where there are several."""
         self.max_unfinished_bytes = max_unfinished_bytes
         """Of requests that are not whole yet, on all connections together: whose bytes pass it is answered 503 and
         closed. Nobody has shown who he is by then, and 20,000 connections times ``max_body_bytes`` would be 20 GB. A
@@ -85,9 +91,6 @@ class HttpServer:
         """Without the client taking a byte of what waits for it: then the connection is cut."""
         self.proxies = TrustedProxies(()) if proxies is None else proxies
         """Who may say for whom it asks."""
-        self.proxy_protocol = proxy_protocol
-        """Whether these begin their connections with a PROXY header; one that does not is cut. Over TLS none is read:
-        it would have come before the handshake."""
         self.access_log = access_log
         self.clock = time.monotonic
         self.connections: set[Answering | SwitchedConnection] = set()
@@ -127,6 +130,17 @@ class HttpServer:
     def __call__(self) -> HttpConnection:
         """The protocol of one new connection."""
         return HttpConnection(self)
+
+    def refusing(self, message: str) -> asyncio.Protocol:
+        """The protocol of a connection that is not let in: 503, and closed."""
+        if self._timer is None:
+            self._tick(asyncio.get_running_loop())
+        self.responses[5] += 1
+        response = unavailable("too_many_connections", message)
+        fields = encode_fields([*response.headers, ("Connection", "close"), ("Content-Type", JSON_TYPE)])
+        length = len(response.body)
+        head = b"%b%bContent-Length: %d\r\n\r\n" % (self.prefix(response.status), fields, length)
+        return LastWords(head + response.body)
 
     @property
     def counters(self) -> dict[str, object]:

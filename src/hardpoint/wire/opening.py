@@ -28,6 +28,9 @@ TLS_RECORD = b"\x16\x03"
 REFUSED_TLS = b"\x15\x03\x03\x00\x02\x02\x46"
 """What a TLS client is answered where TLS is not spoken: a record with the fatal alert protocol_version (RFC 8446 §6),
 "the version the peer has attempted to negotiate is recognized but not supported". No version is."""
+DENIED_TLS = b"\x15\x03\x03\x00\x02\x02\x31"
+"""What a TLS client is answered that is not let in: the fatal alert access_denied, "the sender decided not to
+proceed"."""
 
 _METHODS = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE", b"PATCH", b"PRI"})
 """Of RFC 9110 and 5789, and the first word of HTTP/2 without TLS (RFC 9113 §3.4), which HTTP/1 refuses with words."""

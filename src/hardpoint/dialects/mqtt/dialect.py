@@ -7,6 +7,7 @@ import logging
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
+from ...arrivals import LastWords
 from ...hub.broker import Broker
 from ...hub.provisioning import Provisioning
 from ...rarely import Rarely
@@ -93,6 +94,12 @@ class MqttDialect:
         from .connection import MqttConnection
 
         return MqttConnection(self)
+
+    def refusing(self, message: str) -> asyncio.Protocol:
+        """The protocol of a connection that is not let in: closed. Its version is not known before its CONNECT, so
+        there is no word that it would understand.
+        """
+        return LastWords(b"")
 
     @cached_property
     def connecting(self) -> Connecting:
