@@ -183,6 +183,7 @@ class Server:
                 store,
                 config.limits,
                 allow_anonymous=config.allow_anonymous,
+                adopt=config.adopt,
                 senders=registry.Makers("senders"),
             )
             hub.fill()
@@ -257,6 +258,7 @@ class Server:
             await self._certificates.stop()
             self._certificates = None
         parts.web.live.close()
+        parts.hub.adoption.close()
         for device in parts.hub.catalogue:
             for session in device.sessions:
                 session.end("the server is stopping")

@@ -6,6 +6,7 @@
     ├── PeerError                what a peer sent cannot be used: its fault, one answer, no traceback
     │   ├── BadInput             400  bad-line       malformed or out of range
     │   ├── Unauthorized         401  unauthorized   no token, or a wrong one
+    │   │   └── NotAdopted                           a device that waits for a person to let it in
     │   ├── Forbidden            403  unauthorized   known, but not allowed this
     │   ├── NotFound             404  not-found
     │   ├── UnknownVerb          404  unknown-verb
@@ -73,6 +74,15 @@ class Unauthorized(PeerError):
     line_code = "unauthorized"
     status = 401
     exit_code = 77
+
+
+class NotAdopted(Unauthorized):
+    """A device that has named itself, and waits to be adopted."""
+
+    def __init__(self, message: str, number: int) -> None:
+        super().__init__(message)
+        self.number = number
+        """Of its entry in the list of those that wait (`hub.adoption`)."""
 
 
 class Forbidden(PeerError):

@@ -86,7 +86,9 @@ FULL = StorageFull("no space left")
 
 
 @contextlib.asynccontextmanager
-async def open_hub(store=None, clock=None, *, allow_anonymous=False, senders=None, steady_ms=None, **limits):
+async def open_hub(
+    store=None, clock=None, *, allow_anonymous=False, adopt=False, senders=None, steady_ms=None, **limits
+):
     """A hub on a store (a fresh `HeldStore` if none is given), filled, and closed at the end."""
     store = HeldStore() if store is None else store
     await asyncio.to_thread(store.open)
@@ -96,6 +98,7 @@ async def open_hub(store=None, clock=None, *, allow_anonymous=False, senders=Non
         clock_ms=clock or FakeClock(),
         steady_ms=steady_ms,
         allow_anonymous=allow_anonymous,
+        adopt=adopt,
         senders=senders,
     )
     try:

@@ -9,6 +9,7 @@ import click
 from ..errors import BadInput
 from .command import Group, json_option
 from .connection import with_client
+from .device_adopt import adopt, ignore, waiting
 from .output import MAX_CELL_CHARS, ago, document, iso, now_ms, printable, say, shown, span, table
 
 if TYPE_CHECKING:
@@ -36,13 +37,15 @@ FIRST_S = 60.0
 
 command = Group(
     "device",
-    help="List, add, show, rename and remove devices, or renew a token.",
+    help="List, add, adopt, show, rename and remove devices, or renew a token.",
     examples="""
     hardpoint device ls
     hardpoint device add greenhouse --label place=garden
     hardpoint device show greenhouse
     """,
 )
+for each in (waiting, adopt, ignore):
+    command.add_command(each)
 
 
 def label_option(function: Any) -> Any:

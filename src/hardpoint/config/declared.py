@@ -218,6 +218,7 @@ class Config:
     ] = ()
     loop: Annotated[LoopName, About("The event loop: our own, the stock one, or uvloop.")] = "hardpoint"
     allow_anonymous: Annotated[bool, About("Devices may attach without a token. For a bench only.")] = False
+    adopt: Annotated[bool, About("Unknown devices that name themselves wait for 'hardpoint device adopt'.")] = False
     log_level: Annotated[LogLevel, About("Least severe message logged; info shows who comes.")] = "warning"
     ports_file: Annotated[Path | None, About("Write the bound ports here as JSON when ready.")] = None
     host: Host = field(default_factory=Host)

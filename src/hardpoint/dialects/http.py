@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, cast
 
-from ..errors import BadInput, HardpointError, Unauthorized
+from ..errors import BadInput, HardpointError, NotAdopted, Unauthorized
 from ..http import Response
 from ..http.errors import error_response
 from ..hub.provisioning import Provisioning
@@ -97,10 +97,14 @@ class PollSession(Session):
         """Whether the request came over TLS."""
         return self._encrypted
 
-    def wait(self, device: DeviceState, timeout_ms: int) -> Deferred:
-        """Attach, and answer when there is something to say or the time is up."""
-        self._timer = asyncio.get_running_loop().call_later(timeout_ms / 1000, self._respond, Response.empty(408))
-        self._hub.attach(self, device)
+    def wait(self, who: DeviceState | NotAdopted, timeout_ms: int) -> Deferred:
+        """Attach, or wait to be adopted, and answer when there is something to say or the time is up."""
+        nothing = Response.empty(401 if isinstance(who, NotAdopted) else 408)
+        self._timer = asyncio.get_running_loop().call_later(timeout_ms / 1000, self._respond, nothing)
+        if isinstance(who, NotAdopted):
+            self._hub.adoption.wait(self, who.number)
+        else:
+            self._hub.attach(self, who)
         return self._answer
 
     def deliver(self, command: Command) -> bool:
@@ -119,7 +123,10 @@ class PollSession(Session):
 
     def end(self, reason: str) -> None:
         """Poll again; or not, if the device is gone (ThingsBoard's words)."""
-        gone = self.device is not None and self.device.id not in self._hub.catalogue.by_id
+        if self.device is None:  # it was about to be adopted
+            self._respond(Response.empty(401))
+            return
+        gone = self.device.id not in self._hub.catalogue.by_id
         self._respond(Response.text("Device was deleted!", status=403) if gone else Response.empty(408))
 
     def _respond(self, response: Response) -> None:
@@ -212,8 +219,13 @@ class HttpDialect:
         return self._poll(request, "attributes")
 
     def next_command(self, request: Request) -> Deferred:
-        """``GET rpc``."""
-        return self._poll(request, "rpc")
+        """``GET rpc``: who waits to be adopted may wait here, and is sent its token as a command."""
+        try:
+            return self._poll(request, "rpc")
+        except NotAdopted as unknown:
+            self._hub.note_refused(unknown)
+            note_refused(self._hub, request, unknown)
+            return PollSession(self._hub, request, "rpc").wait(unknown, _timeout_ms(request))
 
     def answer(self, request: Request) -> Deferred:
         """``POST rpc/{id}``: an object with the one key ``error`` says that the command failed."""
@@ -227,10 +239,7 @@ class HttpDialect:
 
     def _poll(self, request: Request, wants: str) -> Deferred:
         device = self._device(request)
-        text = request.query.get("timeout", "0")
-        if not text.isascii() or not text.isdigit() or len(text) > 9:
-            raise BadInput("timeout is a number of milliseconds", field="timeout")
-        return PollSession(self._hub, request, wants).wait(device, min(int(text) or DEFAULT_POLL_MS, MAX_POLL_MS))
+        return PollSession(self._hub, request, wants).wait(device, _timeout_ms(request))
 
     def _device(self, request: Request) -> DeviceState:
         request.user = device = sign_in(self._hub, request)
@@ -250,7 +259,7 @@ class HttpDialect:
                 answer = handler(request)
             except HardpointError as error:
                 hub.note_refused(error)
-                note_refused(hub.tap, request, error)
+                note_refused(hub, request, error)
                 if isinstance(error, Unauthorized):
                     return Response.empty(401)
                 raise
@@ -265,7 +274,7 @@ def sign_in(hub: Hub, request: Request) -> DeviceState:
     """The device that the token in the path belongs to, or, for `BY_CERTIFICATE`, the client's certificate names.
 
     Raises:
-        Unauthorized: there is none.
+        Unauthorized: there is none. `NotAdopted`: it is a name, which waits to be adopted.
         RateLimited: the same, and this address was wrong too often within the last minute.
     """
     token = request.params["token"]
@@ -273,7 +282,15 @@ def sign_in(hub: Hub, request: Request) -> DeviceState:
         certificate = certificate_name(request.connection.transport)
         if certificate:
             return hub.sign_in(request.peer, "", certificate=certificate)
-    return hub.sign_in(request.peer, token)
+    # Whoever says "me" without a certificate has not named itself.
+    return hub.sign_in(request.peer, token, claimed=token if token == BY_CERTIFICATE else "")
+
+
+def _timeout_ms(request: Request) -> int:
+    text = request.query.get("timeout", "0")
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
+        raise BadInput("timeout is a number of milliseconds", field="timeout")
+    return min(int(text) or DEFAULT_POLL_MS, MAX_POLL_MS)
 
 
 def _session(request: Request) -> HttpSession:

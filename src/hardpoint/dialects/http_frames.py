@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from ..errors import NotAdopted
 from ..http import Deferred, Response
 from ..http.errors import error_response
 from ..hub.tap import MASK, MAX_BODY_CHARS, Frame
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from ..errors import HardpointError
     from ..http import Answer, Request
     from ..hub.devices import DeviceState
+    from ..hub.hub import Hub
     from ..hub.tap import Tap
 
 DIALECT = "http"
@@ -28,12 +30,15 @@ def request_frame(request: Request) -> Frame:
     return Frame(DIALECT, "in", body, head=f"{head}?{query}" if query else head, peer=request.peer, binary=binary)
 
 
-def note_refused(tap: Tap, request: Request, error: HardpointError) -> None:
-    """A request was not taken. Who has not signed in is kept by address."""
+def note_refused(hub: Hub, request: Request, error: HardpointError) -> None:
+    """A request was not taken. Who has not signed in is kept by address, and by name where it waits to be adopted."""
     frame = request_frame(request)
     frame.refuse(error)
     device: DeviceState | None = request.user
+    tap = hub.tap
     tap.note(device, frame)
+    if isinstance(error, NotAdopted):
+        hub.adoption.note(error.number, frame)
     if device is not None and device.id in tap.on:
         _note_answer(tap, device, request.peer, error_response(error))
 

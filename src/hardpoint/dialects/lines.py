@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from ..arrivals import LastWords
-from ..errors import BadInput, Forbidden, NotFound, PeerError, RateLimited, StorageError, Unauthorized
+from ..errors import BadInput, Forbidden, NotAdopted, NotFound, PeerError, RateLimited, StorageError, Unauthorized
 from ..hub.hub import HOST_DEVICE_ID
 from ..hub.session import Session
 from ..rarely import Rarely
@@ -283,6 +283,10 @@ class LineSession(asyncio.Protocol, Session):
         self._send(wire.encode_command(command))
         return True
 
+    def adopted(self, device: DeviceState) -> None:
+        """From here on it speaks as that device."""
+        self._dialect.hub.attach(self, device)
+
     def attributes_changed(self, changed: dict[str, Json], deleted: Sequence[str]) -> None:
         """``ATTR <json>``, a deleted one being null. A device that lets them pile up is cut."""
         if self._transport is None or self._ending:
@@ -325,6 +329,12 @@ class LineSession(asyncio.Protocol, Session):
             else:
                 self._transport.close()
 
+    def wait_for_adoption(self, unknown: NotAdopted) -> None:
+        """Stay, though it is no device yet."""
+        self._dialect.waiting.pop(self, None)
+        self._dialect.hub.adoption.left(self)  # it may have given another name before
+        self._dialect.hub.adoption.wait(self, unknown.number)
+
     def abort(self) -> None:
         """Cut the connection."""
         if self._transport is not None:
@@ -343,7 +353,7 @@ class LineSession(asyncio.Protocol, Session):
                 if event[0] == READINGS:
                     device = self.device
                     if device is None:
-                        raise Unauthorized("say HELLO <token> first")
+                        raise self._not_attached()
                     count = len(event[2])
                     hub.ingest(self, device, event[2], (tag, count) if tag else count)
                     self._answers_due += 1
@@ -424,6 +434,11 @@ class LineSession(asyncio.Protocol, Session):
             frame = line_frame(self, "in", line)
             frame.refuse(error)
             hub.tap.note(self.device, frame)
+            if isinstance(error, NotAdopted):
+                hub.adoption.note(error.number, frame)
+
+    def _not_attached(self) -> Unauthorized:
+        return self._dialect.hub.adoption.refusal(self) or Unauthorized("say HELLO <token> first")
 
     def _answer(self, answer: bytes, answers: list[bytes]) -> None:
         if self._answers_due:
@@ -449,7 +464,7 @@ class LineSession(asyncio.Protocol, Session):
             return self._verb(event[2], tag)
         device = self.device
         if device is None:
-            raise Unauthorized("say HELLO <token> first")
+            raise self._not_attached()
         if kind == wire.GET:
             get = partial(self._get, device, event[2], event[3], tag)
             if not self._answers_due:
@@ -476,13 +491,17 @@ class LineSession(asyncio.Protocol, Session):
         except RateLimited:
             self._ending = True
             raise
+        except NotAdopted as unknown:
+            if self.device is None:
+                self.wait_for_adoption(unknown)
+            raise
         except Unauthorized:
             self._wrong_tokens += 1
             self._ending = self._wrong_tokens >= MAX_WRONG_TOKENS
             raise
         if device is self.device:  # a repeated HELLO changes nothing, and repeats no command
             return wire.encode_ok(tag, device.id)
-        hub.detach(self, "it signed in as another device")
+        hub.detach(self, "it signed in as another device")  # or waited as an unknown one
         self._dialect.waiting.pop(self, None)
         answer = wire.encode_ok(tag, device.id)
         if not self._answers_due:  # the OK leaves before a command that waits for this device does

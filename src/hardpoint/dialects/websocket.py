@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from ..errors import Unauthorized
+from ..errors import NotAdopted, Unauthorized
 from ..http import Response
 from .http import sign_in
 from .http_frames import note_refused
@@ -45,13 +45,18 @@ class WebSocketDialect(LineDialect):
         )
 
     def connect(self, request: Request) -> Answer:
-        """``GET ws``: attach, and upgrade. A wrong token is answered 401 before that."""
+        """``GET ws``: attach, and upgrade. A wrong token is answered 401 before that; a name that waits to be adopted
+        may wait on the socket.
+        """
+        who: DeviceState | NotAdopted
         try:
-            device = sign_in(self.hub, request)
+            who = sign_in(self.hub, request)
         except Unauthorized as error:
             self.hub.note_refused(error)
-            note_refused(self.hub.tap, request, error)
-            return Response.empty(401)
+            note_refused(self.hub, request, error)
+            if not isinstance(error, NotAdopted):
+                return Response.empty(401)
+            who = error.with_traceback(None)  # it would keep this call's frames for as long as the socket
         from ..http.websocket import ANY_ORIGIN
         from ..http.websocket_connection import WebSocketOptions
         from ..http.websocket_transport import protocol_over_websocket
@@ -59,7 +64,7 @@ class WebSocketDialect(LineDialect):
         # A foreign page that knows the token is a device; a cookie opens nothing here.
         options = WebSocketOptions(max_message_bytes=MESSAGE_ROOM * self.hub.limits.max_line_bytes, compression=None)
         return protocol_over_websocket(
-            request, lambda: WebSocketSession(self, device), binary=False, origins=ANY_ORIGIN, options=options
+            request, lambda: WebSocketSession(self, who), binary=False, origins=ANY_ORIGIN, options=options
         )
 
 
@@ -84,18 +89,21 @@ def mqtt_over_websocket(mqtt: Callable[[], asyncio.Protocol], max_message_bytes:
 class WebSocketSession(LineSession):
     """One device's socket."""
 
-    __slots__ = ("_owner",)
+    __slots__ = ("_who",)
 
     dialect = "websocket"
 
-    def __init__(self, dialect: WebSocketDialect, device: DeviceState) -> None:
+    def __init__(self, dialect: WebSocketDialect, who: DeviceState | NotAdopted) -> None:
         super().__init__(dialect)
-        self._owner = device
+        self._who = who
 
     def greet(self) -> None:
-        """Nothing to say: the device is attached already."""
-        self._dialect.waiting.pop(self, None)
-        self._dialect.hub.attach(self, self._owner)
+        """Nothing to say: the device is attached already, or waits to be adopted."""
+        if isinstance(self._who, NotAdopted):
+            self.wait_for_adoption(self._who)
+        else:
+            self._dialect.waiting.pop(self, None)
+            self._dialect.hub.attach(self, self._who)
 
     def end(self, reason: str) -> None:
         """As over a line, and told by the close frame too."""

@@ -35,6 +35,7 @@ from ..model import (
     checked_value,
     weight,
 )
+from .adoption import ADOPT_ID, Adoption
 from .agenda import Agenda
 from .alerting import Alerting
 from .attendance import Attendance
@@ -98,11 +99,13 @@ class Hub:
         limits: Limits,
         *,
         allow_anonymous: bool = False,
+        adopt: bool = False,
         clock_ms: Callable[[], int] = wall_clock_ms,
         steady_ms: Callable[[], int] | None = None,
         senders: Mapping[str, Callable[[], Sender]] | None = None,
     ) -> None:
-        """``senders``: kinds of channels that news of alerts may take. ``steady_ms`` never jumps and begins anywhere;
+        """``adopt``: unknown devices that name themselves wait in a list (`adoption`). ``senders``: kinds of channels
+        that news of alerts may take. ``steady_ms`` never jumps and begins anywhere;
         by default the system's with the system's clock, and otherwise ``clock_ms``, which then has to be steady.
         """
         self.store = store
@@ -138,6 +141,7 @@ class Hub:
             self.catalogue, self.commits, self.alerting.agenda, clock_ms, self.publish_presence
         )
         self.tap = Tap(self.alerting.agenda, clock_ms, self._tapped)
+        self.adoption = Adoption(self, enabled=adopt, never=HOST_DEVICE_ID)
         self.readings_total = 0
         self.attached_total = 0
         self.refused_total: dict[str, int] = {}
@@ -212,6 +216,7 @@ class Hub:
 
         Raises:
             Unauthorized: the token opens nothing, or another device than the claimed one.
+            NotAdopted: the same, but it may be an unknown device's name, and that waits to be adopted.
             RateLimited: the same, and this address was wrong too often within the last minute.
         """
         try:
@@ -221,10 +226,13 @@ class Hub:
             if claimed and claimed not in (device.id, device.record.name):
                 raise Unauthorized("this token belongs to another device")
         except Unauthorized:
+            if not claimed:
+                self.adoption.knock(token, peer)
             address = peer.rpartition(":")[0]
             self.throttle.check(address)
             self.throttle.failed(address)
             raise
+        self.adoption.confirm(device)
         return device
 
     def _certified(self, name: str) -> DeviceState:
@@ -252,6 +260,8 @@ class Hub:
     def detach(self, session: Session, why: str = "the device ended it") -> None:
         """The session is over; ``why``, in words, unless the session knows better. Idempotent."""
         device = session.device
+        if device is None:
+            self.adoption.left(session)
         if device is not None and session in device.sessions:
             device.sessions = tuple(other for other in device.sessions if other is not session)
             session.tap = None
@@ -353,6 +363,8 @@ class Hub:
         """
         payload = checked_json(payload)
         device.last_seen_ms = self.clock_ms()
+        if command_id == ADOPT_ID and self.adoption.confirm(device):
+            return
         self.ledger.answer(device, command_id, ok, payload)
 
     # -- devices
@@ -403,6 +415,7 @@ class Hub:
         token = new_token()
         async with self._changing:
             await self._change_record(device, replace(device.record, token_hash=hash_token(token)))
+        self.adoption.forget(device)
         for session in device.sessions:
             session.end("the device's token was changed")
         return token
@@ -433,6 +446,7 @@ class Hub:
         self.handlers.renamed()
         self.alerting.rules.device_removed(device)
         self.tap.forget(device.id)
+        self.adoption.forget(device)
         self.attendance.forget(device)
         sessions, device.sessions = device.sessions, ()
         for session in sessions:

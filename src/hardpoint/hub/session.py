@@ -64,6 +64,11 @@ class Session:
         """
         return False
 
+    def adopted(self, device: DeviceState) -> None:
+        """It waited without a device, which was adopted now and has been sent its token: attach, where what has begun
+        without a device can go on with one. Elsewhere the device signs in anew.
+        """
+
     def attributes_changed(self, changed: dict[str, Json], deleted: Sequence[str]) -> None:
         """Shared attributes have changed. A dialect without a way to say so leaves this as it is."""
 

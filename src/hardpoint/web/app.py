@@ -41,6 +41,7 @@ class WebApp:
         if self._declared:
             return
         self._declared = True
+        from .adoption import AdoptionRoutes
         from .alerts import AlertRoutes, ChannelRoutes
         from .commands import CommandRoutes
         from .devices import DeviceRoutes
@@ -56,6 +57,7 @@ class WebApp:
         metrics = Metrics(hub, self.live, self._metrics)
         for part in (
             DeviceRoutes(hub),
+            AdoptionRoutes(hub),
             ReadingRoutes(hub),
             CommandRoutes(hub),
             SnippetRoutes(hub, self._health),

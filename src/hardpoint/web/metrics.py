@@ -60,6 +60,7 @@ class Metrics:
             ("notifications_sent", "Pieces of news that a channel's receiver took", hub.alerting.outbox.sent_total),
             ("notifications_failed", "Pieces of news that were given up", hub.alerting.outbox.failed_total),
             ("frames_dropped", "Frames of the wire tap that made room for others", hub.tap.dropped),
+            ("devices_unknown_dropped", "Unknown devices for which the list had no room", hub.adoption.dropped),
             ("live_clients_dropped", "Live streams closed because they did not keep up", self._live.dropped_slow),
         ]
         for name, text, value in counters:
@@ -75,6 +76,7 @@ class Metrics:
             ("notifications_waiting", "Pieces of news on their way", hub.alerting.outbox.waiting_count),
             ("reads", "Answers made of stored readings, in the making", hub.reads.under_way),
             ("devices_tapped", "Devices whose every frame is kept", len(hub.tap.on)),
+            ("devices_unknown", "Unknown devices that wait to be adopted", len(hub.adoption)),
             ("live_clients", "Open live streams", len(self._live)),
         ]
         for name, text, value in gauges:

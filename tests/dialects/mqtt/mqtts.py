@@ -30,8 +30,10 @@ class Apps:
 
 
 @contextlib.asynccontextmanager
-async def open_dialect(store=None, clock=None, *, anonymous=True, apps=None, limits=None, provisions=(), **settings):
-    async with open_hub(store, clock, allow_anonymous=anonymous, **(limits or {})) as hub:
+async def open_dialect(
+    store=None, clock=None, *, anonymous=True, adopt=False, apps=None, limits=None, provisions=(), **settings
+):
+    async with open_hub(store, clock, allow_anonymous=anonymous, adopt=adopt, **(limits or {})) as hub:
         dialect = MqttDialect(hub, Mqtt(**settings), "9.9", apps=apps, provisioning=Provisioning(hub, *provisions))
         try:
             yield dialect

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from ...errors import NotAdopted
 from ...hub.broker import Will
 from ...wire.mqtt import properties as p
 from ...wire.mqtt import reasons
@@ -71,9 +72,7 @@ class Connecting:
             return
         method = connect.properties.get(p.AUTHENTICATION_METHOD)
         if method is None:
-            self._accept(
-                connection, connect, self._dialect.sign_in.principal(connect, connection.peer, connection.certificate)
-            )
+            self._accept(connection, connect, self._principal(connection, connect))
             return
         maker = self.authenticators.get(method)
         if maker is None:  # [MQTT-4.12.0-1]
@@ -113,6 +112,14 @@ class Connecting:
             connection.send(encode(ConnAck(False, refused.reason, found), version))
         connection.finish(publish_will=False, linger=version != 0)
 
+    def _principal(self, connection: MqttConnection, connect: Connect) -> Principal:
+        sign_in = self._dialect.sign_in
+        try:
+            return sign_in.principal(connect, connection.peer, connection.certificate)
+        except NotAdopted as unknown:
+            self._dialect.note_refused(connection, unknown, connect)
+            return sign_in.waiting(connect, unknown)
+
     def _step(self, connection: MqttConnection, data: bytes) -> None:
         connect, authenticator, again = self._exchanges[connection]
         step = authenticator.step(connect, data)
@@ -135,7 +142,8 @@ class Connecting:
         dialect, settings = self._dialect, self._dialect.settings
         broker, version = dialect.broker, connect.version
         client_id = checked_client_id(connect) or f"auto-{secrets.token_hex(10)}"
-        if connect.will is not None and not principal.access.may_publish(connect.will.topic):
+        will = _will(connect) if not principal.waits_as else None  # it has nothing to leave behind yet
+        if will is not None and not principal.access.may_publish(will.topic):
             raise PacketRefused(reasons.NOT_AUTHORIZED, "the will's topic is not this client's to write")
         wanted_s = settings.max_session_expiry_s
         if version == V5:
@@ -151,7 +159,7 @@ class Connecting:
             principal.access,
             clean=connect.clean_start,
             expiry_s=expiry_s,
-            will=_will(connect),
+            will=will,
             window=window,
         )
         if opened is None:
@@ -169,7 +177,9 @@ class Connecting:
 
         def begin() -> None:
             connection.release_to(principal.device)
-            if not principal.kept:
+            if principal.waits_as:
+                dialect.hub.adoption.wait(connection, principal.waits_as)
+            elif not principal.kept:
                 dialect.provisional(connection)
 
         connection.hold()

@@ -232,6 +232,10 @@ class MqttConnection(asyncio.Protocol, Session):
         """A command goes out on the topic that the device has subscribed to; else it stays queued."""
         return self.ready and self._dialect.devices.deliver(self, command)
 
+    def adopted(self, device: DeviceState) -> None:
+        """It signs in anew: what a session may do is settled at its beginning."""
+        self._dialect.provisional(self)
+
     def attributes_changed(self, changed: dict[str, Any], deleted: Sequence[str]) -> None:
         """Likewise."""
         if self.ready:
@@ -498,7 +502,8 @@ class MqttConnection(asyncio.Protocol, Session):
                 return
             if not session.access.may_publish(topic):
                 raise PacketRefused(reasons.NOT_AUTHORIZED, f"{topic[:80]} is not this client's to write")
-        except PeerError as error:
+        except PeerError as refused:
+            error = dialect.hub.adoption.refusal(self) or refused
             dialect.note_refused(self, error, packet)
             data = self._refusal(p.PUBACK if qos == 1 else p.PUBREC, packet.packet_id, error) if qos else b""
             if data:
@@ -651,6 +656,7 @@ class MqttConnection(asyncio.Protocol, Session):
                 dialect.broker.send(session, outgoing)
             if self.device is not None and self.device.open_commands:
                 dialect.hub.ledger.deliver_queued(self.device)
+            dialect.hub.adoption.tell(self)
 
         data = encode(SubAckPacket(packet.packet_id, answers), self.version)
         self.answer(data, wait=dialect.broker.keeper.noted != noted, then=then)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import msgspec
 
 from ...errors import BadInput, Conflict, Forbidden, HardpointError, PeerError, RateLimited, UnknownVerb
+from ...hub.adoption import ADOPT_ID
 from ...hub.broker import Message, ProvisionAccess
 from ...hub.broker.access import DEVICES, PROVISION_REQUEST, PROVISION_RESPONSE, THINGSBOARD
 from ...hub.broker.messages import Outgoing
@@ -242,7 +243,8 @@ class DeviceTopics:
             qos = self._subscribed(connection, topic)
             if qos is not None:
                 payload = msgspec.json.encode({"method": command.method, "params": command.params})
-                return self._send(connection, topic, payload, qos, command)
+                receipt = PUSH if command.id == ADOPT_ID else command  # that one is not in the ledger
+                return self._send(connection, topic, payload, qos, receipt)
         return False
 
     def delivered(self, command: Command, reason: int) -> None:

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 from ...arrivals import LastWords
+from ...errors import NotAdopted
 from ...hub.broker import Broker
 from ...hub.provisioning import Provisioning
 from ...rarely import Rarely
@@ -124,7 +125,7 @@ class MqttDialect:
         self.wheel.watch(connection)
 
     def provisional(self, connection: MqttConnection) -> None:
-        """It has signed in to ask for a device, and may stay for a minute."""
+        """It has no device, may ask for one or has just been given one, and may stay for a minute."""
         self._provisional[connection] = self._loop.time()
 
     def finishing(self, connection: MqttConnection) -> None:
@@ -166,6 +167,9 @@ class MqttDialect:
             frame = packet_frame(connection, "in", packet)
             frame.refuse(error)
             self.hub.tap.note(connection.device, frame)
+            unknown = error if isinstance(error, NotAdopted) else self.hub.adoption.refusal(connection)
+            if unknown is not None:
+                self.hub.adoption.note(unknown.number, frame)
         logger.info("%s %s: %s", connection.peer, connection.client_id, error.message)
 
     # -- writing
@@ -213,7 +217,7 @@ class MqttDialect:
             connection = cast("MqttConnection", watched)
             connection.disconnect(reasons.KEEP_ALIVE_TIMEOUT, "nothing was heard in time")
         for connection in list(_overdue(self._provisional, now_s, PROVISION_S)):
-            connection.disconnect(reasons.MAXIMUM_CONNECT_TIME, "the time to ask for a device is up")
+            connection.disconnect(reasons.MAXIMUM_CONNECT_TIME, "its time without a device is up")
         for connection in list(_overdue(self._waiting, now_s, self.settings.connect_timeout_s)):
             connection.abort()
         for connection in [*_overdue(self._ending, now_s, ENDING_S), *_overdue(self.unread, now_s, STALLED_S)]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from ...errors import RateLimited, Unauthorized
-from ...hub.broker import Access, DeviceAccess, OpenAccess, ProvisionAccess, RoleAccess
+from ...errors import NotAdopted, RateLimited, Unauthorized
+from ...hub.broker import Access, DeviceAccess, OpenAccess, ProvisionAccess, RoleAccess, WaitingAccess
 from ...hub.tokens import API_PREFIX, hash_token, is_well_formed
 from ...wire.mqtt import reasons
 from ...wire.mqtt.reasons import PacketRefused
@@ -55,6 +55,8 @@ class Principal(NamedTuple):
     device: DeviceState | None = None
     kept: bool = True
     """Whether its session may outlive the connection."""
+    waits_as: int = 0
+    """The number of an unknown device in the list of those that wait to be adopted; 0: it is none."""
 
 
 class SignIn:
@@ -71,6 +73,7 @@ class SignIn:
         """Whoever it is; ``certificate`` is the name in the one that the client has shown, if it has.
 
         Raises:
+            NotAdopted: an unknown device, by its user name or, without one, its client identifier: see `waiting`.
             PacketRefused: nobody we know; ``reason`` is for the CONNACK.
         """
         username = connect.username or ""
@@ -86,13 +89,21 @@ class SignIn:
         if not username and not password and not certificate:
             if self._hub.allow_anonymous:
                 return Principal("", self._open)
+            self._hub.adoption.knock(connect.client_id, peer)
             raise PacketRefused(reasons.NOT_AUTHORIZED, "a token is needed as the user name")
         try:
             return self._device(username, password, peer, certificate)
         except RateLimited as error:
             raise PacketRefused(reasons.CONNECTION_RATE_EXCEEDED, error.message) from None
+        except NotAdopted:
+            raise
         except Unauthorized as error:
             raise PacketRefused(reasons.BAD_USER_NAME_OR_PASSWORD, error.message) from None
+
+    def waiting(self, connect: Connect, unknown: NotAdopted) -> Principal:
+        """The unknown device, let in to be told when it is adopted. Nothing that it publishes is taken."""
+        access = WaitingAccess(connect.username or connect.client_id)
+        return Principal(f"$waiting-{secrets.token_hex(8)}", access, kept=False, waits_as=unknown.number)
 
     def restore(self, key: str) -> Access | None:
         """The rights behind a stored session's key, or None when they are nobody's any more."""

@@ -7,7 +7,7 @@ the protocol are the dialect's: here are messages and `Client` objects.
 
 from __future__ import annotations
 
-from .access import Access, DeviceAccess, OpenAccess, ProvisionAccess, RoleAccess
+from .access import Access, DeviceAccess, OpenAccess, ProvisionAccess, RoleAccess, WaitingAccess
 from .broker import Broker
 from .messages import Message, Will
 from .session import Client, ClientSession, Request
@@ -23,5 +23,6 @@ __all__ = [
     "ProvisionAccess",
     "Request",
     "RoleAccess",
+    "WaitingAccess",
     "Will",
 ]

@@ -104,6 +104,22 @@ class ProvisionAccess(Access):
         return topic_filter == PROVISION_RESPONSE
 
 
+class WaitingAccess(Access):
+    """Of an unknown device that waits to be adopted: it may listen where commands to it will come, and nothing else."""
+
+    __slots__ = ("_space",)
+
+    def __init__(self, name: str) -> None:
+        self._space = f"{DEVICES}{name}/"
+
+    def _what(self) -> object:
+        return self._space
+
+    def may_subscribe(self, topic_filter: str) -> bool:
+        """To what the server alone sends to it: nothing is received by what others publish there."""
+        return topic_filter.startswith((self._space, *THINGSBOARD))
+
+
 class RoleAccess(Access):
     """A program's, by its token's role: a viewer sees everything, an operator also publishes."""
 
