@@ -26,13 +26,14 @@ class Noting:
         self.messages.append((message.topic, message.payload, qos, dup, packet_id, tuple(identifiers)))
         return True
 
-    def send_once_stored(self, message, retain, packet_id, identifiers):
-        return self.send_message(message, 2, retain, False, packet_id, identifiers)
+    def send_once_stored(self, outgoing):
+        each = outgoing
+        return self.send_message(each.message, 2, each.retain, False, each.packet_id, each.identifiers)
 
     def send_release(self, packet_id):
         self.releases.append(packet_id)
 
-    def disconnect(self, reason):
+    def disconnect(self, reason, message=""):
         self.ended = reason
 
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ..config import Bridge as Settings
     from ..errors import StorageError
     from ..hub.broker import Broker, ClientSession
+    from ..hub.broker.messages import Outgoing
     from ..hub.hub import Hub
 
 logger = logging.getLogger("hardpoint.bridge")
@@ -208,14 +209,14 @@ class Bridge(Session):
         self.full = len(self._unsent) >= MAX_UNSENT or self._unsent_bytes >= MAX_UNSENT_BYTES
         return True
 
-    def send_once_stored(self, message: Message, retain: bool, packet_id: int, identifiers: Sequence[int]) -> bool:
+    def send_once_stored(self, outgoing: Outgoing) -> bool:
         """As `send_message` at QoS 1: no subscription of a bridge has more."""
-        return self.send_message(message, 1, retain, False, packet_id, identifiers)
+        return self.send_message(outgoing.message, 1, outgoing.retain, False, outgoing.packet_id, outgoing.identifiers)
 
     def send_release(self, packet_id: int) -> None:
         """Nothing is sent at QoS 2, so nothing is released."""
 
-    def disconnect(self, reason: int) -> None:
+    def disconnect(self, reason: int, message: str = "") -> None:
         """Somebody ended the session in our broker: the next connection makes it anew."""
         if self._task is not None and self._remote is not None and not self._remote.lost.done():
             self._remote.lost.set_result("the session was ended here")

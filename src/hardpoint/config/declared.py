@@ -137,6 +137,9 @@ class Mqtt:
         65_535
     )
     max_sessions: Annotated[int, About("Sessions, those of absent clients included.", 1)] = 100_000
+    max_sessions_per_principal: Annotated[
+        int, About("Those of one device or API token; who needs no token has the above alone.", 1)
+    ] = 1_000
     max_session_expiry_s: Annotated[int, About("How long a session outlives its connection.", 0, 4_294_967_295)] = (
         30 * 86_400
     )

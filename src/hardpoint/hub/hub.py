@@ -146,6 +146,8 @@ class Hub:
         self.attached_total = 0
         self.refused_total: dict[str, int] = {}
         """What peers were refused, by error code, for the metrics."""
+        self.on_removed: set[Callable[[DeviceState], None]] = set()
+        """Called with each device that was removed, before its sessions end."""
         self._changing = asyncio.Lock()  # one change of a device's record at a time
         self._latest_ms = 0  # of the clock
         self._set_back_from_ms = -MAX_LEAD_MS
@@ -448,6 +450,8 @@ class Hub:
         self.tap.forget(device.id)
         self.adoption.forget(device)
         self.attendance.forget(device)
+        for removed in self.on_removed:
+            removed(device)
         sessions, device.sessions = device.sessions, ()
         for session in sessions:
             session.end("the device was removed")

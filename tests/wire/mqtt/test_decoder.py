@@ -136,6 +136,20 @@ def test_any_split_reads_the_same(hello, packets, cuts):
     assert read(pieces) == read([data])
 
 
+@given(st.sampled_from(SEEDS), PACKETS, st.integers(1, 3), st.data())
+def test_any_number_at_a_time_reads_the_same(hello, packets, most, data):
+    whole = hello + b"".join(packets)
+    cut = data.draw(st.integers(0, len(whole)))
+    decoder = PacketDecoder(max_packet_bytes=LIMIT)
+    found = decoder.receive(whole[:cut], most)
+    decoder.keep(whole[cut:])
+    while decoder.more:
+        some = decoder.receive(b"", most)
+        assert len(some) <= most
+        found += some
+    assert (found, decoder.refused and decoder.refused.reason) == read([whole])
+
+
 @given(st.binary(max_size=64), st.sampled_from([0, 3, 4, 5]))
 def test_any_bytes_are_packets_or_are_refused(data, version):
     packets, refused = read([data], version)

@@ -163,7 +163,11 @@ class Connecting:
             window=window,
         )
         if opened is None:
-            raise PacketRefused(reasons.QUOTA_EXCEEDED, f"mqtt.max_sessions ({settings.max_sessions}) is reached")
+            raise PacketRefused(
+                reasons.QUOTA_EXCEEDED,
+                f"mqtt.max_sessions ({settings.max_sessions}) or mqtt.max_sessions_per_principal "
+                f"({settings.max_sessions_per_principal}) is reached",
+            )
         session, present = opened
         connection.client_id = client_id
         connection.session = session

@@ -25,10 +25,13 @@ if TYPE_CHECKING:
     from ...config import Mqtt
     from ...errors import HardpointError
     from ...hub.broker import Access
+    from ...hub.devices import DeviceState
     from ...hub.hub import Hub
     from ...wire.mqtt.packets import Packet
     from .connecting import Connecting
     from .connection import MqttConnection
+    from .publishing import Publishing
+    from .subscribing import Subscribing
 
 logger = logging.getLogger("hardpoint.mqtt")
 
@@ -73,6 +76,7 @@ class MqttDialect:
         self.broker.fill(hub.store, self.sign_in.restore)
         self.wheel = KeepAliveWheel()
         self.feed = DeviceFeed(hub, self.broker)
+        hub.on_removed.add(self._end_device)
         self.sys_topics = SysTopics(self, version)
         self.connections: set[MqttConnection] = set()
         self.unread: dict[MqttConnection, float] = {}
@@ -102,12 +106,28 @@ class MqttDialect:
         """
         return LastWords(b"")
 
+    # Imported with the first client, as its connection is.
+
     @cached_property
     def connecting(self) -> Connecting:
         """What lets clients in."""
         from .connecting import Connecting
 
         return Connecting(self)
+
+    @cached_property
+    def publishing(self) -> Publishing:
+        """What takes their messages."""
+        from .publishing import Publishing
+
+        return Publishing(self)
+
+    @cached_property
+    def subscribing(self) -> Subscribing:
+        """What answers their subscriptions."""
+        from .subscribing import Subscribing
+
+        return Subscribing(self)
 
     # -- connections
 
@@ -152,8 +172,15 @@ class MqttDialect:
 
     def end_app(self, token_id: str) -> None:
         """An API token was removed: its sessions end."""
-        for session in [each for each in self.broker.sessions.values() if each.key.startswith(f"@{token_id}/")]:
-            self.broker.end(session, reasons.ADMINISTRATIVE_ACTION)
+        self._end_principal(f"@{token_id}", "the token was removed")
+
+    def _end_device(self, device: DeviceState) -> None:
+        """A device was removed: its sessions end, those without a connection too."""
+        self._end_principal(device.id, "the device was removed")
+
+    def _end_principal(self, name: str, why: str) -> None:
+        for session in self.broker.sessions_of(name):
+            self.broker.end(session, reasons.ADMINISTRATIVE_ACTION, why)
 
     def note_refused(self, connection: MqttConnection, error: HardpointError, packet: Packet | None = None) -> None:
         """Count what a client was refused; who and why is for the log and the wire tap."""
@@ -259,6 +286,7 @@ class MqttDialect:
         self.draining = True
         self._timer.cancel()
         self.feed.close()
+        self.hub.on_removed.discard(self._end_device)
         self._drained = asyncio.Event()
         for connection in list(self.connections):
             if connection.session is None:

@@ -8,13 +8,14 @@ being collected before it goes out, and so the publisher's acknowledgement waits
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from ...wire.mqtt import reasons
 from ..topics import checked_filter
 from .keeper import Keeper
-from .messages import RELEASED, Message, Outgoing
+from .messages import QUEUED, RELEASED, Message, Outgoing
 from .retained import Retained
 from .routes import Routes
 from .session import NEVER_S, ClientSession, Subscription
@@ -60,6 +61,7 @@ class Broker:
         """What waits in all sessions together."""
         self.allowances: dict[str, tuple[int, int]] = {}
         """Sessions whose queue has limits of its own, by key: messages and bytes."""
+        self._count_of: dict[str, int] = {}  # sessions, by principal
         self._due: list[tuple[int, str]] = []  # (ms, session key), a heap: sessions and wills to look at
         self._retained_due_ms = 0
         self.published = self.delivered = self.queued = 0
@@ -86,7 +88,7 @@ class Broker:
             session.incoming = set(record.incoming) or None
             session.will = will
             session.stored = True
-            self.sessions[record.key] = session
+            self._add(session)
             self._schedule(session)
         for key, request in self.keeper.subscriptions(store):
             session = self.sessions.get(key)
@@ -120,7 +122,7 @@ class Broker:
     ) -> tuple[ClientSession, bool] | None:
         """A client has signed in. ``(its session, whether that was there before)``; `resume` when it has been told.
 
-        None: there are ``mqtt.max_sessions`` already, and it cannot be taken.
+        None: there are ``mqtt.max_sessions`` already, or ``mqtt.max_sessions_per_principal`` of whoever it is.
         """
         session = self.sessions.get(key)
         if session is not None and session.client is not None:  # [MQTT-3.1.4-3]
@@ -133,9 +135,10 @@ class Broker:
             session = None
         present = session is not None
         if session is None:
-            if len(self.sessions) >= self.settings.max_sessions:
+            if not self._has_room_for(key):
                 return None
-            session = self.sessions[key] = ClientSession(key, access)
+            session = ClientSession(key, access)
+            self._add(session)
         elif session.access != access:
             session.access = access
             self.routes.clear()
@@ -150,10 +153,22 @@ class Broker:
             self._store_no_more(session)
         return session, present
 
+    def sessions_of(self, principal: str) -> list[ClientSession]:
+        """Every session of a device or an API token."""
+        if principal not in self._count_of:
+            return []
+        return [session for key, session in self.sessions.items() if principal_of(key) == principal]
+
     def resume(self, session: ClientSession) -> None:
-        """The client knows that it is connected: send what it has not acknowledged, then what waits."""
-        if session.in_flight is not None:
-            session.resend()
+        """The client knows that it is connected: send what it has not acknowledged again, in order, then what waits
+        ([MQTT-4.4.0-1], [MQTT-4.6.0-1]).
+        """
+        client = session.client
+        if session.in_flight is not None and client is not None:
+            session.resending = deque(each for each in session.in_flight.values() if each.state != RELEASED)
+            for outgoing in session.in_flight.values():
+                if outgoing.state == RELEASED:
+                    client.send_release(outgoing.packet_id)
         self.pump(session)
 
     def close(self, session: ClientSession, client: Client, *, publish_will: bool, expiry_s: int | None = None) -> None:
@@ -162,7 +177,7 @@ class Broker:
         """
         if session.client is not client:
             return
-        session.client = None
+        session.client = session.resending = None
         if expiry_s is not None:
             session.expiry_s = expiry_s
         now = session.ended_ms = self.clock_ms()
@@ -177,12 +192,12 @@ class Broker:
         self.keeper.put_session(session)
         self._schedule(session)
 
-    def end(self, session: ClientSession, reason: int) -> None:
+    def end(self, session: ClientSession, reason: int, message: str = "") -> None:
         """Forget a session at once, its connection included: whoever it belonged to is gone, or may not any more."""
         client = session.client
         if client is not None:
             session.client = None
-            client.disconnect(reason)
+            client.disconnect(reason, message)
         if self.sessions.get(session.key) is session:
             session.will = None
             self._discard(session)
@@ -270,6 +285,26 @@ class Broker:
                 self._deliver(chosen.session, message, chosen)
         return count
 
+    def take_back(self, message: Message, former: Message | None) -> None:
+        """A message of QoS 2 could not be stored, and its publisher is told so: whom it has not been sent to never gets
+        it. ``former`` is what was retained under its topic before it.
+        """
+        topic = message.topic
+        if message.retain and self.retained.get(topic) is (message if message.payload else None):
+            if former is not None:
+                self.retained.keep(former)
+            else:
+                self.retained.remove(topic)
+        route = self.routes.find(topic)
+        shared = (member.session for share in route.shares for member in share.members)
+        for session in {*(target.session for target in route.targets), *shared}:
+            for outgoing in list(session.waiting()):
+                unsent = outgoing.state == QUEUED or (outgoing.qos == 2 and outgoing.seq)
+                if outgoing.message is message and unsent:
+                    session.take_out(outgoing)
+                    self._finished(session, outgoing)
+            self.pump(session)
+
     def send(self, session: ClientSession, outgoing: Outgoing) -> bool:
         """Put a message on its way to one client, behind what waits. False: a limit was reached, and it is dropped."""
         client, qos = session.client, outgoing.qos
@@ -308,6 +343,8 @@ class Broker:
     def pump(self, session: ClientSession) -> None:
         """Send what waits, as far as the window and the client's reading allow."""
         client = session.client
+        if session.resending and client is not None:
+            self._resend(session, client)
         while session.queue and client is not None and not client.full:
             if session.queue[0].qos and not session.has_window():
                 return
@@ -325,7 +362,7 @@ class Broker:
         outgoing = session.finish(packet_id)
         if outgoing is not None:
             self._finished(session, outgoing)
-            if session.queue:
+            if session.queue or session.resending:
                 self.pump(session)
         return outgoing
 
@@ -383,6 +420,19 @@ class Broker:
 
     # -- inside
 
+    def _add(self, session: ClientSession) -> None:
+        self.sessions[session.key] = session
+        principal = principal_of(session.key)
+        self._count_of[principal] = self._count_of.get(principal, 0) + 1
+
+    def _has_room_for(self, key: str) -> bool:
+        settings, principal = self.settings, principal_of(key)
+        own = self._count_of.get(principal, 0)
+        # Whoever needs no token is one principal with everybody else.
+        return len(self.sessions) < settings.max_sessions and (
+            not principal or own < settings.max_sessions_per_principal
+        )
+
     def _retained_for(self, session: ClientSession, topic_filter: str, now_ms: int) -> Iterator[Message]:
         for message in self.retained.select(topic_filter, now_ms):
             if session.access.may_receive(message.topic):
@@ -408,7 +458,7 @@ class Broker:
         message, packet_id, identifiers = outgoing.message, outgoing.packet_id, outgoing.identifiers
         if outgoing.qos == 2 and outgoing.seq:
             # Sent before, it would be sent once more by a server that was killed: its publisher had no answer either.
-            sent = client.send_once_stored(message, outgoing.retain, packet_id, identifiers)
+            sent = client.send_once_stored(outgoing)
         else:
             sent = client.send_message(message, outgoing.qos, outgoing.retain, False, packet_id, identifiers)
         if sent:
@@ -417,6 +467,18 @@ class Broker:
             self.drops["too_large"] += 1
             if outgoing.qos:
                 session.finish(outgoing.packet_id)
+                self._finished(session, outgoing)
+
+    def _resend(self, session: ClientSession, client: Client) -> None:
+        while not client.full:
+            outgoing = session.next_to_resend()
+            if outgoing is None:
+                return
+            message, packet_id = outgoing.message, outgoing.packet_id
+            # [MQTT-3.3.1-1]
+            if not client.send_message(message, outgoing.qos, outgoing.retain, True, packet_id, outgoing.identifiers):
+                self.drops["too_large"] += 1
+                session.finish(packet_id)
                 self._finished(session, outgoing)
 
     def _finished(self, session: ClientSession, outgoing: Outgoing) -> None:
@@ -477,6 +539,14 @@ class Broker:
         session.queue = session.in_flight = None
         if self.sessions.get(session.key) is session:
             del self.sessions[session.key]
+            self._count_of[principal_of(session.key)] -= 1
+            if not self._count_of[principal_of(session.key)]:
+                del self._count_of[principal_of(session.key)]
+
+
+def principal_of(key: str) -> str:
+    """Whose session a key is of: a device's id, ``@`` and a token's id, or empty where nobody has signed in."""
+    return key.partition("/")[0]
 
 
 def _stored(key: str) -> ClientSession:

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from .messages import QUEUED, RELEASED, SENT, Outgoing
+from .messages import QUEUED, SENT, Outgoing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,15 +33,15 @@ class Client(Protocol):
         """Send PUBLISH. False: it is larger than the client takes, and was not sent ([MQTT-3.1.2-24])."""
         ...
 
-    def send_once_stored(self, message: Message, retain: bool, packet_id: int, identifiers: Sequence[int]) -> bool:
+    def send_once_stored(self, outgoing: Outgoing) -> bool:
         """Send PUBLISH of QoS 2 when the commit being collected is durable. False: as `send_message`."""
         ...
 
     def send_release(self, packet_id: int) -> None:
         """Send PUBREL."""
 
-    def disconnect(self, reason: int) -> None:
-        """Say why, and close."""
+    def disconnect(self, reason: int, message: str = "") -> None:
+        """Say why, also in words, and close."""
 
 
 class Request(NamedTuple):
@@ -89,6 +89,7 @@ class ClientSession:
         "key",
         "queue",
         "queued_bytes",
+        "resending",
         "stored",
         "subscriptions",
         "will",
@@ -111,6 +112,8 @@ class ClientSession:
         self.subscriptions: dict[str, Subscription] | None = None
         self.in_flight: dict[int, Outgoing] | None = None
         """By packet identifier, in the order sent ([MQTT-4.6.0-6])."""
+        self.resending: deque[Outgoing] | None = None
+        """Those in flight that are still to be sent again on a new connection."""
         self.queue: deque[Outgoing] | None = None
         self.queued_bytes = 0
         self.incoming: set[int] | None = None
@@ -171,6 +174,15 @@ class ClientSession:
             self.in_flight = None
         return outgoing
 
+    def take_out(self, outgoing: Outgoing) -> None:
+        """Forget one that waits or is in flight."""
+        if outgoing.state != QUEUED:
+            self.finish(outgoing.packet_id)
+        elif self.queue is not None:
+            self.queue.remove(outgoing)
+            self.queued_bytes -= outgoing.weight
+            self.queue = self.queue or None
+
     def restore(self, outgoing: Outgoing) -> None:
         """Take it from the store, in order: into flight if it had been sent under an identifier, else to the queue."""
         if outgoing.state != QUEUED and outgoing.packet_id:
@@ -181,19 +193,13 @@ class ClientSession:
         else:
             self.enqueue(outgoing)
 
-    def resend(self) -> None:
-        """A new connection: send what is not acknowledged again, in order ([MQTT-4.4.0-1], [MQTT-4.6.0-1])."""
-        client = self.client
-        assert client is not None
-        for outgoing in list((self.in_flight or {}).values()):
-            if outgoing.state == RELEASED:
-                client.send_release(outgoing.packet_id)
-            else:
-                client.send_message(
-                    outgoing.message,
-                    outgoing.qos,
-                    outgoing.retain,
-                    True,  # [MQTT-3.3.1-1]
-                    outgoing.packet_id,
-                    outgoing.identifiers,
-                )
+    def next_to_resend(self) -> Outgoing | None:
+        """The next one to be sent again, as far as the window allows: that of the new connection may be smaller than
+        what is in flight (§4.9).
+        """
+        in_flight = self.in_flight or {}
+        while self.resending and len(in_flight) - len(self.resending) < self.window:
+            outgoing = self.resending.popleft()
+            if in_flight.get(outgoing.packet_id) is outgoing:
+                return outgoing
+        return None

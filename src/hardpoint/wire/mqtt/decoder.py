@@ -34,6 +34,9 @@ MAX_CACHED_TOPIC_BYTES = 256
 most a megabyte or two; when it is full it starts again.
 """
 
+MAX_PACKETS = 1 << 28
+"""By default `PacketDecoder.receive` returns all there are: no read holds so many."""
+
 PINGREQ_PACKET = Ping(p.PINGREQ)
 PINGRESP_PACKET = Ping(p.PINGRESP)
 
@@ -85,7 +88,7 @@ _topics: dict[bytes, str] = {}
 class PacketDecoder:
     """Made for one connection. ``version`` is what was agreed; a server's decoder learns it from CONNECT."""
 
-    __slots__ = ("_held", "_needed", "_types", "max_packet_bytes", "refused", "version")
+    __slots__ = ("_held", "_needed", "_types", "max_packet_bytes", "more", "refused", "version")
 
     def __init__(self, *, max_packet_bytes: int, version: int = 0) -> None:
         """``version`` 0 is a server that waits for CONNECT; any other a client."""
@@ -93,13 +96,23 @@ class PacketDecoder:
         self.max_packet_bytes = max_packet_bytes
         self.refused: PacketRefused | None = None
         """Why nothing more is read; tell the peer and close."""
+        self.more = False
+        """There are bytes that the last `receive` has not looked at: call it again, with none."""
         self._types = _TO_CLIENT if version else _TO_SERVER
         self._held: bytearray | None = None  # the beginning of a packet
         self._needed = 0  # how long that packet is, as far as is known
 
-    def receive(self, data: bytes) -> list[Packet]:
-        """The packets that are now complete, in order."""
+    def keep(self, data: bytes) -> None:
+        """Take bytes without looking at them."""
+        if self._held is None:
+            self._held, self._needed = bytearray(), 0
+        self._held += data
+        self.more = True
+
+    def receive(self, data: bytes, most: int = MAX_PACKETS) -> list[Packet]:
+        """The packets that are now complete, in order and at most so many; `more` tells whether there may be others."""
         packets: list[Packet] = []
+        self.more = False
         if self._held is not None:
             self._held += data
             if len(self._held) < self._needed:  # a packet that comes byte by byte is looked at once
@@ -107,12 +120,12 @@ class PacketDecoder:
             data, self._held = bytes(self._held), None
         if self.refused is None:
             try:
-                self._read(data, packets)
+                self._read(data, packets, most)
             except PacketRefused as refused:
                 self.refused = refused
         return packets
 
-    def _read(self, data: bytes, packets: list[Packet]) -> None:
+    def _read(self, data: bytes, packets: list[Packet], most: int) -> None:
         position, end = 0, len(data)
         version = self.version
         while position < end:
@@ -123,6 +136,10 @@ class PacketDecoder:
                     return
                 position = self._needed
                 continue
+            if len(packets) >= most:
+                self._hold(data, position, 0)
+                self.more = True
+                return
             body, stop = self._frame(data, position, end)
             if stop > end:
                 return
