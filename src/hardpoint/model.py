@@ -444,7 +444,18 @@ class DeleteReadings:
     end_ms: int
 
 
-Change: TypeAlias = Put | Delete | DeleteReadings
+@dataclass(slots=True, frozen=True)
+class EndAttachment:
+    """Note in the row of an `Attachment` when and why it ended, unless the row tells of another one by now."""
+
+    device_id: str
+    slot: int
+    began_ms: int
+    ended_ms: int
+    why: str
+
+
+Change: TypeAlias = Put | Delete | DeleteReadings | EndAttachment
 
 
 class Keep(NamedTuple):

@@ -187,7 +187,7 @@ class TestLateness:
             async with open_hub(clock=clock) as hub:
                 device, session = await attached(hub)
                 puts = []
-                monkeypatch.setattr(hub.commits, "note", lambda change: puts.append(change.record))
+                monkeypatch.setattr(hub.commits, "note", lambda change: puts.append(getattr(change, "record", change)))
                 report(hub, device, session, clock, 10, 20)
                 habits = [each for each in puts if isinstance(each, attendance_module.Habit)]
                 assert [each.learnt_every_s for each in habits] == [10.0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from hardpoint.model import (
     DeleteReadings,
     Delivery,
     Device,
+    EndAttachment,
     Habit,
     MqttMessage,
     MqttRetained,
@@ -209,6 +211,15 @@ class TestRecords:
         commit(store, [], [Put(Device("d", "d", 1, {"a": "b"}))])
         store.load(Device)[0].labels["a"] = "changed"
         assert store.load(Device)[0].labels == {"a": "b"}
+
+    def test_an_attachment_is_ended_unless_its_slot_is_another_ones(self, store: Store, commit: Commit) -> None:
+        held = Attachment("d1", 0, 5, None, "192.0.2.1:5", "line", False, None)
+        commit(
+            store, [], [Put(held), EndAttachment("d1", 0, 4, 6, "of an older one"), EndAttachment("d1", 1, 5, 6, "")]
+        )
+        assert store.load(Attachment) == [held]
+        commit(store, [], [EndAttachment("d1", 0, 5, 9, "it said goodbye")])
+        assert store.load(Attachment) == [replace(held, ended_ms=9, why="it said goodbye")]
 
     def test_come_in_the_order_of_their_key(self, store: Store, commit: Commit) -> None:
         ids = ["b", "a", "Z", "é", "\U0001f321", "\uffee", "a-1"]

@@ -1,9 +1,10 @@
 """Who was attached when and why that ended, the learnt interval across restarts, and word when a report is overdue.
 
-Each device has a ring of its last attachments in the store; in memory there are only those that are open. Nothing
-ticks: a device of which something is expected has one entry in the agenda. When it comes up and a
-report has come meanwhile, the entry moves on to when the next one is due, so a report itself only looks whether there
-is an entry.
+Each device has a ring of its last attachments in the store. In memory an open one is two numbers of its session, and a
+habit two of its device: with a record of each, an idle device would weigh a quarter more.
+
+Nothing ticks: a device of which something is expected has one entry in the agenda. When it comes up and a report has
+come meanwhile, the entry moves on to when the next one is due, so a report itself only looks whether there is an entry.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ..model import Attachment, Habit, Put
+from ..model import Attachment, EndAttachment, Habit, Put
 from .presence import late_after_s, silent_after_s
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ BRIEF_WRITE_MS = 600_000
 RELEARNT = 0.2
 """A learnt interval is written down when it has moved by this much of itself."""
 ENDED_UNSEEN = "the server ended without notice"
+POLLED_ELSEWHERE = "it polls from another address"
 
 
 class Attendance:
@@ -51,9 +53,7 @@ class Attendance:
         self._agenda = agenda
         self._clock_ms = clock_ms
         self._publish = publish
-        self._open: dict[Session, Attachment] = {}
         self._polls: dict[str, tuple[Attachment, int]] = {}  # device id → its chain of polls, and when it was written
-        self._habits: dict[str, Habit] = {}  # as stored; only of devices that have one
         self._late: set[DeviceState] = set()  # of which it was said
 
     def fill(self, habits: Iterable[Habit]) -> None:
@@ -61,8 +61,8 @@ class Attendance:
         for habit in habits:
             device = self._catalogue.by_id.get(habit.device_id)
             if device is not None:
-                self._habits[device.id] = habit
-                device.learnt_every_s = habit.learnt_every_s
+                device.attachments = habit.attachments
+                device.learnt_every_s = device.noted_every_s = habit.learnt_every_s
         for device in self._catalogue:
             self.expect(device)
 
@@ -74,57 +74,59 @@ class Attendance:
     def forget(self, device: DeviceState) -> None:
         """The device was removed."""
         self._polls.pop(device.id, None)
-        self._habits.pop(device.id, None)
         self._late.discard(device)
-        for session in device.sessions:
-            self._open.pop(session, None)
 
     # -- attachments
 
     def came(self, session: Session, device: DeviceState) -> None:
-        """A session has attached the device."""
-        now = self._clock_ms()
+        """A session has attached the device, at its ``attached_ms``."""
+        now = session.attached_ms
         if session.brief and device.id in self._polls:
-            attachment, written_ms = self._polls[device.id]
-            gap_ms = now - (attachment.ended_ms if attachment.ended_ms is not None else now)
-            if _host(attachment.peer) == _host(session.peer) and 0 <= gap_ms <= BRIEF_GAP_MS:
-                attachment.ended_ms = attachment.why = None
-                self._open[session] = attachment
+            chain, written_ms = self._polls[device.id]
+            gap_ms = now - (chain.ended_ms if chain.ended_ms is not None else now)
+            if _host(chain.peer) == _host(session.peer) and 0 <= gap_ms <= BRIEF_GAP_MS:
+                chain.ended_ms = chain.why = None
                 return
-            if attachment.ended_ms is not None and attachment.ended_ms > written_ms:
-                self._commits.note(Put(replace(attachment)))
-        habit = self._habit(device)
-        slot = habit.attachments % MAX_ATTACHMENTS
-        habit.attachments += 1
-        attachment = Attachment(device.id, slot, now, None, session.peer, session.dialect, session.encrypted, None)
-        self._open[session] = attachment
+            if chain.ended_ms is None:
+                self._commits.note(Put(replace(chain, ended_ms=now, why=POLLED_ELSEWHERE)))
+            elif chain.ended_ms > written_ms:
+                self._commits.note(Put(replace(chain)))
+        session.slot = device.attachments % MAX_ATTACHMENTS
+        device.attachments += 1
+        attachment = _attachment(session, device)
         if session.brief:
-            self._polls[device.id] = (attachment, now)
-        self._commits.note(Put(replace(attachment)))
-        self._commits.note(Put(replace(habit)))
+            self._polls[device.id] = (replace(attachment), now)
+        self._commits.note(Put(attachment))
+        self._commits.note(Put(_habit(device)))
 
-    def went(self, session: Session, why: str) -> None:
-        """The session is over."""
-        attachment = self._open.pop(session, None)
-        if attachment is None or attachment.device_id not in self._catalogue.by_id:
+    def went(self, session: Session, device: DeviceState, why: str) -> None:
+        """The session is over, and no longer among the device's."""
+        if self._catalogue.by_id.get(device.id) is not device:
             return
-        device = self._catalogue.by_id[attachment.device_id]
-        if session.brief and any(self._open.get(other) is attachment for other in device.sessions):
-            return  # another poll of the same chain is still open
-        attachment.ended_ms, attachment.why = self._clock_ms(), why
         if session.brief:
-            _, written_ms = self._polls.get(attachment.device_id, (attachment, 0))
-            if attachment.ended_ms - written_ms < BRIEF_WRITE_MS:
-                return
-            self._polls[attachment.device_id] = (attachment, attachment.ended_ms)
-        self._commits.note(Put(replace(attachment)))
+            self._poll_went(device, why)
+        else:
+            self._commits.note(EndAttachment(device.id, session.slot, session.attached_ms, self._clock_ms(), why))
+
+    def _poll_went(self, device: DeviceState, why: str) -> None:
+        if device.id not in self._polls or any(other.brief for other in device.sessions):
+            return  # another poll of the same chain is still open
+        chain, written_ms = self._polls[device.id]
+        chain.ended_ms, chain.why = self._clock_ms(), why
+        if chain.ended_ms - written_ms >= BRIEF_WRITE_MS:
+            self._polls[device.id] = (chain, chain.ended_ms)
+            self._commits.note(Put(replace(chain)))
 
     def history(self, device: DeviceState, stored: Iterable[Attachment]) -> list[dict[str, Json]]:
         """The device's last attachments as the app API gives them, the newest first; ``stored`` are its rows."""
         found = {(each.slot, each.began_ms): each for each in stored}
-        open_now = [each for each in self._open.values() if each.device_id == device.id]
+        open_now = [_attachment(session, device) for session in device.sessions if not session.brief]
         chain = self._polls.get(device.id)
-        for each in (*([chain[0]] if chain else ()), *open_now):
+        if chain is not None:
+            found[(chain[0].slot, chain[0].began_ms)] = chain[0]
+            if chain[0].ended_ms is None:
+                open_now.append(chain[0])
+        for each in open_now:
             found[(each.slot, each.began_ms)] = each
         open_ids = {id(each) for each in open_now}
         newest = sorted(found.values(), key=lambda each: (each.began_ms, each.slot), reverse=True)
@@ -136,11 +138,10 @@ class Attendance:
         """A report has begun, and the interval was learnt from."""
         learnt_s = device.learnt_every_s
         if learnt_s is not None:
-            habit = self._habit(device)
-            known_s = habit.learnt_every_s
-            if known_s is None or abs(learnt_s - known_s) > RELEARNT * known_s:
-                habit.learnt_every_s = learnt_s
-                self._commits.note(Put(replace(habit)))
+            noted_s = device.noted_every_s
+            if noted_s is None or abs(learnt_s - noted_s) > RELEARNT * noted_s:
+                device.noted_every_s = learnt_s
+                self._commits.note(Put(_habit(device)))
         if device in self._late:
             self._late.discard(device)
             self._publish(device)
@@ -185,11 +186,16 @@ class Attendance:
             self._publish(device)
         self.expect(device)
 
-    def _habit(self, device: DeviceState) -> Habit:
-        habit = self._habits.get(device.id)
-        if habit is None:
-            habit = self._habits[device.id] = Habit(device.id, None, 0)
-        return habit
+
+def _habit(device: DeviceState) -> Habit:
+    return Habit(device.id, device.noted_every_s, device.attachments)
+
+
+def _attachment(session: Session, device: DeviceState) -> Attachment:
+    """Of a session that is open."""
+    return Attachment(
+        device.id, session.slot, session.attached_ms, None, session.peer, session.dialect, session.encrypted, None
+    )
 
 
 def _host(peer: str) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..errors import StorageError
+from ..model import EndAttachment
 
 if TYPE_CHECKING:
     from ..model import Change, Delete, Put, Row
@@ -50,7 +51,7 @@ class Batch:
         self.changes: list[Change] = []
         """In the order in which they were made. What somebody asked for and waits for is undone by whoever asked if
         the commit fails."""
-        self.facts: dict[tuple[object, ...], Put | Delete] = {}
+        self.facts: dict[tuple[object, ...], Put | Delete | EndAttachment] = {}
         """Those of the changes that have already happened (a new series, a command's step): if the commit fails they
         are tried again with the next one. By kind and key, so that a disk that stays full costs one entry a record."""
         self.receipts: dict[Session, list[object]] = {}
@@ -132,12 +133,10 @@ class GroupCommit:
             self.pauses += 1
             session.pause_reading()
 
-    def note(self, change: Put | Delete) -> None:
+    def note(self, change: Put | Delete | EndAttachment) -> None:
         """Store a fact with the next commit; nobody waits for it, and it is tried again if that commit fails."""
-        record = change.record
-        key = (type(record), *(getattr(record, name) for name in record.KEY))
         self.batch.changes.append(change)
-        self.batch.facts[key] = change
+        self.batch.facts[_key(change)] = change
         self.schedule()
 
     def durable(self) -> asyncio.Future[None]:
@@ -255,3 +254,10 @@ class GroupCommit:
         for session in paused:
             session.paused_by_hub = False
             session.resume_reading()
+
+
+def _key(change: Put | Delete | EndAttachment) -> tuple[object, ...]:
+    if isinstance(change, EndAttachment):
+        return EndAttachment, change.device_id, change.slot
+    record = change.record
+    return type(record), *(getattr(record, name) for name in record.KEY)

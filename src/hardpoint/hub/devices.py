@@ -44,11 +44,13 @@ class DeviceState:
     __slots__ = (
         "allowance",
         "allowance_ms",
+        "attachments",
         "attributes",
         "awaited",
         "last_reading_ms",
         "last_seen_ms",
         "learnt_every_s",
+        "noted_every_s",
         "open_commands",
         "record",
         "report_ms",
@@ -67,6 +69,8 @@ class DeviceState:
         self.awaited = False  # its next report has an entry in the agenda
         self.report_ms = 0
         self.learnt_every_s: float | None = None
+        self.noted_every_s: float | None = None  # what of that is stored
+        self.attachments = 0  # so far
         self.allowance = 0.0
         self.allowance_ms = 0
 

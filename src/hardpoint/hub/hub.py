@@ -267,7 +267,7 @@ class Hub:
         if device is not None and session in device.sessions:
             device.sessions = tuple(other for other in device.sessions if other is not session)
             session.tap = None
-            self.attendance.went(session, session.why or why)
+            self.attendance.went(session, device, session.why or why)
             device.last_seen_ms = self.clock_ms()
             self.publish_presence(device)
 

@@ -20,7 +20,7 @@ class Session:
     except `pause_reading` (from `Hub.ingest`).
     """
 
-    __slots__ = ("attached_ms", "device", "paused_by_hub", "tap", "why")
+    __slots__ = ("attached_ms", "device", "paused_by_hub", "slot", "tap", "why")
 
     brief: ClassVar[bool] = False
     """It is one of many short ones, as a long poll is: in the history they are one."""
@@ -29,6 +29,8 @@ class Session:
 
     device: DeviceState | None
     attached_ms: int
+    slot: int
+    """Of the row that tells of it; see `Attachment`."""
     paused_by_hub: bool
     why: str
     """Why it ends, once that is known: set by whoever ends it."""
@@ -38,6 +40,7 @@ class Session:
     def __init__(self) -> None:
         self.device = None
         self.attached_ms = 0
+        self.slot = 0
         self.paused_by_hub = False
         self.tap = None
         self.why = ""

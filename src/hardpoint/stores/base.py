@@ -16,7 +16,21 @@ from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias, TypeVar
 
 from ..errors import StorageError
-from ..model import Change, Command, Delete, DeleteReadings, Keep, Policy, Put, Record, Row, Stretch, Summary, Value
+from ..model import (
+    Change,
+    Command,
+    Delete,
+    DeleteReadings,
+    EndAttachment,
+    Keep,
+    Policy,
+    Put,
+    Record,
+    Row,
+    Stretch,
+    Summary,
+    Value,
+)
 from .retention import Plan, Step
 
 __all__ = [
@@ -25,6 +39,7 @@ __all__ = [
     "Delete",
     "DeleteReadings",
     "Done",
+    "EndAttachment",
     "Finding",
     "Keep",
     "Plan",

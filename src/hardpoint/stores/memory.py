@@ -8,6 +8,7 @@ import copy
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TypeAlias, cast
@@ -32,7 +33,7 @@ from ..model import (
     Summary,
     Value,
 )
-from .base import Change, CheckReport, Delete, DeleteReadings, Done, Put, R, Store
+from .base import Change, CheckReport, Delete, DeleteReadings, Done, EndAttachment, Put, R, Store
 from .pieces import cut
 from .retention import Plan, Step, limits_by_series
 
@@ -200,6 +201,8 @@ class MemoryStore(Store):
                         self._delete(record)
                     case DeleteReadings(series, start_ms, end_ms):
                         self._delete_readings(series, lambda ts: start_ms <= ts < end_ms)
+                    case EndAttachment():
+                        self._end_attachment(change)
             for series, ts, value in rows:
                 values = self._readings.setdefault(series, {})
                 self._count += ts not in values
@@ -210,6 +213,11 @@ class MemoryStore(Store):
         self._records[type(record)][_key(record)] = record
         if isinstance(record, Command):
             self._next_command_id = max(self._next_command_id, record.id + 1)
+
+    def _end_attachment(self, change: EndAttachment) -> None:
+        held = cast("Attachment | None", self._records[Attachment].get((change.device_id, change.slot)))
+        if held is not None and held.began_ms == change.began_ms:
+            self._put(replace(held, ended_ms=change.ended_ms, why=change.why))
 
     def _delete(self, record: Record) -> None:
         self._records[type(record)].pop(_key(record), None)

@@ -36,7 +36,7 @@ from ...model import (
     SignIn,
     User,
 )
-from ..base import Change, Delete, DeleteReadings, Put
+from ..base import Change, Delete, DeleteReadings, EndAttachment, Put
 
 R = TypeVar("R", bound=Record)
 
@@ -119,6 +119,7 @@ TABLES: dict[type[Any], Table[Any]] = {
 }
 
 _PURGE_SQL = "INSERT INTO purges (series, start_ms, end_ms) VALUES (?, ?, ?)"
+_END_ATTACHMENT_SQL = "UPDATE attachments SET ended_ms = ?, why = ? WHERE device_id = ? AND slot = ? AND began_ms = ?"
 _PURGE_DEVICE_SQL = "INSERT INTO purges (series, start_ms, end_ms) SELECT id, ?, ? FROM series WHERE device_id = ?"
 
 
@@ -141,6 +142,8 @@ def statements(change: Change) -> list[Statement]:
             return [Statement(table.put_sql, table.encode(record))]
         case DeleteReadings(series, start_ms, end_ms):
             return [Statement(_PURGE_SQL, (series, start_ms, end_ms))]
+        case EndAttachment(device_id, slot, began_ms, ended_ms, why):
+            return [Statement(_END_ATTACHMENT_SQL, (ended_ms, why, device_id, slot, began_ms))]
         case Delete(record):
             return [*_owned(record), Statement(TABLES[type(record)].delete_sql, TABLES[type(record)].key(record))]
 
