@@ -375,6 +375,36 @@ class QuietHours:
     but_for: str | None = "critical"
 
 
+@dataclass(slots=True)
+class Dashboard:
+    """Cards in an order (`web.shapes.dashboards`). ``version`` counts its changes."""
+
+    KEY: ClassVar[tuple[str, ...]] = ("id",)
+
+    id: str
+    name: str
+    created_ms: int
+    cards: list[dict[str, Json]]
+    version: int
+    updated_ms: int
+    updated_by: str
+
+
+@dataclass(slots=True)
+class ShareLink:
+    """Shows one dashboard to whoever has its secret, of which the SHA-256 is kept, until ``expires_ms``."""
+
+    KEY: ClassVar[tuple[str, ...]] = ("id",)
+
+    id: str
+    dashboard_id: str
+    name: str
+    secret_hash: str
+    created_ms: int
+    created_by: str
+    expires_ms: int | None
+
+
 Record: TypeAlias = (
     Device
     | Series
@@ -395,6 +425,8 @@ Record: TypeAlias = (
     | QuietHours
     | Attachment
     | Habit
+    | Dashboard
+    | ShareLink
 )
 RECORD_TYPES: tuple[type[Record], ...] = (
     Device,
@@ -416,6 +448,8 @@ RECORD_TYPES: tuple[type[Record], ...] = (
     QuietHours,
     Attachment,
     Habit,
+    Dashboard,
+    ShareLink,
 )
 
 

@@ -23,6 +23,7 @@ from hardpoint.model import (
     Attribute,
     Channel,
     Command,
+    Dashboard,
     Delete,
     DeleteReadings,
     Delivery,
@@ -39,6 +40,7 @@ from hardpoint.model import (
     Rule,
     RuleState,
     Series,
+    ShareLink,
     SignIn,
     Summary,
     User,
@@ -97,6 +99,9 @@ RECORDS: list[Record] = [
     Attachment("d2", 3, 5, 6, "[2001:db8::1]:5", "mqtt", True, "it said goodbye"),
     Habit("d1", 9.5, 1),
     Habit("d2", None, 40),
+    Dashboard("db-1", "Halle", 1, [{"kind": "text", "id": "a", "text": "ß"}], 3, 2, "ada"),
+    ShareLink("ln-1", "db-1", "hall", "ab" * 32, 1, "ada", None),
+    ShareLink("ln-2", "db-1", "", "cd" * 32, 1, "ada", 9),
 ]
 
 

@@ -53,7 +53,9 @@ class LiveFeed:
         self.listeners: set[Callable[[Entry], None]] = set()
 
     def publish(self, kind: str, device: str, data: Data) -> None:
-        """Something about one device: ``presence``, ``command``, ``device``, ``alert``."""
+        """Something about one device: ``presence``, ``command``, ``device``, ``alert``; or, with its id in the device's
+        place, about one ``dashboard``.
+        """
         self._append(Entry(self.number + 1, kind, device, data, (), 0))
 
     def publish_rows(self, rows: Sequence[Row], extra_weight: int = 0) -> None:

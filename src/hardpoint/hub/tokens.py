@@ -12,6 +12,8 @@ import secrets
 
 DEVICE_PREFIX = "hp_"
 API_PREFIX = "hpa_"
+LINK_PREFIX = "hps_"
+"""Of links that share a dashboard."""
 SHOWN_PREFIX_LENGTH = 10
 """How much of a token a list shows: enough to tell two apart, too little to help anyone."""
 

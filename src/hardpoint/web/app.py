@@ -41,13 +41,16 @@ class WebApp:
         if self._declared:
             return
         self._declared = True
+        from ..hub.dashboards import Dashboards
         from .adoption import AdoptionRoutes
         from .alerts import AlertRoutes, ChannelRoutes
         from .commands import CommandRoutes
+        from .dashboards import DashboardRoutes
         from .devices import DeviceRoutes
         from .metrics import Metrics
         from .readings import ReadingRoutes
         from .rules import RuleRoutes
+        from .shared import SharedRoutes
         from .snippets import SnippetRoutes
         from .store import StoreRoutes
         from .system import SystemRoutes
@@ -55,10 +58,12 @@ class WebApp:
 
         hub = self._hub
         metrics = Metrics(hub, self.live, self._metrics)
+        boards = Dashboards(hub)
+        readings = ReadingRoutes(hub)
         for part in (
             DeviceRoutes(hub),
             AdoptionRoutes(hub),
-            ReadingRoutes(hub),
+            readings,
             CommandRoutes(hub),
             SnippetRoutes(hub, self._health),
             TapRoutes(hub),
@@ -66,6 +71,8 @@ class WebApp:
             AlertRoutes(hub),
             ChannelRoutes(hub),
             StoreRoutes(hub),
+            DashboardRoutes(hub, boards, self.live),
+            SharedRoutes(hub, boards, self.live, readings),
             self.live,
             SystemRoutes(self._version, self._health, metrics, self.sign_ins.identify),
             self.site,

@@ -21,7 +21,7 @@ from .formats import FORMATS, Format
 
 if TYPE_CHECKING:
     from ..http import Request, Router
-    from ..hub.devices import SeriesState
+    from ..hub.devices import DeviceState, SeriesState
     from ..hub.history.buckets import Point
     from ..hub.history.reduce import Wanted
     from ..hub.hub import Hub
@@ -90,7 +90,15 @@ class ReadingRoutes:
 
     async def of_one(self, request: Request) -> Response:
         """``GET /api/devices/{id}/readings``: the last hour where nothing else is said."""
-        device = self._hub.catalogue.find(request.params["id"])
+        return await self.of_device(self._hub.catalogue.find(request.params["id"]), request)
+
+    async def of_device(self, device: DeviceState, request: Request) -> Response:
+        """The same of a device that whoever asks may see.
+
+        Raises:
+            BadInput: the query names no key, or an impossible range.
+            NotFound: the device has no such key.
+        """
         key = request.query.get("key")
         if not key:
             raise BadInput("say which key", field="key")

@@ -27,6 +27,7 @@ from . import shapes
 if TYPE_CHECKING:
     from ..http import Request, Router
     from ..http.router import Route
+    from ..hub.devices import Catalogue
     from ..hub.hub import Hub
 
 COOKIE = "hardpoint_session"
@@ -50,6 +51,14 @@ class Principal:
     name: str
     role: str
     via: str
+
+    def has_role(self, needed: str) -> bool:
+        """Whether they may do what that role may."""
+        return ROLES.index(self.role) >= ROLES.index(needed)
+
+    def sees_id(self, _catalogue: Catalogue, _device_id: str) -> bool:
+        """Whether the device of that id exists for them: everybody sees all."""
+        return True
 
 
 LOCAL_ADMIN = Principal("local", "admin", "unix")

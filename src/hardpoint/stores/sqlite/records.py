@@ -21,6 +21,7 @@ from ...model import (
     Attribute,
     Channel,
     Command,
+    Dashboard,
     Delivery,
     Device,
     Habit,
@@ -33,6 +34,7 @@ from ...model import (
     Rule,
     RuleState,
     Series,
+    ShareLink,
     SignIn,
     User,
 )
@@ -115,6 +117,8 @@ TABLES: dict[type[Any], Table[Any]] = {
         (QuietHours, "quiet_hours"),
         (Attachment, "attachments"),
         (Habit, "habits"),
+        (Dashboard, "dashboards"),
+        (ShareLink, "share_links"),
     )
 }
 
