@@ -79,6 +79,21 @@ def test_an_overview_accounts_for_every_reading_once(store: Store, commit: Commi
     assert (count, total, last) == (8800, sum(ts % 100 for ts in range(100, 8900)), 8899)
 
 
+@pytest.mark.parametrize("widest_ms", [0, 1, 3, 400, 2**62])
+def test_a_fine_overview_has_only_narrow_summaries_of_numbers(store: Store, commit: Commit, widest_ms: int) -> None:
+    for start in range(0, 6000, 1000):
+        commit(store, [(1, ts, "text" if ts % 1000 == 7 else ts) for ts in range(start, start + 1000)])
+    counts = []
+    for piece in store.overview(1, *EVER, widest_ms=widest_ms):
+        if isinstance(piece, Summary):
+            assert piece.end_ms - piece.start_ms <= widest_ms
+            assert piece.numbers == piece.count
+            counts.append(piece.count)
+        else:
+            counts.append(len(piece.times))
+    assert sum(counts) == 6000
+
+
 @pytest.mark.parametrize(
     ("values", "expected"),
     [

@@ -125,13 +125,14 @@ class Store(ABC):
 
     @abstractmethod
     def overview(
-        self, series: int, start_ms: int, end_ms: int, edges: Sequence[int] = ()
+        self, series: int, start_ms: int, end_ms: int, edges: Sequence[int] = (), *, widest_ms: int | None = None
     ) -> Iterator[Stretch | Summary]:
         """The same range by ascending time, with summaries in the place of readings where the store has them.
 
         A `Summary` stands for a closed piece that lies whole inside the range and between two neighbouring ``edges``
         (ascending times; a piece lies on one side of an edge when all its readings are before it, or none is).
-        Everything else comes as `Stretch`. How a range is divided is the store's affair and may change between calls.
+        With ``widest_ms`` it holds numbers alone, and its last reading is at most so long after its first. Everything
+        else comes as `Stretch`. How a range is divided is the store's affair and may change between calls.
         """
 
     @abstractmethod

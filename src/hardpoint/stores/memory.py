@@ -99,7 +99,7 @@ class MemoryStore(Store):
         return cut(times, found, newest_first=newest_first)
 
     def overview(
-        self, series: int, start_ms: int, end_ms: int, edges: Sequence[int] = ()
+        self, series: int, start_ms: int, end_ms: int, edges: Sequence[int] = (), *, widest_ms: int | None = None
     ) -> Iterator[Stretch | Summary]:
         return self.stretches(series, start_ms, end_ms)  # nothing is closed here: no summary is kept
 

@@ -59,6 +59,9 @@ def total(numbers: Sequence[float], *, integers: bool) -> float:
 
 def cut(times: Sequence[int], values: Sequence[Value], *, newest_first: bool = False) -> Iterator[Stretch]:
     """Columns of any length as stretches of at most `PIECE_READINGS`; within each the times ascend in either order."""
+    if 0 < len(times) <= PIECE_READINGS:
+        yield Stretch(times, values)
+        return
     starts = range(0, len(times), PIECE_READINGS)
     for start in reversed(starts) if newest_first else starts:
         yield Stretch(times[start : start + PIECE_READINGS], values[start : start + PIECE_READINGS])

@@ -27,14 +27,16 @@ class Pieced:
                 self.read += len(found)
                 yield Stretch([ts for ts, _ in found], [value for _, value in found])
 
-    def overview(self, series, start_ms, end_ms, edges=()):
+    def overview(self, series, start_ms, end_ms, edges=(), *, widest_ms=None):
         for part, closed in self.parts:
             times = [ts for ts, _ in part]
             within = start_ms <= times[0] and times[-1] < end_ms
             uncut = all(bisect_left(times, edge) in (0, len(times)) for edge in edges)
-            if closed and within and uncut:
+            summary = summarise(times, [value for _, value in part])
+            fine = widest_ms is None or (times[-1] - times[0] <= widest_ms and summary.numbers == summary.count)
+            if closed and within and uncut and fine:
                 self.summaries += 1
-                yield summarise(times, [value for _, value in part])
+                yield summary
             else:
                 yield from self.stretches(series, max(start_ms, times[0]), min(end_ms, times[-1] + 1))
 

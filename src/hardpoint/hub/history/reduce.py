@@ -15,7 +15,7 @@ from .triangles import Candidates, lttb
 if TYPE_CHECKING:
     from ...model import Value
     from ...stores.base import Store
-    from .buckets import Piece, Point
+    from .buckets import Point
 
 P = TypeVar("P", Stretch, "Stretch | Summary")
 
@@ -87,7 +87,7 @@ def _auto(store: Store, series: int, query: RangeQuery, wanted: Wanted) -> tuple
     few = _Few(query.points)
     candidates = Candidates(start_ms, end_ms, query.points)
     count = numbers = 0
-    for piece in _while(wanted, _fine(store, series, start_ms, end_ms, candidates.widest_ms)):
+    for piece in _while(wanted, store.overview(series, start_ms, end_ms, widest_ms=candidates.widest_ms)):
         if isinstance(piece, Summary):
             count += piece.count
             numbers += piece.numbers
@@ -148,14 +148,3 @@ class _Few:
             times.extend(plain.times)
             values.extend(plain.values)
         return Stretch(times, values)
-
-
-def _fine(store: Store, series: int, start_ms: int, end_ms: int, widest_ms: int) -> Iterator[Piece]:
-    """The overview of a range in which no summary spans more than ``widest_ms``, nor holds anything but numbers that
-    first and last are taken from: such a piece is read in full.
-    """
-    for piece in store.overview(series, start_ms, end_ms):
-        if isinstance(piece, Stretch) or (piece.numbers == piece.count and piece.end_ms - piece.start_ms <= widest_ms):
-            yield piece
-        else:
-            yield from store.stretches(series, piece.start_ms, piece.end_ms + 1)

@@ -24,7 +24,7 @@ import struct
 import sys
 import zlib
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate, repeat
 from operator import add, sub, truediv
 from struct import Struct
@@ -60,6 +60,8 @@ _DEFLATED = 0x8000_0000  # of the count: all that follows is compressed together
 
 _WIDTHS = ((0xFF, "B"), (0xFFFF, "H"), (0xFFFF_FFFF, "I"), (2**64 - 1, "Q"))
 _TYPECODES = {1: "B", 2: "H", 4: "I", 8: "Q"}
+_FLOAT_WIDTH = 4
+"""Differences of so many bytes are floats without loss, whatever their base."""
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder()
@@ -257,12 +259,19 @@ def _decode_column(data: bytes, position: int, count: int) -> tuple[list[Any], i
         # Divided once a value and not once a reading, and each value is one object: half the time.
         table = list(map(truediv, range(base, base + BYTE_VALUES), repeat(10.0 ** (detail >> 4))))
         return list(map(table.__getitem__, numbers)), position + length
-    based = map(add, numbers, repeat(base)) if base else numbers
-    # Each step is the difference and the base: adding the base up separately would overflow no Python integer.
-    integers = list(accumulate(based, initial=first) if kind == _DIFFERENCES else based)
+    integers: Iterable[float] = numbers
+    if base and width <= 1 and amount >= BYTE_VALUES:
+        integers = map(list(range(base, base + BYTE_VALUES)).__getitem__, numbers)
+    elif base:
+        integers = map(add, numbers, repeat(base))
+    if kind == _DIFFERENCES:
+        # Each step is the difference and the base: adding the base up separately would overflow no Python integer.
+        # What will be divided is added up as floats, which hold these integers: dividing them takes half the time.
+        as_floats = form & _DECIMAL and width <= _FLOAT_WIDTH and abs(base) < MAX_EXACT // 2
+        integers = accumulate(integers, initial=float(first) if as_floats else first)
     if form & _DECIMAL:
         return list(map(truediv, integers, repeat(10.0 ** (detail >> 4)))), position + length
-    return integers, position + length
+    return list(integers), position + length
 
 
 def _inflated(data: bytes) -> bytes:

@@ -129,7 +129,7 @@ def pieces_backwards(connection: sqlite3.Connection, wanted: Range, over: Over) 
 
 
 def overview(
-    connection: sqlite3.Connection, wanted: Range, edges: Sequence[int], over: Over
+    connection: sqlite3.Connection, wanted: Range, edges: Sequence[int], widest_ms: int | None, over: Over
 ) -> Iterator[Stretch | Summary]:
     """The same, with the summary of each chunk that may stand for it: see `Store.overview`."""
     _, start_ms, end_ms = wanted
@@ -140,6 +140,7 @@ def overview(
             whole
             and not chunk.form & BARE
             and not (edge < len(edges) and edges[edge] <= chunk.end_ms)
+            and (widest_ms is None or _is_fine(chunk, widest_ms))
             and not over.touches(chunk.start_ms, chunk.end_ms)
         ):
             yield from _merged(((), ()), over.up_to(chunk.start_ms))
@@ -148,6 +149,10 @@ def overview(
         below = over.without_purged(*_readings(connection, wanted, chunk))
         yield from _merged(below, over.up_to(chunk.end_ms))
     yield from _above(connection, wanted, over)
+
+
+def _is_fine(chunk: Chunk, widest_ms: int) -> bool:
+    return chunk.end_ms - chunk.start_ms <= widest_ms and chunk.numbers == chunk.count
 
 
 def _above(connection: sqlite3.Connection, wanted: Range, over: Over) -> Iterator[Stretch]:

@@ -92,11 +92,11 @@ class Readers:
         whole = self._read(wanted, read)
         return (part for piece in whole for part in cut(*piece, newest_first=newest_first))
 
-    def overview(self, wanted: Range, edges: Sequence[int]) -> Iterator[Stretch | Summary]:
+    def overview(self, wanted: Range, edges: Sequence[int], widest_ms: int | None) -> Iterator[Stretch | Summary]:
         """See `Store.overview`."""
 
         def read(connection: sqlite3.Connection, wanted: Range, over: Over) -> Iterator[Stretch | Summary]:
-            return overview(connection, wanted, edges, over)
+            return overview(connection, wanted, edges, widest_ms, over)
 
         return _cut_stretches(self._read(wanted, read))
 

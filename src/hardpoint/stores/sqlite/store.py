@@ -130,9 +130,9 @@ class SqliteStore(Store):
         return self._readers.stretches(Range(series, start_ms, end_ms), newest_first=newest_first)
 
     def overview(
-        self, series: int, start_ms: int, end_ms: int, edges: Sequence[int] = ()
+        self, series: int, start_ms: int, end_ms: int, edges: Sequence[int] = (), *, widest_ms: int | None = None
     ) -> Iterator[Stretch | Summary]:
-        return self._readers.overview(Range(series, start_ms, end_ms), edges)
+        return self._readers.overview(Range(series, start_ms, end_ms), edges, widest_ms)
 
     def extent(self, series: int) -> tuple[int, int] | None:
         return self._readers.extent(series)
