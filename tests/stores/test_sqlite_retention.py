@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +13,7 @@ from hardpoint.errors import StorageError
 from hardpoint.model import Delete, DeleteReadings, Device, Put, Series, Stretch, Summary
 from hardpoint.stores.base import Keep, Policy, Step
 from hardpoint.stores.pieces import summarise
-from hardpoint.stores.sqlite import SqliteStore, compaction, retain, work
+from hardpoint.stores.sqlite import SqliteStore, compaction, failpoints, fold, retain, work
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -197,3 +198,64 @@ def test_a_deleted_device_is_no_ones_concern(held: SqliteStore) -> None:
 def test_a_step_names_what_it_concerns(held: SqliteStore) -> None:
     (step,) = held.plan(Policy((Keep(key="hum", drop_after_s=0),)), 15_000).steps
     assert step == Step(2, "d", "hum", "drop", "age", 0, 15_000, 2, 0)
+
+
+def settled_count(store: SqliteStore, series: int = 1) -> int:
+    """How many readings the store counts once everything is in chunks."""
+    store._do(lambda connection, pending: pending.everything_in_chunks(connection))
+    pieces = store.overview(series, *EVER)
+    return sum(piece.count if isinstance(piece, Summary) else len(piece.times) for piece in pieces)
+
+
+@pytest.mark.parametrize("where", ["journal", "blocks"])
+def test_readings_that_came_again_are_not_counted_twice_by_a_thinned_stretch(
+    held: SqliteStore, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    monkeypatch.setattr(retain, "UNDERCUT", 10**6)
+    again = [(1, place * 10_000, value(1, place)) for place in range(200, 260)]
+    assert commit_and_wait(held, again) is None
+    if where == "blocks":
+        monkeypatch.setattr(work, "FOLD_AT_READINGS", 1)
+        monkeypatch.setattr(work, "FOLD_AT_READINGS_A_SERIES", 0)
+        monkeypatch.setattr(work, "FOLD_AT_LEAST_A_SERIES", 0)
+        assert commit_and_wait(held, [(1, COUNT * 10_000, 1.5)]) is None
+        wait_until(lambda: not held._journal.readings)
+    plan = held.retain(Policy(max_bytes=held.plan(Policy(), NOW).size_bytes - 2000), NOW)
+    assert [(step.action, step.start_ms) for step in plan.steps if step.series == 1] == [("thin", 0)]
+    assert settled_count(held) == COUNT + (where == "blocks")
+
+
+def test_what_a_killed_pass_of_folding_left_is_not_counted_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its chunks are there, and the journal they came from is there too."""
+    monkeypatch.setattr(work, "SLICE_S", 0.0)
+    monkeypatch.setattr(fold, "MAX_DIRECT_READINGS", 2000)
+    monkeypatch.setattr(retain, "UNDERCUT", 10**6)
+    copy = tmp_path / "killed"
+    copy.mkdir()
+
+    def keep(point: str) -> None:
+        if point == "fold: slice done" and not (copy / "hardpoint.db").exists():
+            for name in ("hardpoint.db-wal", "hardpoint.db"):
+                shutil.copy(tmp_path / "running" / name, copy / name)
+
+    monkeypatch.setattr(failpoints, "hook", keep)
+    running = SqliteStore(tmp_path / "running")
+    running.open()
+    rows = [(1, place * 10_000, value(1, place)) for place in range(COUNT)]
+    assert commit_and_wait(running, rows, [Put(Device("d", "d", 0)), Put(Series(1, "d", "temp"))]) is None
+    wait_until((copy / "hardpoint.db").exists)
+    assert settled_count(running) == COUNT
+    settled_bytes = running.plan(Policy(), NOW).size_bytes
+    running.close()
+    store = SqliteStore(copy)
+    monkeypatch.setattr(work, "FOLD_AT_READINGS", 1_000_000)
+    store.open()
+    try:
+        assert times(store) == [place * 10_000 for place in range(COUNT)]
+        plan = store.retain(Policy(max_bytes=settled_bytes - 2000), NOW)
+        assert {step.action for step in plan.steps} == {"thin"}
+        assert settled_count(store) == COUNT
+    finally:
+        store.close()

@@ -103,11 +103,14 @@ class Journal:
         """What waits for folding, frozen or not, large values counted as several."""
         return self.active.readings + (self.frozen.readings if self.frozen is not None else 0)
 
-    def oldest_ms(self) -> int:
-        """The least time of all that is here; `INT64_MAX` of nothing."""
+    def oldest_ms(self, series: int | None = None) -> int:
+        """The least time of all that is here, or of one series; `INT64_MAX` of nothing."""
         with self._lock:
             parts = [self.active] if self.frozen is None else [self.frozen, self.active]
-            return min((min(times) for part in parts for times, _ in part.by_series.values()), default=INT64_MAX)
+            columns = [part.by_series for part in parts]
+            if series is not None:
+                columns = [{series: found[series]} for found in columns if series in found]
+            return min((min(times) for found in columns for times, _ in found.values()), default=INT64_MAX)
 
     def count(self, span: Span) -> int:
         """How many readings a transaction sees here, about: duplicates count."""

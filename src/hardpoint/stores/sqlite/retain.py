@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from ...model import Policy
     from ..retention import Action, Reason
+    from .journal import Journal
 
 WORTH_THINNING = 8
 """Readings. Of a thinned chunk up to four are left."""
@@ -53,6 +54,9 @@ WHERE series = ? AND start_ms >= ? AND end_ms < ? AND NOT form & {THINNED} AND c
 """  # noqa: S608 - our own numbers
 _OLDEST_SQL = "SELECT series, start_ms, end_ms, form, count, bytes FROM chunks ORDER BY end_ms"
 _OLD_BLOCK_SQL = "SELECT 1 FROM folds CROSS JOIN blocks ON fold = folds.id WHERE start_ms < ? LIMIT 1"
+_BLOCK_OVER_SQL = """
+SELECT 1 FROM folds CROSS JOIN blocks ON fold = folds.id WHERE series = ? AND start_ms <= ? AND end_ms >= ? LIMIT 1
+"""
 _OLD_ROW_SQL = "SELECT 1 FROM legacy_readings WHERE ts < ? LIMIT 1"
 
 
@@ -108,14 +112,23 @@ def oldest_limit(limits: Iterable[Limits]) -> int:
     return max(times, default=INT64_MIN)
 
 
+def thinned_before(steps: Iterable[Step]) -> int:
+    """The latest time up to which one of these thins."""
+    return max((step.end_ms for step in steps if step.action == "thin"), default=INT64_MIN)
+
+
 def anything_old_outside_chunks(connection: sqlite3.Connection, before_ms: int) -> bool:
     """Whether blocks, or rows of schema 1, hold a reading before this time."""
     old = (connection.execute(sql, (before_ms,)).fetchone() for sql in (_OLD_BLOCK_SQL, _OLD_ROW_SQL))
     return any(row is not None for row in old)
 
 
-def thinning(connection: sqlite3.Connection, steps: Iterable[Step]) -> Generator[int]:
-    """Thin the chunks of these steps, in slices: a task of the writer's."""
+def thinning(connection: sqlite3.Connection, journal: Journal, steps: Iterable[Step]) -> Generator[int]:
+    """Thin the chunks of these steps, in slices: a task of the writer's.
+
+    A chunk for which readings came since the plan was made is left for the next time. Nobody could tell of a thinned
+    one whether it holds them already, and they would be counted twice.
+    """
     for step in steps:
         waiting = [
             chunk
@@ -123,7 +136,9 @@ def thinning(connection: sqlite3.Connection, steps: Iterable[Step]) -> Generator
             if chunk.end_ms < step.end_ms and _is_worth_it(chunk.form, chunk.count)
         ]
         for start in range(0, len(waiting), SLICE_CHUNKS):
-            _thin_slice(connection, step.series, waiting[start : start + SLICE_CHUNKS])
+            part = waiting[start : start + SLICE_CHUNKS]
+            if not _anything_over(connection, journal, step.series, part[0].start_ms, part[-1].end_ms):
+                _thin_slice(connection, step.series, part)
             yield 3 * SLICE_CHUNKS
 
 
@@ -135,6 +150,13 @@ def vacuuming(connection: sqlite3.Connection) -> Generator[int]:
         yield 2 * VACUUM_PAGES
         if connection.execute("PRAGMA auto_vacuum").fetchone()[0] != 2:
             return  # a file of schema 1, before it was vacuumed
+
+
+def _anything_over(connection: sqlite3.Connection, journal: Journal, series: int, start_ms: int, end_ms: int) -> bool:
+    """Whether blocks hold readings of this range, or the journal any of the series that are not newer than it."""
+    if journal.oldest_ms(series) <= end_ms:
+        return True
+    return connection.execute(_BLOCK_OVER_SQL, (series, end_ms, start_ms)).fetchone() is not None
 
 
 def _thin_slice(connection: sqlite3.Connection, series: int, chosen: Sequence[Chunk]) -> None:

@@ -153,18 +153,28 @@ class SqliteStore(Store):
         return CheckReport(pieces, self._readings(), (*findings, *done))
 
     def plan(self, policy: Policy, now_ms: int) -> Plan:
-        from .retain import anything_old_outside_chunks, make_plan, oldest_limit
+        from .retain import make_plan, oldest_limit, thinned_before
 
         known = self.load(Series)
         before_ms = oldest_limit(limits_by_series(policy, known, now_ms).values())
+        while True:
+            self._settle(before_ms)
+            with self._readers.snapshot(lambda span: span) as (connection, _):
+                plan = make_plan(connection, known, policy, now_ms)
+            if thinned_before(plan.steps) <= before_ms:
+                return plan
+            # For the size it goes further than for any age: what came late or again for that must be in chunks too.
+            before_ms = thinned_before(plan.steps)
+
+    def _settle(self, before_ms: int) -> None:
+        """Have everything in chunks if anything outside of them is before this time."""
+        from .retain import anything_old_outside_chunks
 
         def settle(connection: sqlite3.Connection, work: Work) -> Generator[int]:
             if self._journal.oldest_ms() < before_ms or anything_old_outside_chunks(connection, before_ms):
                 yield from work.everything_in_chunks(connection)
 
         self._do(settle)
-        with self._readers.snapshot(lambda span: span) as (connection, _):
-            return make_plan(connection, known, policy, now_ms)
 
     def retain(self, policy: Policy, now_ms: int) -> Plan:
         plan = self.plan(policy, now_ms)
@@ -184,7 +194,7 @@ class SqliteStore(Store):
         def work_off(connection: sqlite3.Connection, work: Work) -> Generator[int]:
             while work.purges.waiting:  # first: of a chunk that is cut, what is left may be thinned
                 yield work.purges.step(connection)
-            yield from thinning(connection, [step for step in plan.steps if step.action == "thin"])
+            yield from thinning(connection, self._journal, [step for step in plan.steps if step.action == "thin"])
             yield from vacuuming(connection)
 
         self._do(work_off)
