@@ -37,6 +37,14 @@ class TestAgent:
         assert hardpoint("agent", "--server", "box").code == 0
         assert agents == [AgentSettings("box", 9000, "hp_v", tmp_path / "data" / "agent")]
 
+    def test_over_tls(self, hardpoint, agents: list[AgentSettings], tmp_path: Path) -> None:
+        argv = ["--token", "hp_t", "--ca", "ca.pem"]
+        assert hardpoint("agent", "--server", "lines://box", *argv).code == 0
+        assert agents == [AgentSettings("box", 9443, "hp_t", tmp_path / "data" / "agent", tls=True, ca=Path("ca.pem"))]
+        result = hardpoint("agent", "--server", "box", *argv)
+        assert (result.code, len(agents)) == (2, 1)
+        assert "--server lines://HOST[:PORT]" in result.err
+
     def test_a_token_file_beats_the_variable(self, hardpoint, agents, monkeypatch, tmp_path: Path) -> None:
         monkeypatch.setenv("HARDPOINT_TOKEN", "hp_v")
         (tmp_path / "t").write_text("hp_f\n")
@@ -56,14 +64,16 @@ class TestAgent:
     @pytest.mark.parametrize(
         ("text", "parsed"),
         [
-            ("box", ("box", 9000)),
-            ("box:9001", ("box", 9001)),
-            ("line://box:9001", ("box", 9001)),
-            ("[fe80::1]:9001", ("fe80::1", 9001)),
-            ("192.168.1.20", ("192.168.1.20", 9000)),
+            ("box", ("box", 9000, False)),
+            ("box:9001", ("box", 9001, False)),
+            ("line://box:9001", ("box", 9001, False)),
+            ("lines://box", ("box", 9443, True)),
+            ("lines://[fe80::1]:9001", ("fe80::1", 9001, True)),
+            ("[fe80::1]:9001", ("fe80::1", 9001, False)),
+            ("192.168.1.20", ("192.168.1.20", 9000, False)),
         ],
     )
-    def test_server(self, text: str, parsed: tuple[str, int]) -> None:
+    def test_server(self, text: str, parsed: tuple[str, int, bool]) -> None:
         assert parse_server(text) == parsed
 
     @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ from .link import Link
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from ssl import SSLContext
 
     from ..hardware.mount import Mount
     from ..model import Value
@@ -56,7 +57,11 @@ kept too, unless it is longer than the dialect allows.
 
 
 class Agent:
-    """Runs until `stop`. ``mount`` and ``spool`` are open; the spool is closed at the end."""
+    """Runs until `stop`. ``mount`` and ``spool`` are open; the spool is closed at the end.
+
+    Raises:
+        ConfigError: ``settings.ca`` cannot be used.
+    """
 
     def __init__(
         self,
@@ -88,6 +93,7 @@ class Agent:
         self._answered: list[int] = []
         self._refused_for_now = False
         self._disk_failing = False
+        self._tls = _tls_context(settings)
         self._stopping = asyncio.Event()
         self._interval_changed = asyncio.Event()
         self._may_send = asyncio.Event()
@@ -220,7 +226,9 @@ class Agent:
         """
         settings = self._settings
         async with asyncio.timeout(settings.connect_timeout_s):
-            await asyncio.get_running_loop().create_connection(lambda: link, settings.host, settings.port)
+            await asyncio.get_running_loop().create_connection(
+                lambda: link, settings.host, settings.port, ssl=self._tls
+            )
         return await link.hello(settings.token, settings.connect_timeout_s)
 
     async def _converse(self, link: Link) -> str:
@@ -342,6 +350,14 @@ class Agent:
         except PeerError as error:
             answer = encode_failure(command.id, error.message)
         link.write(answer)
+
+
+def _tls_context(settings: AgentSettings) -> SSLContext | None:
+    if not settings.tls:
+        return None
+    from ..tls.client import client_context  # 10 ms that few agents need
+
+    return client_context(settings.ca)
 
 
 def next_round(due: float, interval_s: float, now: float) -> float:

@@ -29,3 +29,7 @@ class AgentSettings:
     """For the connection with its name look-up, and again for the answer to HELLO."""
     ping_s: float = 30.0
     """When the server was silent for so long it is pinged; silent for as long again, it is given up."""
+    tls: bool = False
+    """Whether the server's listener is ``lines://``."""
+    ca: Path | None = None
+    """Who signs its certificate, as PEM; None: whom the system trusts."""

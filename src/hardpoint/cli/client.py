@@ -143,13 +143,15 @@ class Client:
     `TimedOut` where it does not come in time.
     """
 
-    def __init__(self, address: Address, token: str | None = None) -> None:
-        """Nothing is connected yet.
+    def __init__(self, address: Address, token: str | None = None, ca: Path | None = None) -> None:
+        """Nothing is connected yet. ``ca`` is a PEM file of who signed the certificate of a server at ``https://``,
+        where that is not whom the system trusts.
 
         Raises:
             BadInput: no header can hold the token.
         """
         self.address = address
+        self._ca = ca
         self.token = token
         if token and not (token.isascii() and token.isprintable()):
             raise BadInput("the API token holds a character that no token has: a line's end, or one beyond ASCII")
@@ -284,7 +286,10 @@ class Client:
         if address.path:
             return _UnixConnection(address.path, CONNECT_TIMEOUT_S)
         if address.scheme == "https":
-            return http.client.HTTPSConnection(address.host, address.port, timeout=CONNECT_TIMEOUT_S)
+            from ..tls.client import client_context  # 10 ms, and mostly the server is on this machine
+
+            context = client_context(self._ca)
+            return http.client.HTTPSConnection(address.host, address.port, timeout=CONNECT_TIMEOUT_S, context=context)
         return http.client.HTTPConnection(address.host, address.port, timeout=CONNECT_TIMEOUT_S)
 
     def _unreachable(self, error: Exception) -> HardpointError:
@@ -292,6 +297,8 @@ class Client:
         if isinstance(error, PermissionError):
             return Forbidden(f"{self.address}: {why}", hint="run it as the user the server runs as")
         hint = "check the address and that the server runs"
+        if "CERTIFICATE_VERIFY_FAILED" in why:
+            hint = "name who signed its certificate: --ca FILE or HARDPOINT_CA (on the server, DATA/tls/ca.pem)"
         if self.address.path:
             folder = Path(self.address.path).parent
             hint = f"start it: hardpoint serve --data {folder} (or name another: --data, --server)"

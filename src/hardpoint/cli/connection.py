@@ -64,9 +64,18 @@ _token_option = click.option(
     help="An API token for --server; - is stdin.  [env var: HARDPOINT_TOKEN, the token itself]",
 )
 
+_ca_option = click.option(
+    "--ca",
+    type=click.Path(path_type=Path),
+    cls=Option,
+    heading=HEADING,
+    metavar="FILE",
+    help="Who signs the certificate of --server https://…, as PEM.  [env var: HARDPOINT_CA]",
+)
+
 
 def with_client(function: Callable[..., R]) -> Callable[..., R]:
-    """Give a command ``--data``, ``--server`` and ``--token-file``, and call it with ``client`` in their place.
+    """Give a command ``--data``, ``--server``, ``--token-file`` and ``--ca``, and call it with ``client`` for them.
 
     Without ``--server`` and ``HARDPOINT_SERVER`` it is the server of the data folder, found as the server itself
     finds it: ``--data``, ``HARDPOINT_DATA``, ``hardpoint.toml``, the default.
@@ -75,14 +84,17 @@ def with_client(function: Callable[..., R]) -> Callable[..., R]:
     @data_option
     @_server_option
     @_token_option
+    @_ca_option
     @wraps(function)
-    def command(*args: Any, server: str | None, data: Path | None, token_file: Path | None, **kwargs: Any) -> R:
-        return function(*args, client=make_client(server, data, token_file), **kwargs)
+    def command(
+        *args: Any, server: str | None, data: Path | None, token_file: Path | None, ca: Path | None, **kwargs: Any
+    ) -> R:
+        return function(*args, client=make_client(server, data, token_file, ca), **kwargs)
 
     return command
 
 
-def make_client(server: str | None, data: Path | None, token_file: Path | None) -> Client:
+def make_client(server: str | None, data: Path | None, token_file: Path | None, ca: Path | None = None) -> Client:
     """The client that these options describe. It has not connected yet.
 
     Raises:
@@ -97,8 +109,12 @@ def make_client(server: str | None, data: Path | None, token_file: Path | None) 
         server = server or os.environ.get("HARDPOINT_SERVER")
     if server:
         secret = read_secret(token_file) or os.environ.get("HARDPOINT_TOKEN")
+        environ_ca = os.environ.get("HARDPOINT_CA")
         try:
-            return Client(Address.parse(server), secret)
+            address = Address.parse(server)
+            if ca and address.scheme != "https":
+                raise click.UsageError("--ca is for --server https://HOST")
+            return Client(address, secret, ca or (Path(environ_ca) if environ_ca else None))
         except BadInput as error:
             hint = f" ({error.hint})" if error.hint else ""
             raise click.UsageError(f"{error.message}{hint}") from None

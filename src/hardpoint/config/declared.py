@@ -23,7 +23,9 @@ FILE_NAME = "hardpoint.toml"
 SOCKET_NAME = "hardpoint.sock"
 ETC = Path("/etc/hardpoint")
 ENV_PREFIX = "HARDPOINT_"
-ENV_ELSEWHERE = frozenset({"HARDPOINT_CONFIG", "HARDPOINT_TOKEN", "HARDPOINT_SERVER", "HARDPOINT_DEBUG"})
+ENV_ELSEWHERE = frozenset(
+    {"HARDPOINT_CONFIG", "HARDPOINT_TOKEN", "HARDPOINT_SERVER", "HARDPOINT_CA", "HARDPOINT_DEBUG"}
+)
 """Read by the command line, not settings of the server."""
 
 MAX_NUMBER = 2**53

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Self, TypeVar
 
+from ..tls.client import client_context
 from ..wire.line_client import (
     Answer,
     CommandLine,
@@ -21,6 +22,8 @@ from ..wire.telemetry import decode_json
 from .device import ANSWER_TIMEOUT_S, ReceivedCommand, Refused, merged
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..model import Json
 
 READ_BYTES = 64 * 1024
@@ -43,9 +46,22 @@ class LineDevice:
     Every line carries a tag, so calls may overlap: ``asyncio.gather(device.send(a=1), device.send(b=2))``.
     """
 
-    def __init__(self, host: str, port: int, token: str | None = None, *, timeout_s: float = ANSWER_TIMEOUT_S) -> None:
-        """Connect with ``async with``; without a token it stays unattached until `hello`."""
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        token: str | None = None,
+        *,
+        tls: bool = False,
+        ca: Path | None = None,
+        timeout_s: float = ANSWER_TIMEOUT_S,
+    ) -> None:
+        """Connect with ``async with``; without a token it stays unattached until `hello`. ``tls`` is for ``lines://``;
+        ``ca`` is a PEM file of who signed the server's certificate, where that is not whom the system trusts.
+        """
         self._address = (host, port)
+        self._tls = tls or ca is not None
+        self._ca = ca
         self._token = token
         self._timeout_s = timeout_s
         self._client = LineClient()
@@ -64,7 +80,8 @@ class LineDevice:
         """Why the server closed, when it said so."""
 
     async def __aenter__(self) -> Self:
-        reader, self._writer = await asyncio.open_connection(*self._address)
+        context = client_context(self._ca) if self._tls else None
+        reader, self._writer = await asyncio.open_connection(*self._address, ssl=context)
         greeted: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._answers["greeting"] = greeted
         self._reading = asyncio.create_task(self._read(reader), name="line device")
