@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 
 from hardpoint.cli import tail
+from hardpoint.cli.client import Address, Client
+from hardpoint.cli.refusals import Refusals
 
 from .conftest import AWAY, DEVICE, HEALTH, Script, error
 from .test_tail import READINGS, stream
+from .test_tap import FRAME
 
 TOKEN = "hp_secret"
 
@@ -20,6 +23,8 @@ def server(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
     script.answers["GET /api/devices/greenhouse"] = (200, DEVICE)
     script.answers["POST /api/devices/greenhouse/token"] = (200, {"id": "greenhouse", "token": "hp_new"})
     script.answers["GET /api/health"] = (200, HEALTH)
+    script.answers["GET /api/devices/greenhouse/frames"] = (200, {"items": [], "tapped_until": None})
+    script.answers["GET /api/strangers"] = (200, {"items": []})
 
 
 class TestDevice:
@@ -45,8 +50,11 @@ class TestDevice:
                 "python",
                 "arduino",
                 "micropython",
+                "nodered",
                 "curl",
+                "paho",
                 "websocket",
+                "node",
                 "agent",
             ],
         )
@@ -78,7 +86,7 @@ class TestWaiting:
             "attached over line from 192.168.1.23:51000",
             "first reading: temp = 21.5",
         ]
-        assert script.last("GET").target == "/api/live?device=greenhouse"
+        assert "/api/live?device=greenhouse" in [request.target for request in script.asked]
 
     def test_ctrl_c_only_ends_the_waiting(self, hardpoint, script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
         def interrupted(client: object, query: object, opened):
@@ -89,3 +97,36 @@ class TestWaiting:
         result = hardpoint("connect", "greenhouse")
         assert result.code == 0
         assert "hardpoint tail greenhouse" in result.err
+
+
+class TestRefusals:
+    def test_each_is_said_once_with_what_was_meant(self, script: Script, capsys: pytest.CaptureFixture[str]) -> None:
+        client = Client(Address.parse(script.url))
+        old = {**FRAME, "number": 3, "verdict": "refused", "reason": "bad_request: no"}
+        wrong = {**old, "number": 5, "body": "temp 21.5", "correction": "temp=21.5"}
+        stranger = {**old, "number": 4, "body": "hello ***", "correction": "HELLO <token>"}
+        frames = "GET /api/devices/greenhouse/frames"
+        script.answers[frames] = (200, {"items": [old], "tapped_until": None})
+        refusals = Refusals(client, {"id": "greenhouse", "token": TOKEN})
+        script.answers[frames] = (
+            200,
+            {"items": [old, {**FRAME, "number": 6, "verdict": "taken"}, wrong], "tapped_until": None},
+        )
+        script.answers["GET /api/strangers"] = (200, {"items": [{"address": "192.0.2.9", "frames": [stranger]}]})
+        refusals.look()
+        refusals.look()
+        assert capsys.readouterr().err.splitlines() == [
+            "refused from 192.0.2.9 over line: hello ***",
+            "  bad_request: no",
+            f"  try: HELLO {TOKEN}",
+            "refused from the device over line: temp 21.5",
+            "  bad_request: no",
+            "  try: temp=21.5",
+        ]
+
+    def test_a_server_that_is_away_or_refuses_is_asked_again(
+        self, script: Script, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        script.answers["GET /api/strangers"] = (403, error("forbidden", "operators only"))
+        Refusals(Client(Address.parse(script.url)), DEVICE).look()
+        assert capsys.readouterr().err == ""

@@ -19,10 +19,15 @@ if TYPE_CHECKING:
 class TestDoors:
     def test_an_origin_has_brackets_around_an_ipv6_address(self) -> None:
         health = {"listeners": [{"url": "http://[fe80::1]:8080", "port": 8080}]}
-        assert doors.doors(health, Address()) == Doors(http="http://[fe80::1]:8080")
+        assert doors.doors(health, Address(path="/x")) == Doors(http="http://[fe80::1]:8080")
 
     def test_none_is_open(self) -> None:
-        assert doors.doors({"listeners": []}, Address()) == Doors()
+        assert doors.doors({"listeners": []}, Address(path="/x")) == Doors()
+
+    def test_behind_a_proxy_the_address_is_the_one_this_command_got_through(self) -> None:
+        found = doors.doors(HEALTH, Address(scheme="https", host="box.example", port=443))
+        assert found == Doors(line=("box.example", 9000), http="https://box.example:443", relayed=True)
+        assert not doors.doors(HEALTH, Address(host="box", port=8080)).relayed
 
 
 class TestReachable:

@@ -130,13 +130,19 @@ PROGRAMS = {
     "micropython": sys.executable,
     "mqtt": "mosquitto_pub",
     "arduino": "g++",
+    "paho": sys.executable,
+    "node": "node",
 }
-"""Kind of snippet → what runs it here. What is written for MicroPython is Python; websocket is run by a browser."""
+"""Kind of snippet → what runs it here. What is written for MicroPython is Python; websocket is run by a browser, and
+ESPHome and Node-RED by tests/conformance/test_snippets.py.
+"""
 
 
 def program(kind: str, made: str, folder: Path) -> list[str]:
     """The command that runs a snippet."""
-    if kind in ("python", "micropython"):
+    if kind == "node":
+        return ["node", "-e", made]
+    if kind in ("python", "micropython", "paho"):
         return [shutil.which("micropython") or sys.executable if kind == "micropython" else sys.executable, "-c", made]
     if kind != "arduino":
         return ["bash", "-c", made]
@@ -169,7 +175,7 @@ class TestConnect:
                 assert time.monotonic() < deadline
             if kind == "nc":
                 assert sender.wait(DEADLINE_S) == 0, "every kind of nc ends, with and without half-closing"
-            if kind in ("python", "micropython", "arduino"):
+            if kind in ("python", "micropython", "arduino", "paho", "node"):
                 answer = call("send", f"by-{kind}", "blink", "times=3")
                 assert (answer.returncode, answer.stdout) == (0, "true\n")
         finally:

@@ -162,3 +162,21 @@ def test_what_looks_like_a_token_is_not_kept(token):
     assert token not in str(made.describe())
     assert made.body == '{"token":"***"}'
     assert mask("hp_short hpx_") == "hp_short hpx_"
+
+
+def test_what_was_meant_is_asked_only_of_a_refused_frame_that_is_whole():
+    asked = []
+
+    def correct(body):
+        asked.append(body)
+        return "temp=1"
+
+    assert refused("temp 1", correct=correct).describe()["correction"] == "temp=1"
+    assert refused("temp 1").describe()["correction"] is None
+    for other in (
+        frame(correct=correct),
+        refused("00ff", binary=True, correct=correct),
+        refused("x" * 9_000, correct=correct),
+    ):
+        assert other.describe()["correction"] is None
+    assert asked == ["temp 1"]

@@ -11,6 +11,7 @@ from .command import Command, json_option
 from .connection import with_client
 from .device import label_option, parse_labels
 from .output import document, printable, say, shown
+from .refusals import Refusals
 from .tail import follow
 
 if TYPE_CHECKING:
@@ -22,8 +23,12 @@ TITLES = {
     "python": "In Python (also answers commands)",
     "arduino": "For an ESP32 with Arduino",
     "micropython": "In MicroPython",
+    "esphome": "For ESPHome",
+    "nodered": "For Node-RED: a flow to import",
     "mqtt": "Over MQTT",
+    "paho": "Over MQTT, in Python (also answers commands)",
     "websocket": "In a browser, over WebSocket",
+    "node": "In Node.js (also answers commands)",
     "agent": "For another machine's own sensors",
 }
 USUALLY = ("nc", "curl", "python")
@@ -106,20 +111,21 @@ def _print_snippets(device: dict[str, Any], made: dict[str, str], kinds: tuple[s
 
 
 def wait_for_reading(client: Client, device: dict[str, Any], made: dict[str, str], kinds: tuple[str, ...] = ()) -> None:
-    """Print the snippets and then what the server sees of the device, up to its first reading."""
+    """Print the snippets and then what the server sees of the device, also what it refuses, up to its first reading."""
 
     def begin() -> None:
         _print_snippets(device, made, kinds)
         say("waiting for its first reading (Ctrl-C ends the waiting)…")
 
     try:
-        for event in follow(client, {"device": device["id"]}, opened=begin):
-            if event.name == "presence" and event.data["presence"]["connected"]:
-                connected = event.data["presence"]["connected"]
-                say(f"attached over {connected['dialect']} from {connected['from']}")
-            elif event.name == "reading":
-                key, _, value = event.data["readings"][0]
-                say(f"first reading: {key} = {shown(value)}")
-                return
+        with Refusals(client, device):
+            for event in follow(client, {"device": device["id"]}, opened=begin):
+                if event.name == "presence" and event.data["presence"]["connected"]:
+                    connected = event.data["presence"]["connected"]
+                    say(f"attached over {connected['dialect']} from {connected['from']}")
+                elif event.name == "reading":
+                    key, _, value = event.data["readings"][0]
+                    say(f"first reading: {key} = {shown(value)}")
+                    return
     except KeyboardInterrupt:
         say(f"\nthe device stays. See it later: hardpoint tail {printable(device['name'])}")

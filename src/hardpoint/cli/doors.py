@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ..web.snippets import Doors
+from ..web.snippets import Doors, doors_at
 
 if TYPE_CHECKING:
     from .client import Address
@@ -49,10 +50,10 @@ def reachable(health: dict[str, Any], address: Address, scheme: str) -> tuple[st
 
 def doors(health: dict[str, Any], address: Address) -> Doors:
     """Every door that snippets go through."""
+    line, mqtt = (reachable(health, address, scheme) for scheme in ("line", "mqtt"))
+    if not address.path:
+        # As the pages do: where this command got through, a device will as well, also past a proxy.
+        return replace(doors_at(str(address), address.host, health["listeners"]), line=line, mqtt=mqtt)
     http = reachable(health, address, "http")
     host = f"[{http[0]}]" if http and ":" in http[0] else http[0] if http else ""
-    return Doors(
-        line=reachable(health, address, "line"),
-        http=f"http://{host}:{http[1]}" if http else None,
-        mqtt=reachable(health, address, "mqtt"),
-    )
+    return Doors(line, f"http://{host}:{http[1]}" if http else None, mqtt)

@@ -8,6 +8,7 @@ from ..errors import NotAdopted
 from ..http import Deferred, Response
 from ..http.errors import error_response
 from ..hub.tap import MASK, MAX_BODY_CHARS, Frame
+from ..wire.corrections import corrected_telemetry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +28,15 @@ def request_frame(request: Request) -> Frame:
     head = f"{request.method} /api/v1/{MASK}/{'/'.join(rest)}"
     query = request.head.query
     body, binary = _text(request.body)
-    return Frame(DIALECT, "in", body, head=f"{head}?{query}" if query else head, peer=request.peer, binary=binary)
+    return Frame(
+        DIALECT,
+        "in",
+        body,
+        head=f"{head}?{query}" if query else head,
+        peer=request.peer,
+        binary=binary,
+        correct=corrected_telemetry if rest == ["telemetry"] else None,
+    )
 
 
 def note_refused(hub: Hub, request: Request, error: HardpointError) -> None:

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ..hub.tap import MASK, MAX_BODY_CHARS, Frame
+from ..wire.corrections import corrected_line
 
 if TYPE_CHECKING:
     from ..hub.session import Session
@@ -25,6 +26,6 @@ def line_frame(session: Session, way: str, line: bytes) -> Frame:
         text, binary = _HELLO.sub(rf"\1\2{MASK}", piece.decode(errors=whole)), False
     except UnicodeDecodeError:
         text, binary = piece[: MAX_BODY_CHARS // 2].hex(), True
-    frame = Frame(session.dialect, way, text, peer=session.peer, binary=binary)
+    frame = Frame(session.dialect, way, text, peer=session.peer, binary=binary, correct=corrected_line)
     frame.cut = frame.cut or len(line) > _SLICE_BYTES or (binary and len(line) > MAX_BODY_CHARS // 2)
     return frame

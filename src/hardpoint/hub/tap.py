@@ -49,9 +49,33 @@ _TOKENS = re.compile(rf"\b(?:{API_PREFIX}|{DEVICE_PREFIX})[0-9A-Za-z]{{16,}}")
 class Frame:
     """One message. ``head`` says what it is where its dialect has more than a body: a request line, a topic."""
 
-    __slots__ = ("at_ms", "binary", "body", "cut", "dialect", "head", "number", "peer", "reason", "verdict", "way")
+    __slots__ = (
+        "at_ms",
+        "binary",
+        "body",
+        "correct",
+        "cut",
+        "dialect",
+        "head",
+        "number",
+        "peer",
+        "reason",
+        "verdict",
+        "way",
+    )
 
-    def __init__(self, dialect: str, way: str, body: str, *, head: str = "", peer: str = "", binary: bool = False):
+    def __init__(
+        self,
+        dialect: str,
+        way: str,
+        body: str,
+        *,
+        head: str = "",
+        peer: str = "",
+        binary: bool = False,
+        correct: Callable[[str], str | None] | None = None,
+    ):
+        """``correct`` gives what a body that was refused probably meant, or None: asked only when somebody looks."""
         self.number = 0
         self.at_ms = 0
         self.dialect = dialect
@@ -61,6 +85,7 @@ class Frame:
         self.body = mask(body[:MAX_BODY_CHARS])
         self.cut = len(body) > MAX_BODY_CHARS
         self.binary = binary  # body is hex
+        self.correct = correct
         self.verdict = "taken" if way == "in" else "sent"
         self.reason = ""
 
@@ -88,7 +113,13 @@ class Frame:
             "cut": self.cut,
             "verdict": self.verdict,
             "reason": self.reason or None,
+            "correction": self._correction(),
         }
+
+    def _correction(self) -> str | None:
+        if self.verdict != "refused" or self.correct is None or self.binary or self.cut:
+            return None
+        return self.correct(self.body)
 
 
 class Ring:

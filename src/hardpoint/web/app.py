@@ -51,6 +51,7 @@ class WebApp:
         from .readings import ReadingRoutes
         from .rules import RuleRoutes
         from .shared import SharedRoutes
+        from .simulation import SimulationRoutes
         from .snippets import SnippetRoutes
         from .store import StoreRoutes
         from .system import SystemRoutes
@@ -67,6 +68,7 @@ class WebApp:
             CommandRoutes(hub),
             SnippetRoutes(hub, self._health),
             TapRoutes(hub),
+            SimulationRoutes(hub),
             RuleRoutes(hub),
             AlertRoutes(hub),
             ChannelRoutes(hub),

@@ -31,6 +31,9 @@ DYNAMIC = (
 )  # fmt: skip
 """Families whose last part comes from a value: ``t(`command.${state}`)``."""
 
+NAMES_OF_THEIR_OWN = ("arduino", "curl", "esphome", "micropython", "node", "nodered", "python", "websocket")
+"""Kinds of snippets that have the same name in every language."""
+
 
 def base(key: str) -> str:
     return PLURAL.sub("", key)
@@ -62,7 +65,7 @@ def test_plural_keys_have_the_form_for_the_rest(language: str) -> None:
 
 def test_chinese_is_chinese() -> None:
     same = {key for key, text in CATALOGUES["zh-CN"].items() if text == CATALOGUES["en"][key.replace(".other", ".one")]}
-    assert same <= {f"connect.{name}" for name in ("arduino", "curl", "micropython", "python", "websocket")} | {
+    assert same <= {f"connect.{name}" for name in NAMES_OF_THEIR_OWN} | {
         f"channel.{name}"
         for name in ("kind_apprise", "kind_ntfy", "kind_telegram", "kind_webhook", "security_starttls", "security_tls")
     }

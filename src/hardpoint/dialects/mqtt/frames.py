@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...hub.tap import MASK, MAX_BODY_CHARS, Frame
+from ...wire.corrections import corrected_telemetry
 from ...wire.mqtt.decoder import PacketDecoder
 from ...wire.mqtt.packets import (
     NAMES,
@@ -41,7 +42,9 @@ def packet_frame(connection: MqttConnection, way: str, packet: Packet | None) ->
         except UnicodeDecodeError:
             body, binary = packet.payload[: MAX_BODY_CHARS // 2 + 1].hex(), True
     head = "no packet" if packet is None else describe(packet)
-    return Frame(connection.dialect, way, body, head=head, peer=connection.peer, binary=binary)
+    telemetry = isinstance(packet, Publish) and packet.topic.endswith("/telemetry")
+    correct = corrected_telemetry if telemetry else None
+    return Frame(connection.dialect, way, body, head=head, peer=connection.peer, binary=binary, correct=correct)
 
 
 def sent_packets(version: int, data: bytes) -> list[Packet]:

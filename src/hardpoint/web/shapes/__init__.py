@@ -11,6 +11,7 @@ from .devices import *
 from .people import *
 from .readings import *
 from .rules import *
+from .simulation import *
 from .store import *
 from .system import *
 from .tap import *

@@ -23,7 +23,7 @@ class Tapped(Struct):
 
 class Frame(Struct, rename={"from_": "from"}):
     """One message of a device, or to it. ``head`` is a request line, a status, a packet's name or nothing; with
-    ``binary`` the ``body`` is hex; with ``cut`` it was longer.
+    ``binary`` the ``body`` is hex; with ``cut`` it was longer. ``correction``: what a refused one probably meant.
     """
 
     number: int
@@ -37,6 +37,7 @@ class Frame(Struct, rename={"from_": "from"}):
     cut: bool
     verdict: Literal["taken", "refused", "sent"]
     reason: str | None
+    correction: str | None
 
 
 class FrameList(Tapped):

@@ -5,9 +5,10 @@ import { deviceIds, deviceSignal } from "../core/devices.mjs";
 import { t } from "../core/i18n.mjs";
 import { loadStyle } from "../core/styles.mjs";
 import { deviceHref } from "../core/router.mjs";
-import { Listening, Snippets } from "./connect.mjs";
+import { Snippets } from "./connect.mjs";
 import { Dialog } from "./dialog.mjs";
 import { CopyButton, Icon, Problem } from "./elements.mjs";
+import { Listening } from "./listening.mjs";
 
 await loadStyle("css/device.css");
 
@@ -25,7 +26,7 @@ export function TokenShown({ id, token, since }) {
     <${CopyButton} text=${token} label=${t("connect.copy_token")} /></div>
     <p class="hint">${t("connect.once")}</p>
     <${Snippets} id=${id} token=${token} />
-    <${Listening} id=${id} since=${since} />`;
+    <${Listening} id=${id} since=${since} token=${token} />`;
 }
 
 export function AddDeviceDialog({ onClose }) {
