@@ -245,6 +245,9 @@ class TestAdopting:
                     await hub.adoption.adopt(number + 1)
                 with pytest.raises(BadInput):
                     await hub.adoption.adopt(number, " ")
+                await hub.create_device("host")
+                with pytest.raises(Conflict):  # the server's own sensors have a session without a token
+                    await hub.adoption.adopt(number, "host", replace=True)
                 assert hub.adoption.list()[0]["adopted"] is None
 
         anyrun(scene())

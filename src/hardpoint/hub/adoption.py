@@ -210,7 +210,7 @@ class Adoption:
         device = hub.catalogue.by_name.get(name) or hub.catalogue.by_id.get(name)
         if device is None:
             device, token = await hub.create_device(name, labels)
-        elif replace:
+        elif replace and device.id != self._never:
             token = await hub.new_device_token(device)
         else:
             raise Conflict(

@@ -40,6 +40,7 @@ class Server:
     """`hardpoint serve` on a folder. ``link`` is the one-time token of its first start."""
 
     folder: Path
+    flags: tuple[str, ...] = ()
     process: subprocess.Popen[str] | None = None
     ports: dict[str, int] = field(default_factory=dict)
     link: str = ""
@@ -56,7 +57,7 @@ class Server:
         line, http = self.ports.get("line", 0), self.ports.get("http", 0)
         command = [sys.executable, "-m", "hardpoint", "serve", "--data", str(self.folder / "data")]
         command += ["--listen", f"line://127.0.0.1:{line}", "--listen", f"http://127.0.0.1:{http}"]
-        command += ["--ports-file", str(ports_file)]
+        command += ["--ports-file", str(ports_file), *self.flags]
         output = self.folder / "output.txt"
         with output.open("w") as file:
             self.process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, text=True)
@@ -134,8 +135,8 @@ def line_device() -> Iterator[Any]:
         device.close()
 
 
-def run_server(folder: Path) -> Iterator[Server]:
-    server = Server(folder)
+def run_server(folder: Path, *flags: str) -> Iterator[Server]:
+    server = Server(folder, flags)
     try:
         server.start()
         yield server

@@ -163,6 +163,20 @@ function useDevices(filter) {
   return error;
 }
 
+/** What stands above the list for who may adopt: fetched behind the list, which needs none of it. */
+function Unknown() {
+  const [found, setFound] = useState(null);
+  useEffect(() => {
+    let current = true;
+    loadModule("ui/unknown_devices.mjs").then(
+      (module) => current && setFound(module),
+      () => {}, // the server is away, and the list says so
+    );
+    return () => (current = false);
+  }, []);
+  return found && html`<${found.UnknownDevices} />`;
+}
+
 /** `n` opens the dialog, where adding is allowed. */
 function useAddKey(mayAdd) {
   useEffect(() => {
@@ -233,10 +247,11 @@ export default function DevicesPage() {
   if (all.length === 0 && !filter) {
     return html`<${Page}><div class="card">
       <${Empty} icon="cpu" heading="h1" title=${t("devices.empty_title")}><p>${t("devices.empty_text")}</p>${add}<//>
-    </div><//>`;
+    </div>${mayAdd && html`<${Unknown} />`}<//>`;
   }
   return html`<${Page}>
     <div class="page-head"><h1>${t("nav.devices")}</h1>${add}</div>
+    ${mayAdd && html`<${Unknown} />`}
     <div class="toolbar">
       <${FilterBox} filter=${filter} />
       <${PresenceFilter} counts=${counts} total=${words.size} chosen=${chosen} />
