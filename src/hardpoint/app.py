@@ -200,8 +200,8 @@ class Server:
             local_http = _http_server(web.handle_local, web.plan, config)
             bridge = _bridge(hub, config)
             own = {bridge.key: bridge.access} if bridge is not None else {}
-            mqtt = MqttDialect(hub, config.mqtt, __version__, apps=web.sign_ins, own=own, provisioning=provisioning)
-            web.sign_ins.token_removed = mqtt.end_app
+            mqtt = MqttDialect(hub, config.mqtt, __version__, apps=web.accounts, own=own, provisioning=provisioning)
+            web.accounts.rights_changed.append(mqtt.look_at_apps)
             hub.alerting.outbox.offer("mqtt", Publish(mqtt.broker))
             over_websocket = mqtt_over_websocket(mqtt, config.mqtt.max_packet_bytes)
             web.router.route("GET", "/mqtt", over_websocket, role=None, head=False)

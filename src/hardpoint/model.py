@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any, ClassVar, NamedTuple, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias, get_args
 
 import msgspec
 
@@ -64,6 +64,9 @@ class Device:
     """Set by a person; None means that presence learns it from the device's habit."""
     token_hash: str = ""
     """SHA-256 of the token, hex. The token itself is shown once and kept nowhere."""
+    old_token_hash: str = ""
+    """Of the token before this one, which opens as well until ``old_token_until_ms``."""
+    old_token_until_ms: int = 0
 
 
 @dataclass(slots=True)
@@ -127,7 +130,11 @@ class Command:
 
 @dataclass(slots=True)
 class User:
-    """A person who signs in. ``password_hash`` is a PHC string (scrypt)."""
+    """A person who signs in. ``password_hash`` is a PHC string (scrypt).
+
+    ``labels`` limit what an operator or a viewer sees to devices that have one of them: ``key:value``, or ``key`` with
+    any value. None: all devices.
+    """
 
     KEY: ClassVar[tuple[str, ...]] = ("name",)
 
@@ -135,11 +142,15 @@ class User:
     role: str
     password_hash: str
     created_ms: int
+    labels: list[str] = field(default_factory=list)
+    disabled: int = 0
 
 
 @dataclass(slots=True)
 class SignIn:
-    """A browser's session: the cookie's SHA-256, whose it is and until when."""
+    """A browser's session: the cookie's SHA-256, whose it is and until when; from where it was opened and by what
+    (User-Agent), and when it was last used, to some minutes.
+    """
 
     KEY: ClassVar[tuple[str, ...]] = ("id_hash",)
 
@@ -147,11 +158,14 @@ class SignIn:
     user: str
     created_ms: int
     expires_ms: int
+    address: str = ""
+    agent: str = ""
+    used_ms: int = 0
 
 
 @dataclass(slots=True)
 class ApiToken:
-    """A program's key to the app API. ``prefix`` is the part shown in lists."""
+    """A program's key to the app API. ``prefix`` is the part shown in lists; ``labels`` as those of `User`."""
 
     KEY: ClassVar[tuple[str, ...]] = ("id",)
 
@@ -161,6 +175,38 @@ class ApiToken:
     token_hash: str
     prefix: str
     created_ms: int
+    labels: list[str] = field(default_factory=list)
+    expires_ms: int | None = None
+    made_by: str = ""
+    used_ms: int = 0
+    """When it was last used, to some minutes; 0: never."""
+    used_from: str = ""
+    """The address it was last used from."""
+
+
+@dataclass(slots=True)
+class AuditEntry:
+    """Who did what, when, from where, on what, and how it ended. It never holds a secret.
+
+    ``via`` is how they were known: ``cookie``, ``token``, ``unix``, ``password``, ``link``, ``rule``, ``provision`` or
+    ``server``. ``what`` is a deed, as ``devices.create``; ``subject`` the id or name it was done to; ``detail`` what
+    changed; ``why`` the cause, where a person was not it. ``result`` is ``begun`` until it is known, then ``done`` or
+    an error's code.
+    """
+
+    KEY: ClassVar[tuple[str, ...]] = ("id",)
+
+    id: int
+    at_ms: int
+    who: str
+    via: str
+    address: str
+    what: str
+    device_id: str = ""
+    subject: str = ""
+    detail: dict[str, Json] = field(default_factory=dict)
+    why: str = ""
+    result: str = "begun"
 
 
 @dataclass(slots=True)
@@ -413,6 +459,7 @@ Record: TypeAlias = (
     | User
     | SignIn
     | ApiToken
+    | AuditEntry
     | MqttSession
     | MqttSubscription
     | MqttMessage
@@ -428,29 +475,7 @@ Record: TypeAlias = (
     | Dashboard
     | ShareLink
 )
-RECORD_TYPES: tuple[type[Record], ...] = (
-    Device,
-    Series,
-    Attribute,
-    Command,
-    User,
-    SignIn,
-    ApiToken,
-    MqttSession,
-    MqttSubscription,
-    MqttMessage,
-    MqttRetained,
-    Rule,
-    RuleState,
-    Alert,
-    Channel,
-    Delivery,
-    QuietHours,
-    Attachment,
-    Habit,
-    Dashboard,
-    ShareLink,
-)
+RECORD_TYPES: tuple[type[Record], ...] = get_args(Record)
 
 
 @dataclass(slots=True, frozen=True)
@@ -489,7 +514,14 @@ class EndAttachment:
     why: str
 
 
-Change: TypeAlias = Put | Delete | DeleteReadings | EndAttachment
+@dataclass(slots=True, frozen=True)
+class DeleteAudit:
+    """Remove the audit entries with lower numbers."""
+
+    before_id: int
+
+
+Change: TypeAlias = Put | Delete | DeleteReadings | DeleteAudit | EndAttachment
 
 
 class Keep(NamedTuple):

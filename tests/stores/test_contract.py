@@ -21,10 +21,12 @@ from hardpoint.model import (
     ApiToken,
     Attachment,
     Attribute,
+    AuditEntry,
     Channel,
     Command,
     Dashboard,
     Delete,
+    DeleteAudit,
     DeleteReadings,
     Delivery,
     Device,
@@ -80,9 +82,15 @@ RECORDS: list[Record] = [
     Series(1, "d1", "temp"),
     Attribute("d1", "shared", "limits", {"max": [1, 2.5, None, True]}, 5),
     Command(3, "d1", "set", {"on": True}, 10, 20, "sent", [["queued", 10, None], ["sent", 11, "x"]], [1, "2"]),
+    Device("d3", "in turn", 0, {}, None, "cd" * 32, "ef" * 32, 1_700_000_000_000),
     User("ada", "admin", "$scrypt$…", 1),
+    User("bob", "operator", "$scrypt$…", 1, ["site:north", "garden"], 1),
     SignIn("ff" * 32, "ada", 1, 2),
+    SignIn("ee" * 32, "bob", 1, 2, "2001:db8::1", "Mozilla/5.0", 3),
     ApiToken("t1", "grafana", "viewer", "cd" * 32, "hp_ab", 3),
+    ApiToken("t2", "node-red", "operator", "ab" * 32, "hp_cd", 3, ["site:north"], 9, "ada", 5, "192.0.2.1"),
+    AuditEntry(1, 5, "ada", "cookie", "192.0.2.1", "devices.change", "d1", "d1", {"name": ["a", "b"]}, "", "done"),
+    AuditEntry(2, 6, "bob", "token", "", "session.create"),
     MqttSession("d/a/board", 60, None, [1, 65535], b"\x00will\xff"),
     MqttSession("d/a/other", 0xFFFFFFFF, 5),
     MqttSubscription("d/a/board", "a/+/#", 13, 268435455),
@@ -289,6 +297,48 @@ class TestCommands:
         commit(store, [], [Delete(Device("even", "", 0)), Delete(Device("odd", "", 0))])
         assert store.commands() == []
         assert store.next_command_id() == 15
+
+
+class TestAudit:
+    ENTRIES = (
+        AuditEntry(1, 10, "ada", "cookie", "192.0.2.1", "devices.create", "d1", "d1"),
+        AuditEntry(2, 20, "bob", "token", "192.0.2.2", "devices.commands", "d1", "reboot"),
+        AuditEntry(3, 20, "ada", "cookie", "192.0.2.1", "devices.change", "d2", "d2"),
+        AuditEntry(10, 30, "ada", "cookie", "192.0.2.1", "devices", "", ""),
+        AuditEntry(11, 40, "ada", "cookie", "192.0.2.1", "devicesque.create", "", ""),
+    )
+
+    @pytest.mark.parametrize(
+        ("asked", "found"),
+        [
+            ({}, [11, 10, 3, 2, 1]),
+            ({"limit": 2}, [11, 10]),
+            ({"before_id": 10}, [3, 2, 1]),
+            ({"until_ms": 20}, [1]),
+            ({"who": "bob"}, [2]),
+            ({"who": "bo"}, []),
+            ({"what": "devices"}, [10, 3, 2, 1]),
+            ({"what": "devices.change"}, [3]),
+            ({"what": "device"}, []),
+            ({"device_id": "d1"}, [2, 1]),
+            ({"device_id": "d1", "who": "ada", "what": "devices", "before_id": 9, "until_ms": 99}, [1]),
+        ],
+    )
+    def test_is_read_newest_first_by_who_what_and_where(
+        self, store: Store, commit: Commit, asked: dict[str, Any], found: list[int]
+    ) -> None:
+        commit(store, [], [Put(entry) for entry in self.ENTRIES])
+        assert [entry.id for entry in store.audit(**asked)] == found
+
+    def test_is_cut_at_a_number(self, store: Store, commit: Commit) -> None:
+        commit(store, [], [Put(entry) for entry in self.ENTRIES])
+        commit(store, [], [DeleteAudit(10)])
+        assert store.audit() == [self.ENTRIES[4], self.ENTRIES[3]]
+
+    def test_outlives_the_device_that_it_is_about(self, store: Store, commit: Commit) -> None:
+        commit(store, [], [Put(Device("d1", "d1", 0)), *[Put(entry) for entry in self.ENTRIES]])
+        commit(store, [], [Delete(Device("d1", "d1", 0))])
+        assert len(store.audit()) == len(self.ENTRIES)
 
 
 class TestWriting:

@@ -59,6 +59,7 @@ def test_a_released_migration_is_never_changed() -> None:
         6: "bad4b856c0b4714a",
         7: "226b94220a438e7e",
         8: "5960bdf2a7d8a63c",
+        9: "68f065b85c5b5338",
     }
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from hardpoint.testing import FakeClock
-from hardpoint.web import signin
+from hardpoint.web import passwords
 
 
 @pytest.fixture
@@ -14,4 +14,4 @@ def clock():
 @pytest.fixture(autouse=True)
 def quick_passwords(request, monkeypatch):
     """0.2 s a password is right for people, and wrong for tests."""
-    monkeypatch.setattr(signin, "SCRYPT_N", 2**8)
+    monkeypatch.setattr(passwords, "SCRYPT_N", 2**8)

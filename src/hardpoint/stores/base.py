@@ -17,9 +17,11 @@ from typing import Literal, NamedTuple, TypeAlias, TypeVar
 
 from ..errors import StorageError
 from ..model import (
+    AuditEntry,
     Change,
     Command,
     Delete,
+    DeleteAudit,
     DeleteReadings,
     EndAttachment,
     Keep,
@@ -37,6 +39,7 @@ __all__ = [
     "Change",
     "CheckReport",
     "Delete",
+    "DeleteAudit",
     "DeleteReadings",
     "Done",
     "EndAttachment",
@@ -187,6 +190,21 @@ class Store(ABC):
     @abstractmethod
     def next_command_id(self) -> int:
         """One above the greatest id that was ever stored, also of a deleted device's commands."""
+
+    @abstractmethod
+    def audit(
+        self,
+        *,
+        before_id: int | None = None,
+        until_ms: int | None = None,
+        who: str | None = None,
+        what: str | None = None,
+        device_id: str | None = None,
+        limit: int = 100,
+    ) -> list[AuditEntry]:
+        """Audit entries by descending id: those with ``id < before_id``, ``at_ms < until_ms``, of somebody, of a deed
+        or a family of deeds (``devices`` is ``devices.create`` as well), about a device.
+        """
 
     @abstractmethod
     def describe(self) -> dict[str, Value]:

@@ -20,6 +20,7 @@ from ..model import (
     Alert,
     Attachment,
     Attribute,
+    AuditEntry,
     Command,
     Device,
     Habit,
@@ -33,7 +34,7 @@ from ..model import (
     Summary,
     Value,
 )
-from .base import Change, CheckReport, Delete, DeleteReadings, Done, EndAttachment, Put, R, Store
+from .base import Change, CheckReport, Delete, DeleteAudit, DeleteReadings, Done, EndAttachment, Put, R, Store
 from .pieces import cut
 from .retention import Plan, Step, limits_by_series
 
@@ -163,6 +164,28 @@ class MemoryStore(Store):
                 found.append(copy.deepcopy(command))
         return found
 
+    def audit(
+        self,
+        *,
+        before_id: int | None = None,
+        until_ms: int | None = None,
+        who: str | None = None,
+        what: str | None = None,
+        device_id: str | None = None,
+        limit: int = 100,
+    ) -> list[AuditEntry]:
+        with self._lock:
+            found = [
+                entry
+                for entry in self._audit()
+                if (before_id is None or entry.id < before_id)
+                and (until_ms is None or entry.at_ms < until_ms)
+                and who in (None, entry.who)
+                and (what is None or f"{entry.what}.".startswith(f"{what}."))
+                and device_id in (None, entry.device_id)
+            ]
+            return copy.deepcopy(sorted(found, key=lambda entry: -entry.id)[:limit])
+
     def next_command_id(self) -> int:
         with self._lock:
             return self._next_command_id
@@ -199,6 +222,9 @@ class MemoryStore(Store):
                         self._put(record)
                     case Delete(record):
                         self._delete(record)
+                    case DeleteAudit(before_id):
+                        for entry in [entry for entry in self._audit() if entry.id < before_id]:
+                            self._delete(entry)
                     case DeleteReadings(series, start_ms, end_ms):
                         self._delete_readings(series, lambda ts: start_ms <= ts < end_ms)
                     case EndAttachment():
@@ -208,6 +234,9 @@ class MemoryStore(Store):
                 self._count += ts not in values
                 values[ts] = value
         return None
+
+    def _audit(self) -> list[AuditEntry]:
+        return cast("list[AuditEntry]", list(self._records[AuditEntry].values()))
 
     def _put(self, record: Record) -> None:
         self._records[type(record)][_key(record)] = record

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import UNSET
 
-from ..errors import BadInput
+from ..errors import BadInput, NotFound
 from ..http import Response
 from ..hub.outbox import NotDelivered
 from ..hub.quiet import checked_quiet_hours
@@ -42,16 +42,18 @@ class AlertRoutes:
             "/api/alerts",
             self.list,
             role="viewer",
+            scope="each",
             summary="Alerts, the newest first",
             query=("state", "device", "limit", "cursor"),
             out=shapes.AlertList,
         )
-        router.route("GET", one, self.show, role="viewer", summary="One alert", out=shapes.Alert)
+        router.route("GET", one, self.show, role="viewer", scope="each", summary="One alert", out=shapes.Alert)
         router.route(
             "POST",
             f"{one}/acknowledge",
             self.acknowledge,
             role="operator",
+            scope="each",
             summary="Say that somebody sees to it: it is not repeated any more",
             out=shapes.Alert,
         )
@@ -60,6 +62,7 @@ class AlertRoutes:
             f"{one}/mute",
             self.mute,
             role="operator",
+            scope="each",
             summary="Tell nobody of it for a time; 0 ends that",
             body=shapes.Mute,
             out=shapes.Alert,
@@ -71,12 +74,16 @@ class AlertRoutes:
         if state is not None and state not in _STATES:
             raise BadInput(f"state is one of {', '.join(_STATES)}", field="state")
         name = request.query.get("device")
-        device_id = self._hub.catalogue.find(name).id if name is not None else None
+        user, catalogue = request.user, self._hub.catalogue
+        device_id = user.find(catalogue, name).id if name is not None else None
         limit = whole_number(request, "limit", DEFAULT_PAGE, 1, MAX_PAGE)
         alerts = self._alerts.newest_first(
             before_id=whole_number(request, "cursor", 0) or None, firing=_STATES[state] if state else None
         )
-        found = list(islice((one for one in alerts if device_id in (None, one.device_id)), limit + 1))
+        theirs = (
+            one for one in alerts if device_id in (None, one.device_id) and user.sees_id(catalogue, one.device_id)
+        )
+        found = list(islice(theirs, limit + 1))
         more = len(found) > limit
         found = found[:limit]
         return Response.json(
@@ -85,19 +92,30 @@ class AlertRoutes:
 
     def show(self, request: Request) -> Response:
         """``GET /api/alerts/{number}``."""
-        return Response.json(describe_alert(self._alerts.get(request.params["number"])))
+        return Response.json(describe_alert(self._alerts.get(self._number(request))))
 
     async def acknowledge(self, request: Request) -> Response:
         """``POST /api/alerts/{number}/acknowledge``."""
-        alert = self._alerts.acknowledge(request.params["number"], request.user.name)
+        alert = self._alerts.acknowledge(self._number(request), request.user.name)
         await self._hub.commits.durable()
         return Response.json(describe_alert(alert))
 
     async def mute(self, request: Request) -> Response:
         """``POST /api/alerts/{number}/mute``."""
-        alert = self._alerts.mute(request.params["number"], request.json(shapes.Mute).for_s)
+        alert = self._alerts.mute(self._number(request), request.json(shapes.Mute).for_s)
         await self._hub.commits.durable()
         return Response.json(describe_alert(alert))
+
+    def _number(self, request: Request) -> int:
+        """Of the alert that is asked about.
+
+        Raises:
+            NotFound: there is none, or none for them.
+        """
+        number: int = request.params["number"]
+        if not request.user.sees_id(self._hub.catalogue, self._alerts.get(number).device_id):
+            raise NotFound(f"there is no alert {number}")
+        return number
 
 
 class ChannelRoutes:
@@ -110,7 +128,15 @@ class ChannelRoutes:
     def register(self, router: Router) -> None:
         """Declare the routes. Channels are an admin's: they hold secrets and reach other machines."""
         route, one = router.route, "/api/channels/{id}"
-        route("GET", "/api/channels", self.list, role="operator", summary="All channels", out=shapes.ChannelList)
+        route(
+            "GET",
+            "/api/channels",
+            self.list,
+            role="operator",
+            scope="none",
+            summary="All channels",
+            out=shapes.ChannelList,
+        )
         route(
             "POST",
             "/api/channels",
@@ -149,7 +175,15 @@ class ChannelRoutes:
             out=shapes.DeliveryList,
         )
         quiet = "/api/quiet-hours"
-        route("GET", quiet, self.quiet, role="viewer", summary="When channels are silent", out=shapes.AllQuietHours)
+        route(
+            "GET",
+            quiet,
+            self.quiet,
+            role="viewer",
+            scope="none",
+            summary="When channels are silent",
+            out=shapes.AllQuietHours,
+        )
         route(
             "PUT",
             quiet,

@@ -24,8 +24,10 @@ class WebApp:
 
     def __init__(self, hub: Hub, version: str, *, health: Callable[[], dict[str, Any]], metrics: ExtraMetrics) -> None:
         self.router = Router()
-        self.live = LiveStreams(hub)
         self.sign_ins = SignIns(hub, version)
+        self.accounts = self.sign_ins.accounts
+        self.live = LiveStreams(hub, self.accounts.again)
+        self.accounts.rights_changed.append(self.live.end_closed)
         self.site = Site()
         self._hub = hub
         self._version = version
@@ -48,6 +50,7 @@ class WebApp:
         from .dashboards import DashboardRoutes
         from .devices import DeviceRoutes
         from .metrics import Metrics
+        from .people import PeopleRoutes, SessionRoutes, TokenRoutes
         from .readings import ReadingRoutes
         from .rules import RuleRoutes
         from .shared import SharedRoutes
@@ -75,6 +78,9 @@ class WebApp:
             StoreRoutes(hub),
             DashboardRoutes(hub, boards, self.live),
             SharedRoutes(hub, boards, self.live, readings),
+            PeopleRoutes(hub, self.sign_ins),
+            SessionRoutes(hub, self.sign_ins),
+            TokenRoutes(hub, self.sign_ins),
             self.live,
             SystemRoutes(self._version, self._health, metrics, self.sign_ins.identify),
             self.site,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors import Conflict, TimedOut
+from ..errors import Conflict, NotFound, TimedOut
 from ..http import Response
 from ..hub.commands import describe
 from ..model import COMMAND_FINAL_STATES
@@ -14,6 +14,7 @@ from .devices import DEFAULT_PAGE, MAX_PAGE, whole_number
 if TYPE_CHECKING:
     from ..http import Request, Router
     from ..hub.hub import Hub
+    from ..model import Command
 
 
 class CommandRoutes:
@@ -44,8 +45,16 @@ class CommandRoutes:
             query=("limit", "cursor"),
             out=shapes.CommandList,
         )
-        router.route("GET", one, self.show, role="viewer", summary="One command", out=shapes.Command)
-        router.route("DELETE", one, self.cancel, role="operator", summary="Cancel a command", out=shapes.Command)
+        router.route("GET", one, self.show, role="viewer", scope="each", summary="One command", out=shapes.Command)
+        router.route(
+            "DELETE",
+            one,
+            self.cancel,
+            role="operator",
+            scope="each",
+            summary="Cancel a command",
+            out=shapes.Command,
+        )
 
     async def send(self, request: Request) -> Response:
         """``POST /api/devices/{id}/commands``."""
@@ -76,13 +85,25 @@ class CommandRoutes:
 
     async def show(self, request: Request) -> Response:
         """``GET /api/commands/{number}``."""
-        return Response.json(describe(await self._hub.command(request.params["number"])))
+        return Response.json(describe(await self._command(request)))
 
     async def cancel(self, request: Request) -> Response:
         """``DELETE /api/commands/{number}``: what was sent already may still be carried out; its answer is refused."""
-        command = await self._hub.command(request.params["number"])
+        command = await self._command(request)
         if command.state in COMMAND_FINAL_STATES:
             raise Conflict(f"command {command.id} is already {command.state}")
         self._hub.ledger.advance(command, "cancelled", f"by {request.user.name}")
         await self._hub.commits.durable()
         return Response.json(describe(command))
+
+    async def _command(self, request: Request) -> Command:
+        """The command that is asked about.
+
+        Raises:
+            NotFound: there is none, or none for them.
+        """
+        number: int = request.params["number"]
+        command = await self._hub.command(number)
+        if not request.user.sees_id(self._hub.catalogue, command.device_id):
+            raise NotFound(f"there is no command {number}")
+        return command

@@ -43,6 +43,7 @@ class DashboardRoutes:
             "/api/dashboards",
             self.list,
             role="viewer",
+            scope="each",
             summary="All dashboards, without their cards",
             out=shapes.DashboardList,
         )
@@ -51,6 +52,7 @@ class DashboardRoutes:
             "/api/dashboards",
             self.create,
             role="operator",
+            scope="each",
             summary="Make a dashboard",
             body=shapes.NewDashboard,
             out=shapes.Dashboard,
@@ -61,6 +63,7 @@ class DashboardRoutes:
             one,
             self.show,
             role="viewer",
+            scope="each",
             summary="One dashboard with its cards",
             out=shapes.Dashboard,
         )
@@ -69,18 +72,39 @@ class DashboardRoutes:
             one,
             self.change,
             role="operator",
+            scope="each",
             summary="All of it anew, if it is still of the version that this was made from; else 409",
             body=shapes.ChangedDashboard,
             out=shapes.Dashboard,
         )
-        route("DELETE", one, self.remove, role="operator", summary="Remove it, and its links with it", status=204)
-        links = f"{one}/links"
-        route("GET", links, self.links, role="operator", summary="The links that share it", out=shapes.LinkList)
+        route(
+            "DELETE",
+            one,
+            self.remove,
+            role="operator",
+            scope="each",
+            summary="Remove it, and its links with it",
+            status=204,
+        )
+        self._register_links(router, f"{one}/links")
+
+    def _register_links(self, router: Router, links: str) -> None:
+        route = router.route
+        route(
+            "GET",
+            links,
+            self.links,
+            role="operator",
+            scope="each",
+            summary="The links that share it",
+            out=shapes.LinkList,
+        )
         route(
             "POST",
             links,
             self.add_link,
             role="operator",
+            scope="each",
             summary="Share it: whoever has the link sees this dashboard and nothing else; shown this once",
             body=shapes.NewLink,
             out=shapes.LinkWithSecret,
@@ -91,6 +115,7 @@ class DashboardRoutes:
             f"{links}/{{link}}",
             self.remove_link,
             role="operator",
+            scope="each",
             summary="The link opens nothing from now on",
             status=204,
         )

@@ -41,6 +41,7 @@ class DeviceRoutes:
             "/api/devices",
             self.list,
             role="viewer",
+            scope="each",
             summary="Devices with presence and latest values",
             query=("search", "online", "label", "limit", "cursor"),
             out=shapes.DeviceList,
@@ -50,6 +51,7 @@ class DeviceRoutes:
             "/api/devices",
             self.create,
             role="operator",
+            scope="each",
             summary="Make a device; its token is shown this once",
             body=shapes.NewDevice,
             out=shapes.DeviceWithToken,
@@ -134,7 +136,8 @@ class DeviceRoutes:
         found = [
             device
             for device in self._hub.catalogue
-            if (not search or search in device.record.name.lower() or search in device.id)
+            if request.user.sees(device)
+            and (not search or search in device.record.name.lower() or search in device.id)
             and (online is None or bool(device.sessions) is (online == "true"))
             and all(_has_label(device, key, value if colon else None) for key, colon, value in labels)
         ]
@@ -154,6 +157,7 @@ class DeviceRoutes:
     async def create(self, request: Request) -> Response:
         """``POST /api/devices``."""
         given = request.json(shapes.NewDevice)
+        request.user.check_labels(given.labels)
         device, token = await to_its_end(self._hub.create_device(given.name, given.labels))
         return Response.json(
             self._hub.describe(device) | {"token": token},
@@ -174,6 +178,8 @@ class DeviceRoutes:
             for name in ("name", "labels", "expected_every_s")
             if (value := getattr(given, name)) is not UNSET
         }
+        if "labels" in changes:
+            request.user.check_labels(changes["labels"])
         await to_its_end(self._hub.change_device(device, changes))
         return Response.json(self._hub.describe(device))
 

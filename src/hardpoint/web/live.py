@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..http import Outlet, Request, Router
     from ..hub.hub import Hub
     from ..hub.live import Entry
+    from ..hub.principal import Principal
     from ..model import Json, Row
 
 TICK_S = 0.1
@@ -69,6 +70,10 @@ class LiveClient:
         """Whether every part is for it as it is."""
         return not self.devices and not self.keys
 
+    def can_resume(self, missed: Sequence[Entry]) -> bool:
+        """Whether what it missed can be told as it would have been."""
+        return True
+
     def select(self, part: Part) -> bytes:
         """What of a part it gets, encoded; nothing where it is not for this client."""
         if self.devices and part.device not in self.devices:
@@ -82,8 +87,10 @@ class LiveClient:
 class LiveStreams:
     """Every open stream, fed from the hub's feed."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, still: Callable[[Principal], bool]) -> None:
+        """``still``: whether somebody may go on seeing what they saw."""
         self._hub = hub
+        self._still = still
         self._boot = secrets.token_hex(4)
         self._clients: dict[Outlet, LiveClient] = {}
         self._entries: list[Entry] = []
@@ -104,6 +111,7 @@ class LiveStreams:
             "/api/live",
             self.open,
             role="viewer",
+            scope="each",
             head=False,
             summary="Live events: reading, presence, command, alert, device, dashboard; Last-Event-ID resumes",
             query=("device", "key"),
@@ -116,9 +124,16 @@ class LiveStreams:
             NotFound: no such device.
             RateLimited: ``limits.max_live_clients`` streams are open.
         """
-        devices = frozenset(self._hub.catalogue.find(name).id for name in request.query.get_all("device"))
+        from .live_people import LimitedClient, UserClient  # they are clients of ours
+
+        user, catalogue = request.user, self._hub.catalogue
+        devices = frozenset(user.find(catalogue, name).id for name in request.query.get_all("device"))
         keys = frozenset(request.query.get_all("key"))
-        return self.stream(request, lambda outlet: LiveClient(outlet, devices, keys))
+        if user.labels:
+            return self.stream(
+                request, lambda outlet: LimitedClient(outlet, user, self._still, devices, keys, catalogue)
+            )
+        return self.stream(request, lambda outlet: UserClient(outlet, user, self._still, devices, keys))
 
     def stream(self, request: Request, make: Callable[[Outlet], LiveClient]) -> EventStream:
         """The answer that is a stream, to the client that ``make`` gives.
@@ -167,6 +182,7 @@ class LiveStreams:
                 reset = True
             else:
                 missed = kept
+                reset = not client.can_resume(kept)
         first = self._encode(client, self._parts(missed))
         if reset or len(first) > self._hub.limits.live_backlog_bytes:  # more than may wait for a client
             first = encode_event(b"{}", event="reset", id=self._id())

@@ -38,6 +38,7 @@ _QUERY = {
     "repair": ("boolean", "Whether to repair what can be, and to set aside what cannot"),
     "scope": ("string", "client, shared or server"),
     "state": ("string", "firing or resolved"),
+    "user": ("string", "A person's name; `*`: everybody"),
     "after": ("integer", "Only frames with a greater number"),
     "wait_s": ("integer", "Wait so long for the first"),
 }

@@ -65,6 +65,7 @@ class ReadingRoutes:
             "/api/readings",
             self.of_many,
             role="viewer",
+            scope="each",
             summary="A range of many series at once; format=ndjson or csv streams any number of readings",
             query=(*WHICH, *RANGE, "format"),
             out=shapes.ManyReadings,
@@ -74,6 +75,7 @@ class ReadingRoutes:
             "/api/readings",
             self.add,
             role="operator",
+            scope="each",
             summary="Store readings of the past; the live stream and handlers do not see them",
             body=shapes.PastReadings,
             out=shapes.Stored,
@@ -83,6 +85,7 @@ class ReadingRoutes:
             "/api/series",
             self.series,
             role="viewer",
+            scope="each",
             summary="Series with their first and latest readings",
             query=(*WHICH, "limit", "cursor"),
             out=shapes.SeriesList,
@@ -133,7 +136,7 @@ class ReadingRoutes:
     async def add(self, request: Request) -> Response:
         """``POST /api/readings``: 200 when all of them are on disk, and none of them when it is refused."""
         given = request.json(shapes.PastReadings)
-        chosen = [(self._hub.catalogue.find(each.device), each.key, each.points) for each in given.series]
+        chosen = [(request.user.find(self._hub.catalogue, each.device), each.key, each.points) for each in given.series]
         return Response.json({"readings": await to_its_end(self._hub.backfill(chosen))})
 
     async def series(self, request: Request) -> Response:
@@ -270,4 +273,4 @@ def _chosen(hub: Hub, request: Request, *, or_all: bool = False) -> list[SeriesS
     named, devices, keys = (query.get_all(name) for name in WHICH)
     if or_all and not (named or devices or keys):
         devices = ["*"]
-    return select(hub.catalogue, named, devices, keys)
+    return select(hub.catalogue, named, devices, keys, sees=request.user.sees)

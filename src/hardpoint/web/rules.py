@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import UNSET
 
-from ..errors import BadInput, Forbidden
+from ..errors import BadInput, Forbidden, NotFound
 from ..http import Response
 from ..hub.rules.alerts import MAX_MUTE_S
 from ..hub.rules.conditions import parse_condition
@@ -41,12 +41,13 @@ class RuleRoutes:
     def register(self, router: Router) -> None:
         """Declare the routes."""
         route, one = router.route, "/api/rules/{id}"
-        route("GET", "/api/rules", self.list, role="viewer", summary="All rules", out=shapes.RuleList)
+        route("GET", "/api/rules", self.list, role="viewer", scope="each", summary="All rules", out=shapes.RuleList)
         route(
             "POST",
             "/api/rules",
             self.create,
             role="operator",
+            scope="each",
             summary="Make a rule; a free expression takes an admin",
             body=shapes.NewRule,
             out=shapes.Rule,
@@ -57,6 +58,7 @@ class RuleRoutes:
             "/api/rules/dry-run",
             self.dry_run,
             role="operator",
+            scope="each",
             summary="What a rule would have raised on what is stored, of the last day or from_ms to to_ms",
             body=shapes.TriedRule,
             out=shapes.DryRun,
@@ -66,6 +68,7 @@ class RuleRoutes:
             one,
             self.show,
             role="viewer",
+            scope="each",
             summary="One rule, and how it stands on each device",
             out=shapes.RuleWithStandings,
         )
@@ -74,16 +77,30 @@ class RuleRoutes:
             one,
             self.change,
             role="operator",
+            scope="each",
             summary="Change a rule; another condition begins anew",
             body=shapes.ChangedRule,
             out=shapes.Rule,
         )
-        route("DELETE", one, self.remove, role="operator", summary="Remove a rule; its alerts end", status=204)
+        route(
+            "DELETE",
+            one,
+            self.remove,
+            role="operator",
+            scope="each",
+            summary="Remove a rule; its alerts end",
+            status=204,
+        )
+        self._register_more(router, one)
+
+    def _register_more(self, router: Router, one: str) -> None:
+        route = router.route
         route(
             "POST",
             f"{one}/mute",
             self.mute,
             role="operator",
+            scope="each",
             summary="Tell nobody of its alerts for a time; 0 ends that",
             body=shapes.Mute,
             out=shapes.Rule,
@@ -100,11 +117,13 @@ class RuleRoutes:
     def list(self, request: Request) -> Response:
         """``GET /api/rules``."""
         firing = self._firing()
-        return Response.json({"items": [self._describe(rule, firing) for rule in self._rules.all()]})
+        mine = [rule for rule in self._rules.all() if request.user.owns_rule(self._hub.catalogue, rule)]
+        return Response.json({"items": [self._describe(rule, firing) for rule in mine]})
 
     async def create(self, request: Request) -> Response:
         """``POST /api/rules``."""
         rule = self._rule(request.json(shapes.NewRule))
+        self._check_owned(request, rule)
         self._check_expression(request, rule)
         self._check_channels(rule)
         await self._rules.add(rule)
@@ -114,6 +133,7 @@ class RuleRoutes:
         """``POST /api/rules/dry-run``."""
         given = request.json(shapes.TriedRule)
         rule = self._rule(given)
+        self._check_owned(request, rule)
         self._check_expression(request, rule)
         to_ms = given.to_ms if given.to_ms is not None else self._hub.clock_ms()
         from_ms = given.from_ms if given.from_ms is not None else to_ms - DRY_RUN_MS
@@ -134,7 +154,7 @@ class RuleRoutes:
 
     def show(self, request: Request) -> Response:
         """``GET /api/rules/{id}``."""
-        rule = self._rules.get(request.params["id"])
+        rule = self._found(request)
         return Response.json(self._describe(rule) | {"standings": self._rules.standings(rule.id)})
 
     async def change(self, request: Request) -> Response:
@@ -145,7 +165,8 @@ class RuleRoutes:
             changes["command"] = msgspec.to_builtins(given.command)
         if given.enabled is not UNSET:
             changes["enabled"] = int(given.enabled)
-        rule = replace(self._rules.get(request.params["id"]), **changes)
+        rule = replace(self._found(request), **changes)
+        self._check_owned(request, rule)
         self._check_expression(request, rule)
         self._check_channels(rule)
         rule = await self._rules.change(rule.id, changes)
@@ -153,7 +174,7 @@ class RuleRoutes:
 
     async def remove(self, request: Request) -> Response:
         """``DELETE /api/rules/{id}``."""
-        await self._rules.remove(request.params["id"])
+        await self._rules.remove(self._found(request).id)
         return Response(204)
 
     async def mute(self, request: Request) -> Response:
@@ -162,7 +183,7 @@ class RuleRoutes:
         if for_s > MAX_MUTE_S:
             raise BadInput(f"for_s is between 0 and {MAX_MUTE_S:.0f}", field="for_s")
         until_ms = self._hub.clock_ms() + int(for_s * 1000) if for_s else 0
-        rule = await self._rules.change(request.params["id"], {"muted_until_ms": until_ms})
+        rule = await self._rules.change(self._found(request).id, {"muted_until_ms": until_ms})
         return Response.json(self._describe(rule))
 
     def of_device(self, request: Request) -> Response:
@@ -184,6 +205,22 @@ class RuleRoutes:
             given.repeat_s,
             int(given.enabled),
         )
+
+    def _found(self, request: Request) -> Rule:
+        """The rule that is asked about.
+
+        Raises:
+            NotFound: there is none, or none for them.
+        """
+        rule = self._rules.get(request.params["id"])
+        if not request.user.owns_rule(self._hub.catalogue, rule):
+            raise NotFound(f"there is no rule {rule.id!r}")
+        return rule
+
+    def _check_owned(self, request: Request, rule: Rule) -> None:
+        if not request.user.owns_rule(self._hub.catalogue, rule):
+            labels = ", ".join(request.user.labels)
+            raise Forbidden(f"a rule of yours is about, and commands, devices with {labels} alone", field="scope")
 
     def _check_expression(self, request: Request, rule: Rule) -> None:
         """A form cannot go wrong; what somebody wrote freely is an administrator's to answer for."""

@@ -15,7 +15,7 @@ from .openapi import describe_api
 
 if TYPE_CHECKING:
     from ..http import Request, Router
-    from .signin import Principal
+    from ..hub.principal import Principal
 
 _STORE_SECRETS = frozenset({"path", "free_bytes"})
 

@@ -25,7 +25,7 @@ class Apps:
     def find_token(self, secret):
         return self.tokens.get(secret)
 
-    def token_by_id(self, token_id):
+    def live_token(self, token_id):
         return next((token for token in self.tokens.values() if token.id == token_id), None)
 
 

@@ -94,13 +94,15 @@ class TestSignIn:
 
     def test_an_app_by_its_token(self, anyrun):
         async def scene():
-            async with open_dialect(anonymous=False, apps=Apps(a="viewer", b="operator")) as dialect:
+            apps = Apps(a="viewer", b="operator")
+            async with open_dialect(anonymous=False, apps=apps) as dialect:
                 viewer = await connected(dialect, username="hpa_viewer")
                 operator = await connected(dialect, username="me", password=b"hpa_operator", version=5)
                 assert (await viewer.subscribe("#"))[0] == [0]
                 assert (await operator.publish("a", qos=1))[0].reason == 0
                 assert await viewer.messages() == [("a", b"x")]
-                dialect.end_app("a")
+                del apps.tokens["hpa_viewer"]
+                dialect.look_at_apps()
                 await turn()
                 assert viewer.closed
                 assert not operator.closed

@@ -170,17 +170,16 @@ class MqttDialect:
         if self._drained is not None and not self.connections:
             self._drained.set()
 
-    def end_app(self, token_id: str) -> None:
-        """An API token was removed: its sessions end."""
-        self._end_principal(f"@{token_id}", "the token was removed")
+    def look_at_apps(self) -> None:
+        """API tokens were removed, or their time is up: their sessions end."""
+        for session in [each for each in self.broker.sessions.values() if each.key.startswith("@")]:
+            if self.sign_in.restore(session.key) is None:
+                self.broker.end(session, reasons.ADMINISTRATIVE_ACTION, "the token opens nothing any more")
 
     def _end_device(self, device: DeviceState) -> None:
         """A device was removed: its sessions end, those without a connection too."""
-        self._end_principal(device.id, "the device was removed")
-
-    def _end_principal(self, name: str, why: str) -> None:
-        for session in self.broker.sessions_of(name):
-            self.broker.end(session, reasons.ADMINISTRATIVE_ACTION, why)
+        for session in self.broker.sessions_of(device.id):
+            self.broker.end(session, reasons.ADMINISTRATIVE_ACTION, "the device was removed")
 
     def note_refused(self, connection: MqttConnection, error: HardpointError, packet: Packet | None = None) -> None:
         """Count what a client was refused; who and why is for the log and the wire tap."""

@@ -57,6 +57,8 @@ class DeviceFeed:
 
     def _on_entry(self, entry: Entry) -> None:
         broker = self._broker
+        if entry.kind == "device":  # its labels may be others now, and with them who sees it
+            broker.routes.clear()
         if not entry.rows or not broker.routes.watches_devices:
             return
         get = self._hub.catalogue.series.get

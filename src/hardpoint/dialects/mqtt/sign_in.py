@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import secrets
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ...errors import NotAdopted, RateLimited, Unauthorized
 from ...hub.broker import Access, DeviceAccess, OpenAccess, ProvisionAccess, RoleAccess, WaitingAccess
+from ...hub.principal import Principal as Limited
 from ...hub.tokens import API_PREFIX, hash_token, is_well_formed
 from ...wire.mqtt import reasons
 from ...wire.mqtt.reasons import PacketRefused
@@ -31,8 +33,8 @@ class Apps(Protocol):
     def find_token(self, secret: str) -> ApiToken | None:
         """The API token of that secret."""
 
-    def token_by_id(self, token_id: str) -> ApiToken | None:
-        """The API token of that id."""
+    def live_token(self, token_id: str) -> ApiToken | None:
+        """The API token of that id, while it opens anything."""
 
 
 class NoApps:
@@ -42,7 +44,7 @@ class NoApps:
         """None."""
         return None
 
-    def token_by_id(self, token_id: str) -> ApiToken | None:
+    def live_token(self, token_id: str) -> ApiToken | None:
         """None."""
         return None
 
@@ -85,7 +87,7 @@ class SignIn:
             if secret.startswith(API_PREFIX):
                 token = self._apps.find_token(secret)
                 if token is not None:
-                    return Principal(f"@{token.id}", RoleAccess(token.role))
+                    return Principal(f"@{token.id}", self._app_access(token))
         if not username and not password and not certificate:
             if self._hub.allow_anonymous:
                 return Principal("", self._open)
@@ -113,8 +115,8 @@ class SignIn:
         if not name:
             return self._open if self._hub.allow_anonymous else None
         if name.startswith("@"):
-            token = self._apps.token_by_id(name[1:])
-            return None if token is None else RoleAccess(token.role)
+            token = self._apps.live_token(name[1:])
+            return None if token is None else self._app_access(token)
         return self._device_access(name) if name in self._hub.catalogue.by_id else None
 
     def _device(self, username: str, password: str, peer: str, certificate: str) -> Principal:
@@ -127,6 +129,12 @@ class SignIn:
         token, claimed = (password, username) if password else (username, "")
         device = hub.sign_in(peer, token, claimed=claimed, certificate=certificate)
         return Principal(device.id, self._device_access(device.id), device)
+
+    def _app_access(self, token: ApiToken) -> Access:
+        if not token.labels:
+            return RoleAccess(token.role)
+        limited = Limited(token.name, token.role, "token", tuple(token.labels), token.id)
+        return RoleAccess(token.role, token.labels, partial(limited.sees_id, self._hub.catalogue))
 
     def _device_access(self, device_id: str) -> Access:
         return self._open if self._hub.allow_anonymous else DeviceAccess(device_id)

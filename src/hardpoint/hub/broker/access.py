@@ -6,6 +6,8 @@ else is open to whoever is signed in, except ``$SYS/…``, which is the server's
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from ...model import ROLES
 
 DEVICES = "devices/"
@@ -121,24 +123,32 @@ class WaitingAccess(Access):
 
 
 class RoleAccess(Access):
-    """A program's, by its token's role: a viewer sees everything, an operator also publishes."""
+    """A program's, by its token's role: a viewer sees everything, an operator also publishes. One that is limited to
+    labels has the spaces of the devices that it ``sees`` (by id), and nothing else: other topics are no device's.
+    """
 
-    __slots__ = ("_may_write",)
+    __slots__ = ("_labels", "_may_write", "_sees")
 
-    def __init__(self, role: str) -> None:
+    def __init__(self, role: str, labels: Sequence[str] = (), sees: Callable[[str], bool] = lambda _: True) -> None:
         self._may_write = ROLES.index(role) >= ROLES.index("operator")
+        self._labels = tuple(labels)
+        self._sees = sees
 
     def _what(self) -> object:
-        return self._may_write
+        return self._may_write, self._labels
 
     def may_publish(self, topic: str) -> bool:
         """Nothing, or all but ``$…``. What a message under ``devices/`` does is the dialect's to say."""
-        return self._may_write and not topic.startswith(SERVER_ONLY)
+        return self._may_write and not topic.startswith(SERVER_ONLY) and self.may_receive(topic)
 
     def may_subscribe(self, topic_filter: str) -> bool:
-        """All."""
-        return True
+        """All; if limited, what may fit a topic of a device that it sees."""
+        if not self._labels or topic_filter == "#" or topic_filter.startswith(("+/", DEVICES + "+", DEVICES + "#")):
+            return True
+        return self.may_receive(topic_filter)
 
     def may_receive(self, topic: str) -> bool:
-        """All."""
-        return True
+        """All; if limited, what is of a device that it sees."""
+        if not self._labels:
+            return True
+        return topic.startswith(DEVICES) and self._sees(topic[len(DEVICES) :].partition("/")[0])

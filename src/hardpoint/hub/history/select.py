@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from ...errors import BadInput
+from ...errors import BadInput, NotFound
 
 if TYPE_CHECKING:
     from ..devices import Catalogue, DeviceState, SeriesState
 
 
 def select(
-    catalogue: Catalogue, named: Sequence[str], devices: Sequence[str], keys: Sequence[str]
+    catalogue: Catalogue,
+    named: Sequence[str],
+    devices: Sequence[str],
+    keys: Sequence[str],
+    *,
+    sees: Callable[[DeviceState], bool] = lambda _: True,
 ) -> list[SeriesState]:
-    """Series by device and key, each once.
+    """Series by device and key, each once; of devices that whoever asks ``sees``, as if there were no others.
 
     ``named`` are ``device:key``, which must exist. ``devices`` and ``keys`` are shell patterns of a device's id or name
     and of a key; one of the two left out stands for all. A pattern that fits nothing is no error, a plain name is.
@@ -31,19 +36,28 @@ def select(
         name, colon, key = text.rpartition(":")  # a key has no colon, a device's name may
         if not colon:
             raise BadInput(f"series is DEVICE:KEY, not {text[:200]!r}", field="series")
-        series = catalogue.find(name).series_of(key)
+        series = _find(catalogue, name, sees).series_of(key)
         found[series.id] = series
     if devices or keys:
-        for device in _devices(catalogue, devices):
+        for device in _devices(catalogue, devices, sees):
             for key, series in (device.series or {}).items():
                 if not keys or any(fnmatchcase(key, pattern) for pattern in keys):
                     found[series.id] = series
     return sorted(found.values(), key=_order)
 
 
-def _devices(catalogue: Catalogue, patterns: Sequence[str]) -> Iterator[DeviceState]:
+def _find(catalogue: Catalogue, name: str, sees: Callable[[DeviceState], bool]) -> DeviceState:
+    device = catalogue.find(name)
+    if not sees(device):
+        raise NotFound(f"there is no device {name!r}", field="device")
+    return device
+
+
+def _devices(
+    catalogue: Catalogue, patterns: Sequence[str], sees: Callable[[DeviceState], bool]
+) -> Iterator[DeviceState]:
     if not patterns:
-        yield from catalogue
+        yield from filter(sees, catalogue)
         return
     seen: set[str] = set()
     for pattern in patterns:
@@ -52,10 +66,10 @@ def _devices(catalogue: Catalogue, patterns: Sequence[str]) -> Iterator[DeviceSt
             fitting = [
                 device
                 for device in catalogue
-                if fnmatchcase(device.id, pattern) or fnmatchcase(device.record.name, pattern)
+                if sees(device) and (fnmatchcase(device.id, pattern) or fnmatchcase(device.record.name, pattern))
             ]
         else:
-            fitting = [catalogue.find(pattern)]
+            fitting = [_find(catalogue, pattern, sees)]
         for device in fitting:
             if device.id not in seen:
                 seen.add(device.id)

@@ -19,6 +19,7 @@ from ...model import (
     ApiToken,
     Attachment,
     Attribute,
+    AuditEntry,
     Channel,
     Command,
     Dashboard,
@@ -38,7 +39,7 @@ from ...model import (
     SignIn,
     User,
 )
-from ..base import Change, Delete, DeleteReadings, EndAttachment, Put
+from ..base import Change, Delete, DeleteAudit, DeleteReadings, EndAttachment, Put
 
 R = TypeVar("R", bound=Record)
 
@@ -105,6 +106,7 @@ TABLES: dict[type[Any], Table[Any]] = {
         (User, "users"),
         (SignIn, "sign_ins"),
         (ApiToken, "api_tokens"),
+        (AuditEntry, "audit"),
         (MqttSession, "mqtt_sessions"),
         (MqttSubscription, "mqtt_subscriptions"),
         (MqttMessage, "mqtt_messages"),
@@ -148,6 +150,8 @@ def statements(change: Change) -> list[Statement]:
             return [Statement(_PURGE_SQL, (series, start_ms, end_ms))]
         case EndAttachment(device_id, slot, began_ms, ended_ms, why):
             return [Statement(_END_ATTACHMENT_SQL, (ended_ms, why, device_id, slot, began_ms))]
+        case DeleteAudit(before_id):
+            return [Statement("DELETE FROM audit WHERE id < ?", (before_id,))]
         case Delete(record):
             return [*_owned(record), Statement(TABLES[type(record)].delete_sql, TABLES[type(record)].key(record))]
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 import msgspec
 
 from ...errors import StorageError
-from ...model import COMMAND_FINAL_STATES, Command, DeleteReadings, Policy, Row, Series, Value
+from ...model import COMMAND_FINAL_STATES, AuditEntry, Command, DeleteReadings, Policy, Row, Series, Value
 from ..base import Change, CheckReport, Done, R, Store
 from ..retention import Plan, limits_by_series
 from .checkpoint import Checkpointer
@@ -244,6 +244,35 @@ class SqliteStore(Store):
         with self._readers.connection() as connection:
             rows = connection.execute(f"{table.select_sql}{where} ORDER BY id DESC LIMIT ?", (*parameters, limit))
             return [cast("Command", table.decode(row)) for row in rows]
+
+    def audit(
+        self,
+        *,
+        before_id: int | None = None,
+        until_ms: int | None = None,
+        who: str | None = None,
+        what: str | None = None,
+        device_id: str | None = None,
+        limit: int = 100,
+    ) -> list[AuditEntry]:
+        given: list[tuple[str, str | int | None]] = [
+            ("id < ?", before_id),
+            ("at_ms < ?", until_ms),
+            ("who = ?", who),
+            ("(what = ? OR substr(what, 1, length(?) + 1) = ? || '.')", what),
+            ("device_id = ?", device_id),
+        ]
+        chosen = [(condition, value) for condition, value in given if value is not None]
+        # Numbered, for one of them is used more than once.
+        conditions = [text.replace("?", f"?{place}") for place, (text, _) in enumerate(chosen, 1)]
+        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        table = TABLES[AuditEntry]
+        with self._readers.connection() as connection:
+            rows = connection.execute(
+                f"{table.select_sql}{where} ORDER BY id DESC LIMIT ?{len(chosen) + 1}",
+                (*(value for _, value in chosen), limit),
+            )
+            return [cast("AuditEntry", table.decode(row)) for row in rows]
 
     def next_command_id(self) -> int:
         with self._readers.connection() as connection:

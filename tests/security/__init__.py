@@ -1,0 +1,1 @@
+"""What whoever wishes this server ill might try, one test each."""
