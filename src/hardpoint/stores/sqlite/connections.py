@@ -46,6 +46,8 @@ def connect_writer(folder: DataFolder) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA fullfsync = ON")  # macOS: fsync alone does not reach the platter there
         connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_LIMIT_PAGES}")
+        # Debian's SQLite overwrites what is deleted, others do not: everywhere the same, where it costs no page more.
+        connection.execute("PRAGMA secure_delete = FAST").fetchone()
         connection.execute(f"PRAGMA cache_size = -{WRITER_CACHE_KIB}")
     except BaseException:
         connection.close()
