@@ -10,6 +10,7 @@ import pytest
 
 from hardpoint.dialects.http import HttpDialect
 from hardpoint.http import HttpServer, Router
+from hardpoint.hub.hub import wall_clock_ms
 from hardpoint.testing import HttpDevice, Refused
 from hub.hubs import FULL, HeldStore, open_hub, until
 
@@ -92,6 +93,110 @@ def test_head_takes_nothing_from_who_polls(anyrun, path):
             assert (command.state, device.sessions) == ("queued", ())
 
     anyrun(scene())
+
+
+class TestRepeats:
+    """A command whose arrival nothing has shown comes again, with the same id."""
+
+    def test_who_comes_over_a_new_connection_is_told_again(self, run, clock):
+        async def scene():
+            async with serving(clock=clock) as (hub, connect):
+                device, token = await hub.create_device("dev")
+                command = await hub.ledger.queue(device, "led", 1)
+                for _ in range(2):
+                    async with connect(token) as client:
+                        assert (await client.next_command()).id == command.id
+                assert [state for state, _, _ in command.steps] == ["queued", "sent"]
+                async with connect(token) as client:
+                    await client.request("POST", f"/api/v1/{token}/rpc/{command.id}", b"true")
+                    assert (command.state, command.result) == ("done", True)
+
+        run(scene())
+
+    def test_who_goes_on_over_the_same_connection_has_it(self, anyrun, clock):
+        async def scene():
+            async with serving(clock=clock) as (hub, connect):
+                device, token = await hub.create_device("dev")
+                first, second = [await hub.ledger.queue(device, "led", n) for n in range(2)]
+                async with connect(token) as client:
+                    assert (await client.next_command()).id == first.id
+                    assert (await client.next_command()).id == second.id
+                    assert (first.state, second.state) == ("delivered", "sent")
+                    assert first.steps[-1][2] == "over http: the next request came over its connection"
+                    await client.send(temp=1)
+                    assert second.state == "delivered"
+                async with connect(token) as client:
+                    with pytest.raises(TimeoutError):
+                        await client.next_command(poll_ms=1)
+
+        anyrun(scene())
+
+    def test_an_answer_shows_more_than_arrival(self, anyrun):
+        async def scene():
+            async with serving() as (hub, connect):
+                device, token = await hub.create_device("dev")
+                command = await hub.ledger.queue(device, "led", 1)
+                async with connect(token) as client:
+                    await client.answer(await client.next_command(), "on")
+                assert [state for state, _, _ in command.steps] == ["queued", "sent", "done"]
+
+        anyrun(scene())
+
+    @pytest.mark.parametrize("how", ["proxied", "pipelined", "another device"])
+    def test_what_shows_nothing(self, anyrun, clock, how):
+        async def scene():
+            async with serving(clock=clock) as (hub, connect):
+                device, token = await hub.create_device("dev")
+                _, other = await hub.create_device("other")
+                command = await hub.ledger.queue(device, "led", 1)
+                poll = f"/api/v1/{token}/rpc?timeout=60000"
+                after = f"/api/v1/{other if how == 'another device' else token}/attributes"
+                async with connect(token) as client:
+                    if how == "pipelined":
+                        client._writer.write(f"GET {poll} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                        assert (await client.request("GET", after)).json()["id"] == command.id
+                        await client._read_answer("GET")
+                    else:
+                        headers = {"X-Forwarded-For": "192.0.2.9"} if how == "proxied" else None
+                        assert (await client.request("GET", poll, headers=headers)).json()["id"] == command.id
+                        await client.request("GET", after)
+                    assert command.state == "sent"
+                    assert (await client.next_command()).id == command.id
+
+        anyrun(scene())
+
+    def test_repeats_come_at_their_own_pace(self, anyrun, clock):
+        async def scene():
+            async with serving(clock=clock) as (hub, connect):
+                device, token = await hub.create_device("dev")
+                command = await hub.ledger.queue(device, "led", 1, ttl_s=1000)
+                pauses = []
+                for _ in range(10):
+                    pauses.append(hub.ledger.repeat_in_s(command))
+                    clock.advance(pauses[-1])
+                    async with connect(token) as client:
+                        assert (await client.next_command()).id == command.id
+                assert pauses == [0, 0, 1, 2, 4, 8, 16, 32, 60, 60]
+                later = await hub.ledger.queue(device, "led", 2)
+                async with connect(token) as client:
+                    assert (await client.next_command()).id == later.id, "what was never sent does not wait for it"
+
+        anyrun(scene())
+
+    def test_a_poll_waits_for_the_time_of_a_repeat(self, anyrun):
+        async def scene():
+            async with serving(clock=wall_clock_ms) as (hub, connect):
+                device, token = await hub.create_device("dev")
+                command = await hub.ledger.queue(device, "led", 1)
+                for _ in range(2):
+                    async with connect(token) as client:
+                        await client.next_command()
+                sent_ms = hub.ledger._sent[command.id].at_ms
+                async with connect(token) as client:
+                    assert (await client.next_command()).id == command.id
+                assert hub.ledger._sent[command.id].at_ms >= sent_ms + 999
+
+        anyrun(scene())
 
 
 class TestAnswers:

@@ -6,6 +6,7 @@ import pytest
 
 from hardpoint.hub import attendance as attendance_module
 from hardpoint.hub.attendance import ENDED_UNSEEN, MAX_ATTACHMENTS
+from hardpoint.testing import FakeClock
 
 from .hubs import NotingSession, attached, open_hub
 
@@ -197,3 +198,56 @@ class TestLateness:
                 assert [each.learnt_every_s for each in habits] == [10.0, pytest.approx(13.6)]
 
         run(scene())
+
+
+class TestClockThatIsSet:
+    """A Raspberry Pi without a battery starts in the past, and is set forward once it has found the time."""
+
+    @pytest.mark.parametrize("by_s", [-86_400, 86_400])
+    def test_makes_nobody_late_and_teaches_nothing(self, anyrun, clock, by_s):
+        async def scene():
+            steady = FakeClock(0)
+
+            def passes(seconds):
+                clock.advance(seconds)
+                steady.advance(seconds)
+                hub.alerting.agenda.run_due(hub.alerting.agenda.now_ms())
+
+            def state():
+                presence = hub.describe(device)["presence"]
+                return presence["late"], presence["silent"]
+
+            async with open_hub(clock=clock, steady_ms=steady) as hub:
+                device, session = await attached(hub)
+                for _ in range(3):
+                    hub.ingest(session, device, [(None, "temp", 1)], None)
+                    passes(10)
+                clock.advance(by_s)
+                assert state() == (False, False)
+                assert clock() - device.last_reading_ms == 10_000
+                hub.ingest(session, device, [(None, "temp", 1)], None)
+                assert device.learnt_every_s == 10
+                passes(14)
+                assert state() == (False, False)
+                passes(2)
+                assert state() == (True, False)
+                passes(15)
+                assert state() == (True, True)
+
+        anyrun(scene())
+
+    def test_leaves_alone_what_an_earlier_run_has_stored(self, anyrun, clock, make_store):
+        async def scene():
+            async with open_hub(make_store(), clock) as hub:
+                device, session = await attached(hub)
+                report(hub, device, session, clock, 10, 3)
+                await hub.commits.durable()
+            last_ms = clock()
+            steady = FakeClock(0)
+            async with open_hub(make_store(), clock, steady_ms=steady) as hub:
+                clock.advance(3600)
+                steady.advance(1)
+                presence = hub.describe(hub.catalogue.find("dev"))["presence"]
+                assert (presence["last_reading"], presence["silent"]) == (last_ms, True)
+
+        anyrun(scene())

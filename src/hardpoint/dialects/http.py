@@ -37,18 +37,21 @@ BY_CERTIFICATE = "me"
 """In the token's place in a path: the device that the client's certificate names."""
 
 _EMPTY_OK = Response.empty(200)
+_OF_PROXIES = ("via", "forwarded", "x-forwarded-for")
 
 
 class HttpSession(Session):
     """What is handed in over one HTTP connection; a receipt is the `Deferred` answer of its request."""
 
-    __slots__ = ("_connection",)
+    __slots__ = ("_connection", "handed")
 
     dialect = "http"
 
     def __init__(self, connection: HttpConnection) -> None:
         super().__init__()
         self._connection = connection
+        self.handed: Command | None = None
+        """The last answer over this connection was this command: a further request shows that it has arrived."""
 
     @property
     def encrypted(self) -> bool:
@@ -72,7 +75,7 @@ class HttpSession(Session):
 class PollSession(Session):
     """A device that waits for something with a long poll: it is connected for as long as it waits."""
 
-    __slots__ = ("_answer", "_encrypted", "_hub", "_peer", "_timer", "_wants")
+    __slots__ = ("_again", "_answer", "_encrypted", "_hub", "_peer", "_request", "_timer", "_wants")
 
     brief = True
     dialect = "http"
@@ -83,6 +86,8 @@ class PollSession(Session):
         self._peer = request.peer
         self._encrypted = request.connection is not None and is_encrypted(request.connection.transport)
         self._wants = wants
+        self._request = request
+        self._again: asyncio.TimerHandle | None = None  # when a command may be repeated
         self._answer = request.defer()
         self._answer.on_abort = self._finish
         self._timer: asyncio.TimerHandle | None = None
@@ -108,11 +113,18 @@ class PollSession(Session):
         return self._answer
 
     def deliver(self, command: Command) -> bool:
-        """The first command that waits is the answer. One that was sent before is not sent again: unlike a new
-        connection, a new poll is no sign that the old answer was lost.
+        """The first command that waits is the answer: also one that was sent before and whose arrival nothing has
+        shown, but that at its own pace (`Ledger.repeat_in_s`).
         """
-        if self._wants != "rpc" or self._timer is None or command.state != "queued":
+        if self._wants != "rpc" or self._timer is None or command.state == "delivered":
             return False
+        wait_s = self._hub.ledger.repeat_in_s(command)
+        if wait_s:
+            if self._again is None:
+                self._again = asyncio.get_running_loop().call_later(wait_s, self._repeat)
+            return False
+        if self._shows_arrival():
+            _session(self._request).handed = command
         self._respond(Response.json({"id": command.id, "method": command.method, "params": command.params}))
         return True
 
@@ -120,6 +132,20 @@ class PollSession(Session):
         """Flat, as ThingsBoard's code does (its documents show another form)."""
         if self._wants == "attributes" and self._timer is not None:
             self._respond(Response.json(changed | ({"deleted": list(deleted)} if deleted else {})))
+
+    def _repeat(self) -> None:
+        self._again = None
+        if self.device is not None:
+            self._hub.ledger.deliver_queued(self.device)
+
+    def _shows_arrival(self) -> bool:
+        """Whether a further request over this connection will show that the answer has arrived. Not where the client
+        sends requests before it has read answers, or a proxy does so for several clients.
+        """
+        request = self._request
+        assert request.connection is not None
+        between = request.connection.proxied or any(name in request.headers for name in _OF_PROXIES)
+        return not between and not request.connection.pipelines
 
     def end(self, reason: str) -> None:
         """Poll again; or not, if the device is gone (ThingsBoard's words)."""
@@ -138,6 +164,8 @@ class PollSession(Session):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+            if self._again is not None:
+                self._again.cancel()
             # Not from within the hub's own walk over the device's sessions.
             asyncio.get_running_loop().call_soon(self._hub.detach, self, "it polled no more")
 
@@ -229,7 +257,7 @@ class HttpDialect:
 
     def answer(self, request: Request) -> Deferred:
         """``POST rpc/{id}``: an object with the one key ``error`` says that the command failed."""
-        device = self._device(request)
+        device = self._device(request, shows_arrival=False)  # an answer shows more than that
         payload = decode_json(request.body) if request.body else None
         failed = type(payload) is dict and payload.keys() == {"error"}
         self._hub.answer(
@@ -241,9 +269,17 @@ class HttpDialect:
         device = self._device(request)
         return PollSession(self._hub, request, wants).wait(device, _timeout_ms(request))
 
-    def _device(self, request: Request) -> DeviceState:
+    def _device(self, request: Request, *, shows_arrival: bool = True) -> DeviceState:
         request.user = device = sign_in(self._hub, request)
+        session = request.connection.context if request.connection is not None else None
+        if shows_arrival and isinstance(session, HttpSession) and session.handed is not None:
+            self._confirm(session, device)
         return device
+
+    def _confirm(self, session: HttpSession, device: DeviceState) -> None:
+        command, session.handed = session.handed, None
+        if command is not None and command.state == "sent" and command.device_id == device.id:
+            self._hub.ledger.advance(command, "delivered", "over http: the next request came over its connection")
 
     def _when_durable(self, request: Request) -> Deferred:
         answer = request.defer()

@@ -95,6 +95,11 @@ class HttpConnection(Answering):
             return False
         return not isinstance(self.transport.get_extra_info("peername"), tuple)  # as a proxy told it
 
+    @property
+    def pipelines(self) -> bool:
+        """Whether the client has sent more before the request in hand was answered (RFC 9112 §9.3.2)."""
+        return bool(self._held or self._parser.buffer)
+
     def pause_reading(self) -> None:
         """Take no more bytes from this client until `resume_reading`; TCP tells it so."""
         self._pause(BY_CALLER)

@@ -55,6 +55,7 @@ class Attendance:
         self._publish = publish
         self._polls: dict[str, tuple[Attachment, int]] = {}  # device id → its chain of polls, and when it was written
         self._late: set[DeviceState] = set()  # of which it was said
+        agenda.on_jump.append(self._clock_jumped)
 
     def fill(self, habits: Iterable[Habit]) -> None:
         """Take over what the store holds, after the devices."""
@@ -153,6 +154,16 @@ class Attendance:
         self._agenda.forget(lambda about: about is device)
         device.awaited = False
         self.expect(device)
+
+    def _clock_jumped(self, by_ms: int) -> None:
+        """The wall clock was set: nobody is later for it. What was heard by the old clock was as long ago as before.
+        Times that the store has given are left alone: the clock that they were taken by was another one.
+        """
+        for device in self._catalogue:
+            if device.report_ms:
+                device.report_ms += by_ms
+                device.last_reading_ms = None if device.last_reading_ms is None else device.last_reading_ms + by_ms
+                device.last_seen_ms = None if device.last_seen_ms is None else device.last_seen_ms + by_ms
 
     def expect(self, device: DeviceState) -> None:
         """Look at the device again when its next report is overdue, if anything is expected of it."""

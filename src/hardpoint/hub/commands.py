@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -36,6 +36,12 @@ MAX_WAIT_S = 300.0
 MIN_EXPIRIES = 1_000
 """Entries below which looking through the heap of expiries is not worth it."""
 
+MAX_REPEAT_S = 60.0
+"""The longest pause between two repeats, see `Ledger.repeat_in_s`."""
+
+RETRY_S = 5.0
+"""How long to wait before looking again whether a fact was stored, when the commit it was in has failed."""
+
 _METHOD = re.compile(r"[A-Za-z_][A-Za-z0-9_.:-]{0,63}")
 
 # From which states a step may be taken to which. Anything not listed is refused.
@@ -44,6 +50,17 @@ TRANSITIONS: dict[str, frozenset[str]] = {
     "sent": frozenset({"delivered", "done", "failed", "expired", "cancelled"}),
     "delivered": frozenset({"done", "failed", "expired", "cancelled"}),
 }
+
+
+class Sent:
+    """The last time that an open command was handed to a transport."""
+
+    __slots__ = ("at_ms", "session", "times")
+
+    def __init__(self, session: Session, at_ms: int, times: int) -> None:
+        self.session = session
+        self.at_ms = at_ms
+        self.times = times  # with this one, since the server started
 
 
 class Ledger:
@@ -68,7 +85,7 @@ class Ledger:
         self._waiting: dict[int, list[asyncio.Future[None]]] = {}
         self._expiries: list[tuple[int, int]] = []  # (expires_ms, id), a heap
         self._timer: asyncio.TimerHandle | None = None
-        self._sent_over: dict[int, Session] = {}  # the last session that an open command was handed to
+        self._sent: dict[int, Sent] = {}
         self._storing: set[int] = set()  # not durable yet, so not to be sent
         self._next_id = 1
         self.finished = dict.fromkeys(sorted(COMMAND_FINAL_STATES), 0)
@@ -107,6 +124,43 @@ class Ledger:
             TooLarge: the parameters are too long, or the device has too many open commands already.
             StorageError: it could not be stored, and was not sent.
         """
+        command = self._begin(device, method, params, ttl_s)
+        try:
+            await self._commits.durable()
+        except StorageError:
+            self._forget(command)
+            self._commits.note(Delete(command))
+            raise
+        except asyncio.CancelledError:
+            if command.state == "queued":
+                self.advance(command, "cancelled", "its caller went away before it was stored")
+            raise
+        finally:
+            self._storing.discard(command.id)
+        self._send_first(device, command)
+        return command
+
+    def queue_fact(self, device: DeviceState, method: str, params: Json = None) -> Coroutine[None, None, None]:
+        """Note a command that follows from something that has happened, for the same commit as that: after a crash
+        there are both or neither. What is returned delivers it once it is durable, however often the store has failed.
+
+        Raises:
+            BadInput, TooLarge: as `queue`; nothing was noted.
+        """
+        return self._deliver_fact(device, self._begin(device, method, params, DEFAULT_TTL_S))
+
+    async def _deliver_fact(self, device: DeviceState, command: Command) -> None:
+        while True:
+            try:
+                await self._commits.durable()
+            except StorageError:
+                await asyncio.sleep(RETRY_S)
+            else:
+                break
+        self._storing.discard(command.id)
+        self._send_first(device, command)
+
+    def _begin(self, device: DeviceState, method: str, params: Json, ttl_s: float) -> Command:
         if _METHOD.fullmatch(method) is None:
             raise BadInput("a method is one word of letters, digits, _ . : - (at most 64)", field="method")
         if not 0 < ttl_s <= MAX_TTL_S:
@@ -123,23 +177,13 @@ class Ledger:
         # A fact, so that steps taken before it is durable replace it in its batch and are not replaced by it.
         self._commits.note(Put(_copy(command)))
         self._storing.add(command.id)
-        try:
-            await self._commits.durable()
-        except StorageError:
-            self._forget(command)
-            self._commits.note(Delete(command))
-            raise
-        except asyncio.CancelledError:
-            if command.state == "queued":
-                self.advance(command, "cancelled", "its caller went away before it was stored")
-            raise
-        finally:
-            self._storing.discard(command.id)
+        return command
+
+    def _send_first(self, device: DeviceState, command: Command) -> None:
         self._publish(command)
         self._arm()
         if command.state == "queued":  # it may have been cancelled meanwhile
             self._deliver(device, command)
-        return command
 
     def attached(self, device: DeviceState) -> None:
         """The device is there: send what waits for it, oldest first, also what was sent but never confirmed. What its
@@ -154,9 +198,22 @@ class Ledger:
         sent meanwhile, and again what went out over a session that is gone.
         """
         for command in list((device.open_commands or {}).values()):
-            lost = command.state == "sent" and self._sent_over.get(command.id) not in device.sessions
+            sent = self._sent.get(command.id)
+            lost = command.state == "sent" and (sent is None or sent.session not in device.sessions)
             if command.state == "queued" or lost:
                 self._deliver(device, command)
+
+    def repeat_in_s(self, command: Command) -> float:
+        """How long to wait before sending a command again over connections whose end says nothing, as those of HTTP:
+        the first repeat is due at once, each further one after twice the pause. A device that only never answers would
+        otherwise carry it out as fast as it can ask.
+        """
+        sent = self._sent.get(command.id)
+        if sent is None or sent.times < 2:
+            return 0.0
+        pause_s = min(2.0 ** (sent.times - 2), MAX_REPEAT_S)
+        passed_s = max(0, self._clock_ms() - sent.at_ms) / 1000  # below 0 the clock was set back
+        return max(0.0, pause_s - passed_s)
 
     def advance(self, command: Command, state: str, reason: str | None = None, result: Json = None) -> None:
         """Take a step that really happened.
@@ -222,7 +279,8 @@ class Ledger:
             return
         for session in reversed(device.sessions):  # the newest attachment is the likeliest to be alive
             if session.deliver(command):
-                self._sent_over[command.id] = session
+                before = self._sent.get(command.id)
+                self._sent[command.id] = Sent(session, self._clock_ms(), before.times + 1 if before else 1)
                 if command.state == "queued":
                     self.advance(command, "sent", f"over {session.dialect}")
                 return
@@ -240,7 +298,7 @@ class Ledger:
 
     def _forget(self, command: Command) -> None:
         self._open.pop(command.id, None)
-        self._sent_over.pop(command.id, None)
+        self._sent.pop(command.id, None)
         device = self._catalogue.by_id.get(command.device_id)
         if device is not None and device.open_commands is not None:
             device.open_commands.pop(command.id, None)

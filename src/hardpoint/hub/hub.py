@@ -305,6 +305,7 @@ class Hub:
         device.last_seen_ms = now
         if len(rows) > begin:  # "{}" is a message, but no reading
             if not 0 <= now - device.report_ms < REPORT_GAP_MS:  # below 0 the clock was set back
+                self.alerting.agenda.now_ms()  # or was set forward, which is no pause of the device's
                 note_report(device, now)
                 self._latest_ms = max(self._latest_ms, now)
                 device.last_reading_ms = now
@@ -465,7 +466,7 @@ class Hub:
             "name": record.name,
             "labels": record.labels,
             "created": record.created_ms,
-            "presence": facts(device, self.clock_ms()),
+            "presence": facts(device, self.alerting.agenda.now_ms()),
             "latest": device.latest(),
         }
 
@@ -474,7 +475,7 @@ class Hub:
         self.live.publish("presence", device.id, partial(self._describe_presence, device))
 
     def _describe_presence(self, device: DeviceState) -> dict[str, Json]:
-        return {"device": device.id, "presence": facts(device, self.clock_ms())}
+        return {"device": device.id, "presence": facts(device, self.alerting.agenda.now_ms())}
 
     # -- readings
 

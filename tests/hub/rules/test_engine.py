@@ -7,11 +7,12 @@ import asyncio
 import pytest
 
 from hardpoint.errors import BadInput, Conflict, NotFound, StorageFull, TooLarge
+from hardpoint.hub import commands
 from hardpoint.hub.rules.alerts import MAX_RESOLVED
-from hardpoint.model import Alert, RuleState
+from hardpoint.model import Alert, Command, RuleState
 from hardpoint.testing import FakeClock
 
-from ..hubs import FULL, HeldStore, NotingSession, attached, open_hub
+from ..hubs import FULL, HeldStore, NotingSession, attached, open_hub, until
 from .scenes import alerts, pass_s, rule, say, states
 
 
@@ -491,6 +492,47 @@ class TestAlerts:
                 assert other.delivered == [(2, "on", None)]
                 await say(hub, session, (2, 32))
                 assert len(session.delivered) == 1
+
+        anyrun(scene())
+
+    def test_the_command_is_stored_with_the_alert_or_not_at_all(self, anyrun, clock):
+        async def scene():
+            store = HeldStore()
+            async with open_hub(store, clock) as hub:
+                _, session = await attached(hub)
+                await hub.alerting.rules.add(rule(command={"method": "beep"}))
+                await say(hub, session, (1, 31))
+                await hub.commits.durable()
+                [kinds] = [
+                    {type(change.record) for change in changes}
+                    for _, changes in store.batches
+                    if any(type(change.record) is Alert for change in changes)
+                ]
+                assert Command in kinds
+                assert session.delivered == [(1, "beep", None)]
+
+        anyrun(scene())
+
+    def test_the_command_outlives_a_full_disk(self, anyrun, clock, monkeypatch):
+        async def scene():
+            monkeypatch.setattr(commands, "RETRY_S", 0.001)
+            store = HeldStore()
+            async with open_hub(store, clock) as hub:
+                _, session = await attached(hub)
+                await hub.alerting.rules.add(rule(command={"method": "beep"}))
+                hub.ingest(session, session.device, [(1, "temp", 31)], "r")
+                store.held = True
+                await until(lambda: store.waiting)
+                store.held = False
+                store.error = FULL
+                store.release()  # the readings; what follows from them fails
+                await until(lambda: hub.commits.failures > 2)
+                assert session.delivered == []
+                store.error = None
+                await until(lambda: session.delivered)
+                await hub.commits.durable()
+                assert [command.state for command in store.commands()] == ["sent"]
+                assert len(list(store.load(Alert))) == 1
 
         anyrun(scene())
 
