@@ -68,8 +68,8 @@ class Peer(ABC):
         return {
             "latest value": of(_LATEST),
             "a day, every reading": of(_DAY),
-            "all of it, overview": of(_OVERVIEW),
-            "100 series, a day": of(_MANY),
+            "a year, 600 points": of(_OVERVIEW),
+            "100 series, a day, 600": of(_MANY),
         }
 
 
@@ -216,11 +216,11 @@ class Influx(Peer):
             "a day, every reading": of(
                 "SELECT value FROM readings WHERE series = '1' AND time >= {day}ms AND time < {last}ms"
             ),
-            "all of it, overview": of(
+            "a year, 600 points": of(
                 "SELECT min(value), max(value), mean(value) FROM readings WHERE series = '1' "
                 "AND time >= {first}ms AND time < {last}ms GROUP BY time(876m)"
             ),
-            "100 series, a day": of(
+            "100 series, a day, 600": of(
                 "SELECT min(value), max(value), mean(value) FROM readings WHERE series =~ /^([1-9]|[1-9][0-9]|100)$/ "
                 "AND time >= {day}ms AND time < {last}ms GROUP BY series, time(144s)"
             ),
