@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import sqlite3
 import subprocess
 import tempfile
 from base64 import b85encode
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,8 +18,10 @@ import pytest
 from storing import commit_and_wait, wait_until
 
 from hardpoint.errors import StorageFull
-from hardpoint.model import Device, Put
-from hardpoint.stores.sqlite import SqliteStore, connections, store, work, writer
+from hardpoint.model import Device, Keep, Policy, Put, Series
+from hardpoint.stores.sqlite import SqliteStore, connections, legacy, store, work, writer
+from hardpoint.stores.sqlite.folder import DataFolder
+from hardpoint.stores.sqlite.schema import migrate, shipped_migrations
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -165,4 +169,123 @@ def test_a_journal_that_cannot_be_folded_is_bounded(limited: Disk, monkeypatch: 
     error = commit_and_wait(held, [(1, 500, 0)])
     assert type(error) is StorageFull
     assert "101 readings" in error.message
+    held.close()
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What failed is tried again at once, not after seconds."""
+    monkeypatch.setattr(writer, "RETRY_S", 0.01)
+
+
+def in_chunks(held: SqliteStore) -> None:
+    held._do(lambda connection, pending: pending.everything_in_chunks(connection))
+
+
+@pytest.mark.usefixtures("soon")
+def test_compaction_that_finds_no_space_loses_nothing(disk: Disk) -> None:
+    filled = SqliteStore(disk.folder)
+    filled.open()
+    count = fill(filled)
+    with pytest.raises(StorageFull):
+        in_chunks(filled)
+    assert stored(filled) == list(range(count))
+    disk.make_space()
+    in_chunks(filled)
+    assert stored(filled) == list(range(count))
+    report = filled.check()
+    assert (report.readings, report.findings) == (count, ())
+    filled.close()
+
+
+@pytest.mark.usefixtures("soon")
+def test_retention_on_a_full_disk(disk: Disk) -> None:
+    """It needs some space to make more: when there is none it says so, and does it all later."""
+    filled = SqliteStore(disk.folder)
+    filled.open()
+    records = [Put(Device("d", "d", 0)), Put(Series(1, "d", "k"))]
+    assert commit_and_wait(filled, [], records) is None
+    count = fill(filled)
+    policy = Policy((Keep(drop_after_s=(count - 20) / 1000),))
+    try:
+        filled.retain(policy, count)
+    except StorageFull:
+        left = stored(filled)
+        assert left in (list(range(count)), list(range(20, count)))
+        disk.make_space()
+        filled.retain(policy, count)
+    assert stored(filled) == list(range(20, count))
+    assert filled.check().findings == ()
+    filled.close()
+
+
+def test_a_backup_without_room_leaves_nothing_behind(tmpfs: Disk, tmp_path: Path) -> None:
+    held = SqliteStore(tmp_path / "data")
+    held.open()
+    for number in range(600):
+        assert commit_and_wait(held, [(1, number, text(number))]) is None
+    tmpfs.folder.mkdir()
+    with pytest.raises(StorageFull) as refused:
+        held.backup(tmpfs.folder / "copy.db")
+    assert str(tmpfs.folder) in refused.value.message
+    assert list(tmpfs.folder.iterdir()) == []
+    assert commit_and_wait(held, [(1, 600, text(600))]) is None
+    assert stored(held) == list(range(601))
+    tmpfs.make_space()
+    held.backup(tmpfs.folder / "copy.db")
+    held.close()
+
+
+def old_folder(disk: Disk, rows: int, left_bytes: int) -> Disk:
+    """One of schema 1, on a disk that has so much left."""
+    disk.make_space()
+    data = DataFolder(disk.folder)
+    data.take()
+    connection = sqlite3.connect(data.database, isolation_level=None)
+    migrate(connection, data, shipped_migrations()[:1])
+    connection.execute("BEGIN")
+    connection.executemany("INSERT INTO readings VALUES (9, ?, ?)", ((n, text(n)) for n in range(rows)))
+    connection.execute("UPDATE totals SET readings = ?", (rows,))
+    connection.execute("COMMIT")
+    connection.close()
+    data.release()
+
+    def resize(size_bytes: int) -> None:
+        command = ["mount", "-o", f"remount,size={size_bytes}", str(disk.folder.parent)]
+        subprocess.run(command, check=True)
+
+    resize(shutil.disk_usage(disk.folder).used + left_bytes)
+    return Disk(disk.folder, lambda: resize(8 * 1024 * 1024))
+
+
+def test_an_upgrade_without_room_for_the_copy_changes_nothing(tmpfs: Disk) -> None:
+    full = old_folder(tmpfs, 60, 96 * 1024)
+    held = SqliteStore(full.folder)
+    with pytest.raises(StorageFull):
+        held.open()
+    with closing(sqlite3.connect(full.folder / "hardpoint.db")) as connection:
+        assert connection.execute("SELECT max(number) FROM schema_version").fetchone() == (1,)
+    assert not list(full.folder.glob("*.v1*")), "what was copied so far would keep the disk full"
+    full.make_space()
+    held.open()
+    assert list(held.readings(9, *EVER)) == [(number, text(number)) for number in range(60)]
+    held.close()
+
+
+@pytest.mark.usefixtures("soon")
+def test_rows_of_an_earlier_version_that_find_no_space_stay(tmpfs: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(legacy, "SLICE_ROWS", 1)
+    full = old_folder(tmpfs, 60, 1000 * 1024)
+    old = [(number, text(number)) for number in range(60)]
+    held = SqliteStore(full.folder)
+    held.open()
+    count = fill(held)
+    assert list(held.readings(9, *EVER)) == old
+    assert stored(held) == list(range(count))
+    full.make_space()
+    in_chunks(held)
+    assert list(held.readings(9, *EVER)) == old
+    assert stored(held) == list(range(count))
+    report = held.check()
+    assert (report.readings, report.findings) == (count + 60, ())
     held.close()

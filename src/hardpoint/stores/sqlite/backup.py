@@ -6,7 +6,7 @@ import os
 import sqlite3
 from typing import TYPE_CHECKING
 
-from ...errors import StorageError
+from ...errors import StorageError, StorageFull
 from .failpoints import reach
 from .folder import FILE_MODE
 
@@ -24,6 +24,7 @@ def back_up(readers: Readers, target: Path) -> None:
     pages before the snapshot's end cannot be overwritten while it is read.
 
     Raises:
+        StorageFull: there is no room for it.
         StorageError: ``target`` exists or cannot be written.
     """
     partial = target.with_name(f"{target.name}.partial")
@@ -36,22 +37,29 @@ def back_up(readers: Readers, target: Path) -> None:
         raise StorageError(f"{target} cannot be written: {error.strerror}") from error
     try:
         with readers.connection() as connection:
-            connection.execute("PRAGMA query_only = OFF")  # it would hold for the copy too
-            try:
-                connection.execute("VACUUM INTO ?", (str(partial),))
-            finally:
-                connection.execute("PRAGMA query_only = ON")
+            _copy(connection, partial)
         _sync(partial)
         reach("backup: copied")
         partial.replace(target)  # not a hard link, which would refuse an existing file: a USB stick's FAT has none
         reach("backup: named")
         _sync(target.parent)
-    except sqlite3.Error as error:
-        raise StorageError(f"{target} cannot be written: {error}") from error
     except OSError as error:
         raise StorageError(f"{target} cannot be written: {error.strerror}") from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _copy(connection: sqlite3.Connection, partial: Path) -> None:
+    connection.execute("PRAGMA query_only = OFF")  # it would hold for the copy too
+    try:
+        connection.execute("VACUUM INTO ?", (str(partial),))
+    except sqlite3.Error as error:
+        # Caught here, where it is known that it is the copy's disk that is full and not the store's.
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
+            raise StorageFull(f"no space left in {partial.parent} for a copy") from error
+        raise StorageError(f"{partial} cannot be written: {error}") from error
+    finally:
+        connection.execute("PRAGMA query_only = ON")
 
 
 def _sync(path: Path) -> None:

@@ -112,10 +112,13 @@ def _back_up(connection: sqlite3.Connection, folder: DataFolder, number: int) ->
     partial = path.with_name(f"{path.name}.partial")
     partial.unlink(missing_ok=True)
     os.close(os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE))
-    target = sqlite3.connect(partial)
     try:
-        connection.backup(target)
+        target = sqlite3.connect(partial)
+        try:
+            connection.backup(target)
+        finally:
+            target.close()
+        partial.replace(path)  # the name means a whole copy
     finally:
-        target.close()
-    partial.replace(path)  # the name means a whole copy
+        partial.unlink(missing_ok=True)  # half a copy would keep a full disk full
     log.info("schema %d is about to be migrated; it was copied to %s", number, path)
