@@ -37,6 +37,21 @@ SCREENS: dict[str, Callable[[Any, Server], None]] = {
         page.locator(".page-head .button").click(),
     ),
     "quiet": lambda page, server: page.goto(server.url + "/alerts/quiet-hours"),
+    "dashboards": lambda page, server: page.goto(server.url + "/dashboards"),
+    "dashboard": lambda page, server: page.goto(board_of(page, server)),
+    "edit-dashboard": lambda page, server: page.goto(board_of(page, server) + "?edit=1"),
+    "add-card": lambda page, server: (
+        page.goto(board_of(page, server) + "?edit=1"),
+        page.locator("#add-card").click(),
+    ),
+    "label": lambda page, server: page.goto(server.url + "/dashboards/label/site%3Agreenhouse"),
+    "kiosk": lambda page, server: page.goto(board_of(page, server) + "?kiosk=1"),
+    "share": lambda page, server: (
+        page.goto(board_of(page, server)),
+        page.locator(".page-head .menu-anchor button").click(),
+        page.locator("[role=menuitem]").first.click(),
+    ),
+    "shared-over": lambda page, server: page.goto(server.url + "/shared#nothing"),
 }
 READY = {
     "login": ".gate-card",
@@ -55,6 +70,14 @@ READY = {
     "channels": ".channel",
     "add-channel": "dialog[open]",
     "quiet": ".quiet",
+    "dashboards": ".board-tile",
+    "dashboard": ".board .u-over",
+    "edit-dashboard": ".card-tools",
+    "add-card": "dialog[open]",
+    "label": ".board .u-over",
+    "kiosk": ".kiosk .u-over",
+    "share": ".link-row",
+    "shared-over": ".gate .empty",
 }
 
 
@@ -74,6 +97,31 @@ def furnish_alerts(server: Server, device: LineDevice) -> None:
     server.call("PUT", "/quiet-hours", {"items": [night]})
 
 
+def board_of(page: Any, server: Server) -> str:
+    """Address of the furnished dashboard."""
+    return f"{server.url}/dashboards/{server.call('GET', '/dashboards')['items'][0]['id']}"
+
+
+def furnish_dashboard(server: Server) -> None:
+    """A dashboard with a card of each kind, and a link to it."""
+    shown = {"device": "shown"}
+    act = {"does": "command", "method": "blink"}
+    cards = [
+        {"kind": "text", "id": "a", "size": "l", "title": "Greenhouse", "text": "Two\nlines"},
+        {"kind": "value", "id": "b", "key": "temp", **shown},
+        {"kind": "value", "id": "c", "key": "door", **shown},
+        {"kind": "gauge", "id": "d", "key": "hum", "warn": 50, "bad": 90, **shown},
+        {"kind": "chart", "id": "e", "size": "m", "series": [shown | {"key": "temp"}, shown | {"key": "hum"}]},
+        {"kind": "switch", "id": "f", "key": "door", "act": act, **shown},
+        {"kind": "button", "id": "g", "title": "Blink", "act": act, **shown},
+        {"kind": "slider", "id": "h", "title": "Limit", "act": {"does": "attribute", "key": "limit"}, **shown},
+        {"kind": "choice", "id": "i", "title": "Mode", "act": act, "values": ["auto", 1, False], **shown},
+        {"kind": "value", "id": "j", "key": "temp", "device": "gone"},
+    ]
+    board = server.call("POST", "/dashboards", {"name": "Greenhouse", "cards": cards})
+    server.call("POST", f"/dashboards/{board['id']}/links", {"name": "Hall"})
+
+
 @pytest.fixture(scope="module")
 def furnished(server: Server) -> Iterator[Server]:
     """A device with numbers, states, a command and attributes; and one that has said nothing."""
@@ -83,6 +131,7 @@ def furnished(server: Server) -> Iterator[Server]:
     device.say("ATTR fw=1.2 model=esp32")
     server.add("silent")
     furnish_alerts(server, device)
+    furnish_dashboard(server)
     server.call("POST", "/devices/silent/commands", {"method": "wake", "ttl_s": 600})
     server.call("POST", "/devices/shown/commands", {"method": "blink", "params": {"pin": 4}})
     number = device.read().split(" ")[0]

@@ -24,10 +24,11 @@ FIRST_VIEW_BYTES = 60_000
 CATALOGUES = {path.stem: json.loads(path.read_text("utf-8")) for path in sorted((PAGES / "i18n").glob("*.json"))}
 PLURAL = re.compile(r"\.(zero|one|two|few|many|other)$")
 DYNAMIC = (
-    "alerts.tab_", "attribute.", "channel.about_", "channel.box_", "channel.kind_", "channel.security_", "chart.",
-    "command.", "condition.", "connect.", "delivery.", "error.", "history.", "nav.", "password.strength_", "presence.",
-    "quiet.", "range.", "repeat.", "rule.clause_", "rule.is_", "severity.", "state.", "states.", "template.", "theme.",
-    "unit.",
+    "act.", "alerts.tab_", "attribute.", "board.size_", "card.", "channel.about_", "channel.box_",
+    "channel.kind_", "channel.security_", "chart.", "command.", "condition.", "connect.", "delivery.",
+    "editor.does_", "error.", "history.", "nav.", "password.strength_", "presence.", "quiet.", "range.",
+    "repeat.", "rule.clause_", "rule.is_", "severity.", "share.life_", "state.", "states.", "template.",
+    "theme.", "unit.",
 )  # fmt: skip
 """Families whose last part comes from a value: ``t(`command.${state}`)``."""
 

@@ -19,7 +19,7 @@ const OFTEN_NEXT = [
   "ui/add_device.mjs",
   "ui/shortcuts.mjs",
 ];
-const OPEN_TO_ALL = new Set(["welcome", "login"]);
+const OPEN_TO_ALL = new Set(["welcome", "login", "shared"]);
 
 const failure = signal(null);
 
@@ -84,7 +84,7 @@ function Away({ error, retry }) {
 
 function App() {
   const name = allowed();
-  const id = route.value.params.id;
+  const id = route.value.params.id ?? route.value.params.label;
   const { Component, error, retry } = usePage(name, id);
   useShortcuts();
 
@@ -136,15 +136,18 @@ async function catchUp() {
 }
 
 async function start() {
+  const shared = route.peek().name === "shared"; // no account: its page opens a stream of its own
   try {
-    await Promise.all([setLocale(preferredLocale()), loadSession()]);
+    await Promise.all([setLocale(preferredLocale()), !shared && loadSession()]);
   } catch (error) {
     failure.value = error;
   }
   interceptLinks();
-  followSession();
-  effect(redirect);
-  onLive("reset", catchUp);
+  if (!shared) {
+    followSession();
+    effect(redirect);
+    onLive("reset", catchUp);
+  }
   watchConnection();
   render(html`<${App} />`, document.getElementById("app"));
 }

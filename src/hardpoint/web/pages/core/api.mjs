@@ -4,6 +4,14 @@ import { hasText, locale, t } from "./i18n.mjs";
 
 const ROLES = ["viewer", "operator", "admin"];
 
+let base = "/api";
+
+/** Where the API is, from now on: a shared dashboard has a small one of its own. */
+export const useBase = (path) => (base = path);
+
+/** Address of a path of the API. */
+export const apiHref = (path) => base + path;
+
 /** The body of `GET /api/session`, `null` when not signed in, `undefined` until it is known. */
 export const session = signal(undefined);
 
@@ -32,7 +40,7 @@ export async function api(method, path, body, { signal: aborted } = {}) {
   const headers = body === undefined ? {} : { "Content-Type": "application/json" };
   let response;
   try {
-    response = await fetch(`/api${path}`, {
+    response = await fetch(apiHref(path), {
       method,
       headers,
       body: body === undefined ? undefined : JSON.stringify(body),

@@ -2,6 +2,7 @@
 // server sends what was missed; where that is not possible (`reset`, or a stream the browser gave up) the listeners
 // are told to fetch anew. So no reading is missing or doubled after a loss.
 import { signal } from "../vendor/preact.mjs";
+import { apiHref } from "./api.mjs";
 
 /** "idle" before the start, "open", or "lost" while reconnecting. */
 export const liveStatus = signal("idle");
@@ -9,7 +10,7 @@ export const liveStatus = signal("idle");
 /** The alerts that fire now, the newest first; `null` until they are known. core/alerts.mjs keeps it. */
 export const firingAlerts = signal(null);
 
-const EVENTS = ["reading", "presence", "command", "device", "alert"];
+const EVENTS = ["reading", "presence", "command", "device", "alert", "dashboard"];
 const RETRY_FIRST_MS = 1_000;
 const RETRY_MOST_MS = 15_000;
 
@@ -42,7 +43,7 @@ export function stopLive() {
 }
 
 function open(again) {
-  source = new EventSource("/api/live");
+  source = new EventSource(apiHref("/live"));
   const mine = source;
   source.onopen = () => {
     retryMs = RETRY_FIRST_MS;

@@ -6,6 +6,12 @@ const ROUTES = [
   ["login", /^\/login$/],
   ["devices", /^\/(?:devices)?$/],
   ["device", /^\/devices\/(?<id>[^/]+)$/],
+  ["dashboards", /^\/dashboards$/],
+  ["dashboard", /^\/dashboards\/label\/(?<label>[^/]+)$/],
+  ["dashboard", /^\/dashboards\/(?<id>[^/]+)$/],
+  ["shared", /^\/shared$/],
+  ["system", /^\/system$/],
+  ["settings", /^\/settings$/],
   ["alerts", /^\/alerts$/],
   ["history", /^\/alerts\/history$/],
   ["rules", /^\/alerts\/rules$/],
@@ -67,6 +73,10 @@ export function interceptLinks() {
     navigate(link.getAttribute("href"));
   });
 }
+
+/** Address of a dashboard's page, and of the automatic one of a label (`key:value`). */
+export const dashboardHref = (id) => `/dashboards/${encodeURIComponent(id)}`;
+export const labelHref = (label) => `/dashboards/label/${encodeURIComponent(label)}`;
 
 /** Address of a device's page. */
 export const deviceHref = (id) => `/devices/${encodeURIComponent(id)}`;

@@ -12,7 +12,7 @@ import { toast, toastError } from "./toast.mjs";
 
 const LOST_AFTER_MS = 1_500; // shorter losses are a restart or a changed network: a toast would only flicker
 const CHORD_MS = 1_000;
-const CHORDS = { d: "/devices", a: "/alerts", r: "/alerts/rules" };
+const CHORDS = { d: "/devices", b: "/dashboards", a: "/alerts", r: "/alerts/rules" };
 
 /** The dialog that is shown over the page, as a component, or `null`. */
 export const overlay = signal(null);
@@ -54,6 +54,7 @@ export function Preferences() {
 
 const SECTIONS = [
   ["devices", "cpu", /^\/(devices(\/|$)|$)/],
+  ["dashboards", "layout-dashboard", /^\/dashboards(\/|$)/],
   ["alerts", "bell", /^\/alerts(\/|$)/],
 ];
 /** The colour of the badge is that of the worst. */

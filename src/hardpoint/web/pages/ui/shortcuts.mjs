@@ -6,6 +6,7 @@ import { Dialog } from "./dialog.mjs";
 const KEYS = [
   [["/"], "shortcut.filter"],
   [["g", "d"], "shortcut.devices"],
+  [["g", "b"], "shortcut.dashboards"],
   [["g", "a"], "shortcut.alerts"],
   [["g", "r"], "shortcut.rules"],
   [["n"], "shortcut.add"],
