@@ -11,7 +11,9 @@ from collections import Counter
 import pytest
 from loop_peers import Recorder
 
+from hardpoint.loop import Loop
 from hardpoint.loop import listener as listener_module
+from hardpoint.loop import pollers as pollers_module
 from hardpoint.loop.listener import MAX_ACCEPTS_A_TURN
 
 
@@ -114,7 +116,6 @@ def test_without_descriptors_it_rests_says_so_once_and_goes_on(anyrun, few_descr
         clients = [socket.socket() for _ in range(3)]
         few_descriptors(1)
         for client in clients:
-            client.setblocking(False)
             await loop.sock_connect(client, address)
         while loop.counters.accept_pauses < 3:  # it has tried again and found nothing
             await asyncio.sleep(0.001)
@@ -328,3 +329,31 @@ def test_clients_connect_by_name_and_are_refused_by_name(run):
         await server.wait_closed()
 
     run(main())
+
+
+def test_connections_beyond_the_pollers_limit_end_and_that_is_said_once(monkeypatch):
+    async def main():
+        loop = asyncio.get_running_loop()
+        said = []
+        loop.set_exception_handler(lambda _, context: said.append(context))
+        server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)
+        address = server.sockets[0].getsockname()
+        clients = [socket.create_connection(address) for _ in range(3)]
+        # From here on; as if a thousand descriptors were open.
+        monkeypatch.setattr(pollers_module, "SELECT_MAX_DESCRIPTORS", 0)
+        for client in clients:
+            # Closed with nothing read: an end of file.
+            assert await asyncio.wait_for(asyncio.to_thread(read_to_the_end, client), 10) == b""
+            client.close()
+        assert [context["message"] for context in said] == ["the poller can watch no more connections"]
+        assert "choose the poller 'epoll' or 'poll'" in str(said[0]["exception"])
+        server.close()
+        await server.wait_closed()
+
+    with asyncio.Runner(loop_factory=lambda: Loop(poller="select")) as runner:
+        runner.run(main())
+
+
+def read_to_the_end(client):
+    client.settimeout(10)
+    return client.recv(10)

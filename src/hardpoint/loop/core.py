@@ -131,6 +131,7 @@ class Turn(asyncio.BaseEventLoop):
         self._wait: Wait = self._poller.wait
         self._watchers: list[Watcher | None] = []
         self._totals = LoopCounters()
+        self._unwatchable_said = False
         self._asleep = False
         self._context = contextvars.copy_context()
         self._open_wakeup()
@@ -212,6 +213,14 @@ class Turn(asyncio.BaseEventLoop):
                 poller.modify(fd, new)
         else:
             self._watch_again(fd, new)
+
+    def report_unwatchable(self, exc: OSError) -> None:
+        """The poller takes no more descriptors (its own limit, or the kernel's memory), and a connection ends for it.
+        Said once: a server at its limit refuses every client.
+        """
+        if not self._unwatchable_said:
+            self._unwatchable_said = True
+            self.call_exception_handler({"message": "the poller can watch no more connections", "exception": exc})
 
     def _watch_again(self, fd: int, interest: int) -> None:
         """Make sure that the kernel still watches: the descriptor may have been closed and its number taken anew."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +79,9 @@ class Endpoint:
         self._interest = interest  # type: ignore[misc]  # the slot is the concrete class's
         try:
             self._loop.set_interest(self._fd, old, interest)
-        except OSError as exc:  # no memory for another watch, or the descriptor was closed behind our back
+        except OSError as exc:
             self._interest = 0  # type: ignore[misc]
-            self._fatal_error(exc, f"Fatal error on watching a {self._kind}")
+            if exc.errno != errno.EBADF:
+                self._loop.report_unwatchable(exc)
+            # else: the descriptor was closed behind our back, which costs this connection only
+            self._force_close(exc)
