@@ -29,6 +29,7 @@ from .dialects.mqtt import MqttDialect
 from .dialects.websocket import WebSocketDialect, mqtt_over_websocket
 from .errors import ConfigError, HardpointError
 from .http import AccessLog, HttpServer, TrustedProxies
+from .hub.claims import Claims
 from .hub.hub import HOST_DEVICE_ID, Hub
 from .hub.provisioning import Provisioning
 from .listeners import Listener, ProtocolFactory, listen
@@ -190,21 +191,17 @@ class Server:
             hub.retention.use(config.retention)
             for callback, device, key in self._handlers:
                 hub.handlers.add(callback, device, key)
-            web = WebApp(hub, __version__, health=self._health, metrics=self._metrics)
+            claims = Claims(hub)
+            web = WebApp(hub, __version__, health=self._health, metrics=self._metrics, claims=claims)
             provisioning = Provisioning(hub, *_provision_keys(config))
-            HttpDialect(hub, provisioning).register(web.router)
+            HttpDialect(hub, provisioning, claims).register(web.router)
             websocket = WebSocketDialect(hub, __version__)
             websocket.register(web.router)
             http = _http_server(web.handle, web.plan, config)
             _put_behind_proxies(http, config)
             local_http = _http_server(web.handle_local, web.plan, config)
             bridge = _bridge(hub, config)
-            own = {bridge.key: bridge.access} if bridge is not None else {}
-            mqtt = MqttDialect(hub, config.mqtt, __version__, apps=web.accounts, own=own, provisioning=provisioning)
-            web.accounts.rights_changed.append(mqtt.look_at_apps)
-            hub.alerting.outbox.offer("mqtt", Publish(mqtt.broker))
-            over_websocket = mqtt_over_websocket(mqtt, config.mqtt.max_packet_bytes)
-            web.router.route("GET", "/mqtt", over_websocket, role=None, head=False)
+            mqtt = _mqtt(hub, config, web, bridge, provisioning, claims)
             factories: dict[str, ProtocolFactory] = {
                 "line": LineDialect(hub, __version__),
                 "mqtt": mqtt,
@@ -498,6 +495,26 @@ def _provision_keys(config: Config) -> tuple[str, str]:
             f"provision.credentials: {error}", hint="a key in the first line, a secret in the next"
         ) from None
     return key, secret
+
+
+def _mqtt(
+    hub: Hub, config: Config, web: WebApp, bridge: Bridge | None, provisioning: Provisioning, claims: Claims
+) -> MqttDialect:
+    """The MQTT dialect, with what hangs on its broker."""
+    mqtt = MqttDialect(
+        hub,
+        config.mqtt,
+        __version__,
+        apps=web.accounts,
+        own={bridge.key: bridge.access} if bridge is not None else {},
+        provisioning=provisioning,
+        claims=claims,
+    )
+    web.accounts.rights_changed.append(mqtt.look_at_apps)
+    hub.alerting.outbox.offer("mqtt", Publish(mqtt.broker))
+    over_websocket = mqtt_over_websocket(mqtt, config.mqtt.max_packet_bytes)
+    web.router.route("GET", "/mqtt", over_websocket, role=None, head=False)
+    return mqtt
 
 
 def _bridge(hub: Hub, config: Config) -> Bridge | None:

@@ -67,6 +67,21 @@ class Device:
     old_token_hash: str = ""
     """Of the token before this one, which opens as well until ``old_token_until_ms``."""
     old_token_until_ms: int = 0
+    gateway: int = 0
+    """1: it may attach other devices."""
+    via: str = ""
+    """The gateway that it is behind and what that calls it: ``<id>/<name>``. Empty: it is behind none."""
+
+
+@dataclass(slots=True)
+class Claim:
+    """A device's offer to be claimed by whoever knows the secret, of which this is the SHA-256 in hex."""
+
+    KEY: ClassVar[tuple[str, ...]] = ("device_id",)
+
+    device_id: str
+    secret_hash: str
+    until_ms: int
 
 
 @dataclass(slots=True)
@@ -474,6 +489,7 @@ Record: TypeAlias = (
     | Habit
     | Dashboard
     | ShareLink
+    | Claim
 )
 RECORD_TYPES: tuple[type[Record], ...] = get_args(Record)
 

@@ -10,6 +10,7 @@ import pytest
 
 from hardpoint.dialects.http import HttpDialect
 from hardpoint.http import HttpServer, Router
+from hardpoint.hub.claims import Claims
 from hardpoint.hub.hub import wall_clock_ms
 from hardpoint.testing import HttpDevice, Refused
 from hub.hubs import FULL, HeldStore, open_hub, until
@@ -381,3 +382,17 @@ class TestPolls:
                         await client.next_command(poll_ms=1)
 
         anyrun(scene())
+
+
+def test_a_device_offers_itself_to_be_claimed(anyrun):
+    async def scene():
+        async with serving() as (hub, connect):
+            device, token = await hub.create_device("dev")
+            async with connect() as simulated:
+                for body, status in ((b'{"durationMs":-1}', 400), (b"{", 400), (b'{"secretKey":"s"}', 200), (b"", 200)):
+                    answer = await simulated.request("POST", f"/api/v1/{token}/claim", body)
+                    assert answer.status == status
+            await Claims(hub).claim("192.0.2.1:1", device, "", "anna")  # the last offer, as it is stored
+            assert device.record.labels == {"owner": "anna"}
+
+    anyrun(scene())

@@ -23,6 +23,7 @@ from hardpoint.model import (
     Attribute,
     AuditEntry,
     Channel,
+    Claim,
     Command,
     Dashboard,
     Delete,
@@ -110,6 +111,8 @@ RECORDS: list[Record] = [
     Dashboard("db-1", "Halle", 1, [{"kind": "text", "id": "a", "text": "ß"}], 3, 2, "ada"),
     ShareLink("ln-1", "db-1", "hall", "ab" * 32, 1, "ada", None),
     ShareLink("ln-2", "db-1", "", "cd" * 32, 1, "ada", 9),
+    Claim("d1", "0f" * 32, 1_700_000_000_000),
+    Claim("d2", "", 0),
 ]
 
 

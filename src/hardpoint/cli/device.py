@@ -10,6 +10,7 @@ from ..errors import BadInput
 from .command import Group, json_option
 from .connection import with_client
 from .device_adopt import adopt, ignore, waiting
+from .device_claim import claim, gateway, release
 from .output import MAX_CELL_CHARS, ago, document, iso, now_ms, printable, say, shown, span, table
 
 if TYPE_CHECKING:
@@ -37,14 +38,14 @@ FIRST_S = 60.0
 
 command = Group(
     "device",
-    help="List, add, adopt, show, rename and remove devices, or renew a token.",
+    help="List, add, adopt, claim, show, rename and remove devices, or renew a token.",
     examples="""
     hardpoint device ls
     hardpoint device add greenhouse --label place=garden
     hardpoint device show greenhouse
     """,
 )
-for each in (waiting, adopt, ignore):
+for each in (waiting, adopt, ignore, claim, release, gateway):
     command.add_command(each)
 
 
@@ -213,6 +214,10 @@ def facts(device: dict[str, Any], at: int) -> Iterator[tuple[str, str]]:
         yield "expected", f"every {span(presence['expected_every_s'])}{' (set)' if presence['expected_set'] else ''}"
     if device["labels"]:
         yield "labels", " ".join(f"{key}={value}" for key, value in sorted(device["labels"].items()))
+    if device.get("gateway"):
+        yield "gateway", "it may attach other devices"
+    if device.get("via"):
+        yield "behind", device["via"]
     yield "created", iso(device["created"])
 
 

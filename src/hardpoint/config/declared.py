@@ -118,6 +118,7 @@ class Limits:
     ] = 100_000
     unattached_idle_s: Annotated[float, About("A silent line connection without HELLO is closed.", 1)] = 600.0
     max_devices: Annotated[int, About("Devices.", 1)] = 100_000
+    max_devices_per_gateway: Annotated[int, About("Devices that one gateway may bring in.", 1)] = 10_000
     max_keys_per_device: Annotated[int, About("Different keys one device may send.", 1)] = 1_000
     max_attributes_per_device: Annotated[int, About("Attributes of one device, all scopes.", 1)] = 1_000
     max_open_commands_per_device: Annotated[int, About("Unfinished commands to one device.", 1)] = 100

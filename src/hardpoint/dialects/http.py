@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 from ..errors import BadInput, HardpointError, NotAdopted, Unauthorized
 from ..http import Response
 from ..http.errors import error_response
+from ..hub.claims import Claims
 from ..hub.provisioning import Provisioning
 from ..hub.session import Session
 from ..tls.peer import certificate_name, is_encrypted
@@ -173,8 +174,9 @@ class PollSession(Session):
 class HttpDialect:
     """The routes of the device HTTP API."""
 
-    def __init__(self, hub: Hub, provisioning: Provisioning | None = None) -> None:
+    def __init__(self, hub: Hub, provisioning: Provisioning | None = None, claims: Claims | None = None) -> None:
         self._hub = hub
+        self._claims = claims or Claims(hub)
         self._provisioning = provisioning or Provisioning(hub)
 
     def register(self, router: Router) -> None:
@@ -186,6 +188,7 @@ class HttpDialect:
             ("GET", "attributes/updates", self.attribute_updates, "Wait for changed shared attributes (timeout=ms)"),
             ("GET", "rpc", self.next_command, "Wait for a command (timeout=ms)"),
             ("POST", "rpc/{id:int}", self.answer, "Answer a command"),
+            ("POST", "claim", self.claim, "Offer to be claimed by whoever knows the secret"),
         ):
             router.route(
                 method,
@@ -263,6 +266,11 @@ class HttpDialect:
         self._hub.answer(
             device, request.params["id"], not failed, cast("dict[str, Json]", payload)["error"] if failed else payload
         )
+        return self._when_durable(request)
+
+    def claim(self, request: Request) -> Deferred:
+        """``POST claim``."""
+        self._claims.offer(self._device(request), decode_json(request.body) if request.body else {})
         return self._when_durable(request)
 
     def _poll(self, request: Request, wants: str) -> Deferred:

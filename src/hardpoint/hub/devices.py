@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 MAX_LABELS = 64
 MAX_LABEL_LENGTH = 128
+MAX_EXPECTED_S = 366 * 24 * 3600.0
+"""The longest habit a device may be given."""
 NO_LABELS: dict[str, str] = {}
 """Shared by all devices that have none: labels are replaced, never changed in place."""
 
@@ -78,6 +80,18 @@ class DeviceState:
     def id(self) -> str:
         """The record's id."""
         return self.record.id
+
+    def describe(self) -> dict[str, Json]:
+        """What its record says, as the app API gives it."""
+        record = self.record
+        return {
+            "id": record.id,
+            "name": record.name,
+            "labels": record.labels,
+            "created": record.created_ms,
+            "gateway": bool(record.gateway),
+            "via": gateway_of(record) or None,
+        }
 
     def latest(self) -> dict[str, dict[str, Json]]:
         """``{key: {"value", "ts"}}`` of every key that has a reading, by key."""
@@ -179,6 +193,22 @@ class Catalogue:
             if taken is not None and taken is not owner:
                 raise Conflict(f"there is already a device {name!r}", field="name")
 
+    def check_record(self, record: Device, device: DeviceState) -> None:
+        """Whether the device may have that record: its name, its interval, and the gateway that it is behind.
+
+        Raises:
+            BadInput: one of them cannot be.
+            Conflict: another device has the name.
+        """
+        self.check_name(record.name, device)
+        if record.expected_every_s is not None and not 0 < record.expected_every_s <= MAX_EXPECTED_S:
+            raise BadInput(f"expected_every_s is between 0 and {MAX_EXPECTED_S:.0f}", field="expected_every_s")
+        via = gateway_of(record)
+        if via != gateway_of(device.record):
+            gateway = self.by_id.get(via)
+            if via and (gateway is None or not gateway.record.gateway or gateway is device):
+                raise BadInput(f"{via[:80]!r} is no other device that is a gateway", field="via")
+
     def add(self, device: DeviceState) -> None:
         """Make a device and its series findable."""
         self.by_id[device.record.id] = device
@@ -211,6 +241,11 @@ class Catalogue:
             device.series = {}
         device.series[key] = self.series[series_id] = state
         return state
+
+
+def gateway_of(record: Device) -> str:
+    """The id of the gateway that a device is behind; empty: none."""
+    return record.via.partition("/")[0]
 
 
 def checked_labels(labels: dict[str, str]) -> dict[str, str]:

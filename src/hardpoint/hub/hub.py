@@ -72,8 +72,6 @@ MAX_SESSIONS_PER_DEVICE = 16
 """Attachments of one device at a time; one more ends the oldest. A device reconnects before we notice that its old
 connection is dead, a few times perhaps; a firmware that never closes would otherwise take every connection there is.
 """
-MAX_EXPECTED_S = 366 * 24 * 3600.0
-"""The longest habit a device may be given."""
 MAX_PAST_READINGS = 10_000
 """In one `Hub.backfill`: checked within some milliseconds, and stored by one commit."""
 MAX_OPEN_COMMANDS = 1_000_000
@@ -201,9 +199,7 @@ class Hub:
             try:
                 device = self.catalogue.by_id.get(token) or self.catalogue.by_name.get(token)
                 if device is None:
-                    device, _ = self._make_device(token, {})
-                    self.commits.note(Put(device.record))  # nobody waits, but readings will refer to it
-                    self._publish_device("added", device)
+                    device = self.make_device_now(token, {})
             except HardpointError as error:
                 raise Unauthorized(f"no device can be named that: {error.message}") from None
         if device is None:
@@ -372,7 +368,9 @@ class Hub:
 
     # -- devices
 
-    async def create_device(self, name: str, labels: dict[str, str] | None = None) -> tuple[DeviceState, str]:
+    async def create_device(
+        self, name: str, labels: dict[str, str] | None = None, *, gateway: bool = False
+    ) -> tuple[DeviceState, str]:
         """Make a device. Returns it with its token, which is shown this once.
 
         Raises:
@@ -380,6 +378,7 @@ class Hub:
             StorageError: it could not be stored, and does not exist.
         """
         device, token = self._make_device(name, checked_labels(labels or {}))
+        device.record.gateway = int(gateway)
         self.commits.batch.changes.append(Put(device.record))
         try:
             await self.commits.durable()
@@ -389,8 +388,21 @@ class Hub:
         self._publish_device("added", device)
         return device, token
 
+    def make_device_now(self, name: str, labels: dict[str, str], via: str = "") -> DeviceState:
+        """Make a device that nobody waits for: stored with the next commit, since readings will refer to it.
+
+        Raises:
+            BadInput, Conflict, TooLarge: as `create_device`.
+        """
+        device, _ = self._make_device(name, labels)
+        device.record.via = via
+        self.commits.note(Put(device.record))
+        self._publish_device("added", device)
+        return device
+
     async def change_device(self, device: DeviceState, changes: Mapping[str, Json]) -> None:
-        """Change ``name``, ``labels`` or ``expected_every_s`` (None: learn it); what is left out stays.
+        """Change ``name``, ``labels``, ``expected_every_s`` (None: learn it), ``gateway`` or ``via`` (see `Device`);
+        what is left out stays.
 
         Raises:
             BadInput, Conflict: a value cannot be used, or the name is taken.
@@ -399,10 +411,8 @@ class Hub:
         """
         async with self._changing:
             record = replace(device.record, **changes)
-            self.catalogue.check_name(record.name, device)
+            self.catalogue.check_record(record, device)
             record.labels = checked_labels(record.labels)
-            if record.expected_every_s is not None and not 0 < record.expected_every_s <= MAX_EXPECTED_S:
-                raise BadInput(f"expected_every_s is between 0 and {MAX_EXPECTED_S:.0f}", field="expected_every_s")
             await self._change_record(device, record)
         self.handlers.renamed()
         self.alerting.rules.device_changed(device)
@@ -460,15 +470,8 @@ class Hub:
 
     def describe(self, device: DeviceState) -> dict[str, Json]:
         """A device as the app API gives it."""
-        record = device.record
-        return {
-            "id": record.id,
-            "name": record.name,
-            "labels": record.labels,
-            "created": record.created_ms,
-            "presence": facts(device, self.alerting.agenda.now_ms()),
-            "latest": device.latest(),
-        }
+        presence = facts(device, self.alerting.agenda.now_ms())
+        return {**device.describe(), "presence": presence, "latest": device.latest()}
 
     def publish_presence(self, device: DeviceState) -> None:
         """Tell the live feed how the device is now."""

@@ -37,8 +37,8 @@ class Provisioning:
 
     async def answer(self, peer: str, asked: Json) -> dict[str, Json]:
         """Make the device that is asked for: ``{"provisionDeviceKey", "provisionDeviceSecret", "deviceName"?,
-        "credentialsType"?}``. The answer has its token as ``credentialsValue``, or ``errorMsg``. Wrong keys count as
-        wrong sign-ins of the address in ``peer``.
+        "credentialsType"?, "gateway"?}``. The answer has its token as ``credentialsValue``, or ``errorMsg``. Wrong keys
+        count as wrong sign-ins of the address in ``peer``.
 
         Raises:
             BadInput: the request is of another form.
@@ -64,7 +64,7 @@ class Provisioning:
         if not isinstance(name, str):
             raise BadInput("deviceName is text", field="deviceName")
         try:
-            _, token = await self._hub.create_device(name)
+            _, token = await self._hub.create_device(name, gateway=asked.get("gateway") is True)
         except (BadInput, Conflict, TooLarge) as error:
             self._hub.note_refused(error)
             return FAILURE

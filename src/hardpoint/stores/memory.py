@@ -21,6 +21,7 @@ from ..model import (
     Attachment,
     Attribute,
     AuditEntry,
+    Claim,
     Command,
     Device,
     Habit,
@@ -253,7 +254,7 @@ class MemoryStore(Store):
         if isinstance(record, Series):
             self._delete_readings(record.id, lambda _: True)
         elif isinstance(record, Device):
-            for kind in (Series, Attribute, Command, RuleState, Alert, Attachment, Habit):
+            for kind in (Series, Attribute, Command, RuleState, Alert, Attachment, Habit, Claim):
                 for owned in list(self._records[kind].values()):
                     if cast("Habit", owned).device_id == record.id:
                         self._delete(owned)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import NotFound
 from ..http import Router
+from ..hub.claims import Claims
 from .live import LiveStreams
 from .signin import LOCAL_ADMIN, SignIns
 from .site import Site
@@ -22,7 +23,15 @@ ExtraMetrics = Callable[[], "Iterator[tuple[str, str, str, dict[str, float]]]"]
 class WebApp:
     """Every route of ours on one `Router`; `plan`, `handle` and `handle_local` are what an `HttpServer` calls."""
 
-    def __init__(self, hub: Hub, version: str, *, health: Callable[[], dict[str, Any]], metrics: ExtraMetrics) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        version: str,
+        *,
+        health: Callable[[], dict[str, Any]],
+        metrics: ExtraMetrics,
+        claims: Claims | None = None,
+    ) -> None:
         self.router = Router()
         self.sign_ins = SignIns(hub, version)
         self.accounts = self.sign_ins.accounts
@@ -30,6 +39,7 @@ class WebApp:
         self.accounts.rights_changed.append(self.live.end_closed)
         self.site = Site()
         self._hub = hub
+        self.claims = claims or Claims(hub)
         self._version = version
         self._health = health
         self._metrics = metrics
@@ -46,6 +56,7 @@ class WebApp:
         from ..hub.dashboards import Dashboards
         from .adoption import AdoptionRoutes
         from .alerts import AlertRoutes, ChannelRoutes
+        from .claims import ClaimRoutes
         from .commands import CommandRoutes
         from .dashboards import DashboardRoutes
         from .devices import DeviceRoutes
@@ -66,6 +77,7 @@ class WebApp:
         readings = ReadingRoutes(hub)
         for part in (
             DeviceRoutes(hub),
+            ClaimRoutes(hub, self.claims),
             AdoptionRoutes(hub),
             readings,
             CommandRoutes(hub),

@@ -63,7 +63,7 @@ class DeviceRoutes:
             one,
             self.change,
             role="operator",
-            summary="Change name, labels or the expected interval",
+            summary="Change name, labels, the expected interval, or what it is as a gateway",
             body=shapes.ChangedDevice,
             out=shapes.Device,
         )
@@ -158,7 +158,8 @@ class DeviceRoutes:
         """``POST /api/devices``."""
         given = request.json(shapes.NewDevice)
         request.user.check_labels(given.labels)
-        device, token = await to_its_end(self._hub.create_device(given.name, given.labels))
+        _check_gateway(request, given.gateway)
+        device, token = await to_its_end(self._hub.create_device(given.name, given.labels, gateway=given.gateway))
         return Response.json(
             self._hub.describe(device) | {"token": token},
             status=201,
@@ -180,6 +181,12 @@ class DeviceRoutes:
         }
         if "labels" in changes:
             request.user.check_labels(changes["labels"])
+        if given.gateway is not UNSET:
+            _check_gateway(request, given.gateway)
+            changes["gateway"] = int(given.gateway)
+        if given.via is not UNSET:
+            gateway = request.user.find(self._hub.catalogue, given.via) if given.via else None
+            changes["via"] = f"{gateway.id}/{device.record.name}" if gateway is not None else ""
         await to_its_end(self._hub.change_device(device, changes))
         return Response.json(self._hub.describe(device))
 
@@ -233,6 +240,16 @@ class DeviceRoutes:
 
     def _device(self, request: Request) -> DeviceState:
         return self._hub.catalogue.find(request.params["id"])
+
+
+def _check_gateway(request: Request, gateway: bool) -> None:
+    """Whether they may make a gateway: what that brings in has none of the labels that somebody may be limited to.
+
+    Raises:
+        Forbidden: they are limited.
+    """
+    if gateway and request.user.labels:
+        raise Forbidden("who is limited to some devices may make no gateway", field="gateway")
 
 
 def same_json(one: Json, other: Json) -> bool:

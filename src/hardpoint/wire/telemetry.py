@@ -49,7 +49,15 @@ def parse_telemetry(body: bytes | str) -> list[Sample]:
     Raises:
         BadInput: not JSON, of another shape, or with a key, value or time stamp that cannot be stored.
     """
-    document = decode_json(body)
+    return telemetry_of(decode_json(body))
+
+
+def telemetry_of(document: Json) -> list[Sample]:
+    """Likewise of a document that is decoded already.
+
+    Raises:
+        BadInput: as `parse_telemetry`.
+    """
     samples: list[Sample] = []
     if type(document) is dict:
         _read_object(document, "", samples)
@@ -88,7 +96,15 @@ def parse_attributes(body: bytes | str) -> dict[str, Json]:
     Raises:
         BadInput: not a JSON object, or with a key or value that cannot be stored.
     """
-    document = decode_json(body)
+    return attributes_of(decode_json(body))
+
+
+def attributes_of(document: Json) -> dict[str, Json]:
+    """Likewise of a document that is decoded already.
+
+    Raises:
+        BadInput: as `parse_attributes`.
+    """
     if type(document) is not dict:
         raise BadInput("attributes are a JSON object")
     return {checked_key(key): _checked_json(key, value) for key, value in document.items()}

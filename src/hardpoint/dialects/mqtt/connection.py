@@ -202,8 +202,7 @@ class MqttConnection(asyncio.Protocol, Session):
         self._read_on()
         if self.session is not None and not self._connecting:
             self._dialect.broker.pump(self.session)
-        if self.device is not None and self.device.open_commands:
-            self._dialect.hub.ledger.deliver_queued(self.device)
+        self._dialect.devices.deliver_waiting(self)
 
     # -- Session
 
@@ -557,4 +556,5 @@ class MqttConnection(asyncio.Protocol, Session):
         session, self.session = self.session, None
         if session is not None:
             self._dialect.broker.close(session, self, publish_will=publish_will, expiry_s=expiry_s)
+        self._dialect.devices.gateway.left(self)
         self._dialect.hub.detach(self)

@@ -31,6 +31,7 @@ from ...hub.topics import checked_filter, fits
 from ...model import checked_key, checked_value
 from ...wire.mqtt.reasons import FAILURE
 from ...wire.telemetry import decode_json, parse_attributes, parse_telemetry, parse_value
+from .gateway import GATEWAY, GatewayTopics
 from .thingsboard import STYLES, ThingsBoard
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class DeviceTopics:
         self._dialect = dialect
         self._wills = WillSession()
         self._provisionings: dict[MqttConnection, asyncio.Task[None]] = {}
+        self.gateway = GatewayTopics(self, dialect)
         self._thingsboard = ThingsBoard(self, dialect)
         self._styles = (*(Style(command, attributes, nulls=False) for command, attributes in STYLES), OWN_STYLE)
 
@@ -98,6 +100,9 @@ class DeviceTopics:
         if topic == PROVISION_REQUEST:
             self._provision(connection, decode_json(packet.payload))
             self.wait(connection, receipt)
+            return
+        if topic.startswith(GATEWAY):
+            self.gateway.publish(connection, topic, packet.payload, receipt)
             return
         if not topic.startswith(DEVICES):
             self._thingsboard.publish(connection, topic, packet.payload, receipt)
@@ -192,11 +197,18 @@ class DeviceTopics:
         """
         if not command.isascii() or not command.isdigit() or len(command) > 18:
             raise BadInput(f"{command[:40]!r} is not the number of a command")
-        answer = decode_json(payload) if payload else None
+        self.answer(device, int(command), decode_json(payload) if payload else None)
+        self.wait(connection, receipt)
+
+    def answer(self, device: DeviceState, command_id: int, answer: Json) -> None:
+        """A device's answer: any JSON, and ``{"error": …}`` says that it failed.
+
+        Raises:
+            PeerError: it is to no open command of this device.
+        """
         failed = type(answer) is dict and answer.keys() == {"error"}
         result = cast("dict[str, Any]", answer)["error"] if failed else answer
-        self._dialect.hub.answer(device, int(command), not failed, result)
-        self.wait(connection, receipt)
+        self._dialect.hub.answer(device, command_id, not failed, result)
 
     def wait(self, connection: MqttConnection, receipt: int | None) -> None:
         """Give the receipt back with the commit being collected."""
@@ -234,17 +246,22 @@ class DeviceTopics:
 
     # -- to devices
 
+    def deliver_waiting(self, connection: MqttConnection) -> None:
+        """The client takes commands again, or has just said where: send what waits for it and those behind it."""
+        for device in (connection.device, *self.gateway.behind(connection)):
+            if device is not None and device.open_commands:
+                self._dialect.hub.ledger.deliver_queued(device)
+
     def deliver(self, connection: MqttConnection, command: Command) -> bool:
         """Send a command on the topic that the device has subscribed to; False: on none, or it does not read."""
         if connection.full:
             return False
         for style in self._styles:
             topic = style.command.format(device=command.device_id, id=command.id)
-            qos = self._subscribed(connection, topic)
+            qos = self.subscribed(connection, topic)
             if qos is not None:
                 payload = msgspec.json.encode({"method": command.method, "params": command.params})
-                receipt = PUSH if command.id == ADOPT_ID else command  # that one is not in the ledger
-                return self._send(connection, topic, payload, qos, receipt)
+                return self.send(connection, topic, payload, qos, command)
         return False
 
     def delivered(self, command: Command, reason: int) -> None:
@@ -265,7 +282,7 @@ class DeviceTopics:
             return
         for style in self._styles:
             topic = style.attributes.format(device=device.id)
-            qos = self._subscribed(connection, topic)
+            qos = self.subscribed(connection, topic)
             if qos is None:
                 continue
             messages: list[dict[str, Any]] = []
@@ -275,19 +292,23 @@ class DeviceTopics:
                 messages += [changed] if changed else []
                 messages += [{"deleted": list(deleted)}] if deleted else []
             for each in messages:
-                self._send(connection, topic, msgspec.json.encode(each), qos, PUSH)
+                self.send(connection, topic, msgspec.json.encode(each), qos)
 
     def push(self, connection: MqttConnection, topic: str, payload: bytes) -> None:
         """Send to this device whether it has subscribed or not: it has asked, on a topic that is for it alone."""
-        self._send(connection, topic, payload, self._subscribed(connection, topic) or 0, PUSH)
+        self.send(connection, topic, payload, self.subscribed(connection, topic) or 0)
 
-    def _send(self, connection: MqttConnection, topic: str, payload: bytes, qos: int, receipt: object) -> bool:
+    def send(
+        self, connection: MqttConnection, topic: str, payload: bytes, qos: int, command: Command | None = None
+    ) -> bool:
+        """Send a message that ends with the connection. False: there is no room for it."""
+        receipt = PUSH if command is None or command.id == ADOPT_ID else command  # that one is not in the ledger
         session = connection.session
         if session is None:
             return False
         return self._dialect.broker.send(session, Outgoing(Message(topic, payload, qos), qos, receipt=receipt))
 
-    def _subscribed(self, connection: MqttConnection, topic: str) -> int | None:
+    def subscribed(self, connection: MqttConnection, topic: str) -> int | None:
         """The QoS with which the client has subscribed to a topic; None: it has not."""
         session = connection.session
         found: int | None = None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 from ...arrivals import LastWords
 from ...errors import NotAdopted
 from ...hub.broker import Broker
+from ...hub.claims import Claims
 from ...hub.provisioning import Provisioning
 from ...rarely import Rarely
 from ...wire.mqtt import reasons
@@ -62,6 +63,7 @@ class MqttDialect:
         apps: Apps | None = None,
         own: Mapping[str, Access] | None = None,
         provisioning: Provisioning | None = None,
+        claims: Claims | None = None,
     ) -> None:
         """Takes over what the store holds; ``own`` are the server's own sessions, by key. Needs a running loop."""
         self.hub = hub
@@ -70,6 +72,7 @@ class MqttDialect:
             hub, apps or NoApps(), own or {}, provisions=provisioning is not None and provisioning.enabled
         )
         self.provisioning = provisioning or Provisioning(hub)
+        self.claims = claims or Claims(hub)
         self.broker = Broker(hub.commits, settings, hub.clock_ms)
         self.devices = DeviceTopics(self)
         self.broker.divert = self.devices.take_will
@@ -286,6 +289,7 @@ class MqttDialect:
         self._timer.cancel()
         self.feed.close()
         self.hub.on_removed.discard(self._end_device)
+        self.devices.gateway.gateways.close()
         self._drained = asyncio.Event()
         for connection in list(self.connections):
             if connection.session is None:

@@ -60,8 +60,7 @@ class Subscribing:
         def then() -> None:
             for outgoing in retained:
                 dialect.broker.send(session, outgoing)
-            if connection.device is not None and connection.device.open_commands:
-                dialect.hub.ledger.deliver_queued(connection.device)
+            dialect.devices.deliver_waiting(connection)
             dialect.hub.adoption.tell(connection)
 
         data = encode(SubAck(packet.packet_id, answers), connection.version)

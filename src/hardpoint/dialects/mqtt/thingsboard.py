@@ -69,6 +69,10 @@ class ThingsBoard:
         if name == "attributes":
             self._devices.take_attributes(connection, device, payload, receipt)
             return
+        if name == "claim":
+            self._dialect.claims.offer(device, decode_json(payload) if payload else {})
+            self._devices.wait(connection, receipt)
+            return
         found = _NUMBERED.fullmatch(topic)
         if found is None:
             raise UnknownVerb(f"{topic[:80]} is no topic of a device's here")
@@ -81,7 +85,7 @@ class ThingsBoard:
             if kind == "rpc/response":
                 self._devices.take_answer(connection, device, number, payload, receipt)
                 return
-            answer = self._attributes(device, payload) if kind == "attributes/request" else self._call(payload)
+            answer = self._attributes(device, payload) if kind == "attributes/request" else self._call(device, payload)
             long, short = _RESPONSES[kind]
             to = f"{long}{number}" if found["long"] else f"{short}{found['json'] or ''}/{number}"
             self._devices.push(connection, to, msgspec.json.encode(answer))
@@ -103,7 +107,7 @@ class ThingsBoard:
                 answer[scope] = found
         return answer
 
-    def _call(self, payload: bytes) -> dict[str, Any]:
+    def _call(self, device: DeviceState, payload: bytes) -> dict[str, Any]:
         """A request of the device's to the server: ``getSessionLimits``, which the SDK sends at every start."""
         request = decode_json(payload)
         method = request.get("method") if type(request) is dict else None
@@ -112,13 +116,17 @@ class ThingsBoard:
         if method != "getSessionLimits":
             return {"error": f"there is no method {method[:64]}"}
         rate = self._dialect.hub.limits.readings_per_s
-        return {
+        rates = {
+            "messages": None,
+            "telemetryMessages": None,
+            # No more than we take: ``count:seconds``.
+            "telemetryDataPoints": f"{max(1, int(rate))}:1" if rate else None,
+        }
+        limits: dict[str, Any] = {
             "maxPayloadSize": min(MAX_PAYLOAD_BYTES, self._dialect.settings.max_packet_bytes - 1024),
             "maxInflightMessages": min(100, self._dialect.settings.receive_maximum),
-            "rateLimits": {
-                "messages": None,
-                "telemetryMessages": None,
-                # No more than we take: ``count:seconds``.
-                "telemetryDataPoints": f"{max(1, int(rate))}:1" if rate else None,
-            },
+            "rateLimits": rates,
         }
+        if self._devices.gateway.gateways.may(device):
+            limits["gatewayRateLimits"] = rates  # of each device behind it
+        return limits

@@ -12,7 +12,7 @@ from ...model import ROLES
 
 DEVICES = "devices/"
 SERVER_ONLY = ("$SYS/", "$share/")
-THINGSBOARD = ("v1/devices/me/", "v2/")
+THINGSBOARD = ("v1/devices/me/", "v1/gateway/", "v2/")
 """Topics that mean the device which uses them, whoever it is: nothing that others publish there may reach it."""
 
 

@@ -21,6 +21,7 @@ from ...model import (
     Attribute,
     AuditEntry,
     Channel,
+    Claim,
     Command,
     Dashboard,
     Delivery,
@@ -121,9 +122,11 @@ TABLES: dict[type[Any], Table[Any]] = {
         (Habit, "habits"),
         (Dashboard, "dashboards"),
         (ShareLink, "share_links"),
+        (Claim, "claims"),
     )
 }
 
+_OF_A_DEVICE = ("series", "attributes", "commands", "rule_states", "alerts", "attachments", "habits", "claims")
 _PURGE_SQL = "INSERT INTO purges (series, start_ms, end_ms) VALUES (?, ?, ?)"
 _END_ATTACHMENT_SQL = "UPDATE attachments SET ended_ms = ?, why = ? WHERE device_id = ? AND slot = ? AND began_ms = ?"
 _PURGE_DEVICE_SQL = "INSERT INTO purges (series, start_ms, end_ms) SELECT id, ?, ? FROM series WHERE device_id = ?"
@@ -164,7 +167,7 @@ def _owned(record: Record) -> list[Statement]:
             Statement(_PURGE_DEVICE_SQL, (INT64_MIN, INT64_MAX, record.id)),
             *(
                 Statement(f"DELETE FROM {name} WHERE device_id = ?", (record.id,))  # noqa: S608 - our own names
-                for name in ("series", "attributes", "commands", "rule_states", "alerts", "attachments", "habits")
+                for name in _OF_A_DEVICE
             ),
         ]
     return []

@@ -15,14 +15,25 @@ class NewDevice(Struct, forbid_unknown_fields=True):
 
     name: str
     labels: dict[str, str] = {}
+    gateway: bool = False
 
 
 class ChangedDevice(Struct, forbid_unknown_fields=True):
-    """What may be changed of a device; what is left out stays. ``expected_every_s`` null: learn it."""
+    """What may be changed of a device; what is left out stays. ``expected_every_s`` null: learn it. A ``gateway`` may
+    attach others; ``via`` is the id of the one that this device is behind, null for none.
+    """
 
     name: str | UnsetType = msgspec.UNSET
     labels: dict[str, str] | UnsetType = msgspec.UNSET
     expected_every_s: float | UnsetType | None = msgspec.UNSET
+    gateway: bool | UnsetType = msgspec.UNSET
+    via: str | UnsetType | None = msgspec.UNSET
+
+
+class Claim(Struct, forbid_unknown_fields=True):
+    """The secret with which a device has offered to be claimed."""
+
+    secret: str = ""
 
 
 class Connected(Struct, rename={"since_ms": "since", "address": "from"}):
@@ -85,6 +96,8 @@ class Device(Struct):
     name: str
     labels: dict[str, str]
     created: Ms
+    gateway: bool
+    via: str | None
     presence: Presence
     latest: dict[str, Latest]
 
