@@ -72,7 +72,7 @@ CASES = {
 
 
 async def measure(case: str, rounds: int, profile: cProfile.Profile | None) -> list[float]:
-    connection = HttpServer(application())()
+    connection = HttpServer(application(), max_requests_per_connection=0)()
     sink = Sink()
     connection.connection_made(sink)
     reads = CASES[case]

@@ -147,6 +147,14 @@ def application() -> Router:
     def no_bytes(request: Request) -> Response:
         return Response(200, "text")  # type: ignore[arg-type]
 
+    @router.get("/none")
+    def no_content(request: Request) -> Response:
+        return Response(200, None)  # type: ignore[arg-type]
+
+    @router.get("/type")
+    def no_type(request: Request) -> Response:
+        return Response(200, b"x", "text/plain\r\nX: y")
+
     @router.get("/nothing")
     def nothing(request: Request) -> Response:
         return None  # type: ignore[return-value]

@@ -150,37 +150,39 @@ class Answering(asyncio.Protocol):
 
     def _respond(self, response: Response) -> None:
         """Write the answer to the request in hand, and be ready for the next."""
-        request = self._request
+        request, server, headers = self._request, self.server, response.headers
         assert request is not None
-        head, server = request.head, self.server
+        head, body = request.head, response.body
         if (
             head.plain
-            and self._requests_left
-            and not response.headers
-            and server.plain
+            and response.status == 200
+            and (not headers or type(headers) is EncodedFields)
             and request.answer_headers is None
+            and self._requests_left
+            and server.plain
             and self._incoming is None
             and not self._eof
+            and type(body) is bytes
+            and len(body) <= MAX_CORKED_BYTES
         ):
-            # The common case: nothing of the head depends on this request, so but for the length it is ready.
-            prefix = server.plain_heads.get(response.content_type)
-            body = response.body
-            if prefix is not None and response.status == 200 and len(body) <= MAX_CORKED_BYTES:
-                try:
-                    message = b"%b%d\r\n\r\n%b" % (prefix, len(body), body)
-                except TypeError as error:
-                    self._respond(error_response(error))
-                    return
-                server.responses[2] += 1
-                if self._corked is None:
-                    server.bytes_sent += len(message)
-                    self.transport.write(message)
-                else:
-                    self.write(message)
-                self._request = None
-                self._phase = READING
-                self.deadline = server.idle_deadline
+            # The common case: nothing of the head depends on this request, so it is there already.
+            lines: bytes = headers.lines if headers else b""  # type: ignore[attr-defined]
+            key = (response.content_type, lines, len(body))
+            try:
+                message = (server.ready_heads.get(key) or server.ready_head(*key)) + body
+            except ValueError as error:  # a content type that cannot be sent
+                self._respond(error_response(error))
                 return
+            server.responses[2] += 1
+            if self._corked is None:
+                server.bytes_sent += len(message)
+                self.transport.write(message)
+            else:
+                self.write(message)
+            self._request = None
+            self._phase = READING
+            self.deadline = server.idle_deadline
+            return
         self._decide_keep_alive(head)
         try:
             self._write_response(response, head)
@@ -268,8 +270,6 @@ class Answering(asyncio.Protocol):
             prefix += b"Connection: keep-alive\r\n"  # RFC 9112 §9.3: an HTTP/1.0 client has to be told
         if content_type is not None and status not in CONTENT_FREE_STATUSES:
             prefix += server.content_type_line(content_type)
-        if status == 200:
-            server.remember_plain_head(content_type)
         return prefix
 
     def _stream(self, stream: EventStream) -> None:

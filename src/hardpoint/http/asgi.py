@@ -22,7 +22,7 @@ from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from ..errors import ConfigError
 from ..wire.websocket import HandshakeRefused
@@ -100,7 +100,7 @@ class AsgiHost:
         if upgrades:
             return self._connect(request, scope)
         exchange = HttpExchange(request)
-        self._begin(exchange.run(self.app, scope), eager=_EAGER)
+        self._begin(exchange.run(self.app, scope, self._ended), eager=_EAGER)
         return exchange
 
     def _connect(self, request: Request, scope: dict[str, Any]) -> Answer:
@@ -111,19 +111,24 @@ class AsgiHost:
             return refusal(refused)
         exchange = WebSocketExchange(request, accepted, self._websocket_options)
         exchange.complete(scope)
-        self._begin(exchange.run(self.app, scope), eager=False)
+        self._begin(exchange.run(self.app, scope, self._ended), eager=False)
         return exchange
 
     def _begin(self, work: Coroutine[Any, Any, None], *, eager: bool) -> None:
         loop = asyncio.get_running_loop()
-        if eager and loop.get_task_factory() is None:
+        if loop.get_task_factory() is not None:
+            task = loop.create_task(work)
+        elif eager:
             task = asyncio.Task(work, loop=loop, eager_start=True)  # type: ignore[call-arg]
             if task.done():
                 return
         else:
-            task = loop.create_task(work)
+            task = asyncio.Task(work, loop=loop)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+
+    def _ended(self) -> None:
+        """The current task is at its end. A callback of the task would say so too, and cost a turn of the loop."""
+        self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
     def _scope(self, request: Request) -> tuple[dict[str, Any], bool]:
         """A scope of its own for each request, and whether it wants a WebSocket. A client that asks the same again has

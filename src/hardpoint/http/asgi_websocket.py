@@ -14,7 +14,7 @@ from .streams import StreamResponse
 from .websocket import WebSocket, WebSocketClosed, switch
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from ..wire.websocket import Accepted
     from .asgi import AsgiApp, Message, Scope
@@ -56,8 +56,8 @@ class WebSocketExchange(Deferred):
         scope["extensions"] = extensions
         del scope["method"]
 
-    async def run(self, app: AsgiApp, scope: Scope) -> None:
-        """Call the application; answer, or close, for it when it does not."""
+    async def run(self, app: AsgiApp, scope: Scope, ended: Callable[[], None]) -> None:
+        """Call the application; answer, or close, for it when it does not. ``ended`` is called from the same task."""
         try:
             await app(scope, self.receive, self.send)
         except Exception as error:  # noqa: BLE001 - whatever an application raises is answered, and logged
@@ -68,6 +68,8 @@ class WebSocketExchange(Deferred):
             elif self._state == REFUSING:
                 self._failed(RuntimeError("the application returned before its refusal was whole"))
             self._socket.close()
+        finally:
+            ended()
 
     def abort(self) -> None:
         """The connection's side: the client is gone before the answer."""

@@ -177,11 +177,12 @@ class HttpConnection(Answering):
         """Have a request answered."""
         self._request = request
         self._requests_left -= 1
-        if self.server.access_log is not None:
-            request.began_s = self.server.clock()
+        server = self.server
+        if server.access_log is not None:
+            request.began_s = server.clock()
             _ = request.origin  # a connection that was reset can no longer tell
         try:
-            answer = self.server.handle(request)
+            answer = server.handle(request)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is answered, and logged there
             answer = error_response(error)
         if type(answer) is Response:
@@ -367,9 +368,11 @@ class HttpConnection(Answering):
         """After a late answer: what came meanwhile is next."""
         if self._phase != READING or self._paused & BY_WRITING:
             return
-        held, self._held = self._held, b""
-        self._resume(BY_BUSY)
+        held = self._held
+        if self._paused:
+            self._resume(BY_BUSY)
         if held or self._parser.buffer:
+            self._held = b""
             self._advance(held)
         elif self._eof:
             self.close()

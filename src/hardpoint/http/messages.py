@@ -62,8 +62,8 @@ class Request:
     """One request: its head and, already received, its ``body``; of a route that asked for a stream, what of it comes
     by `stream` or `read`.
 
-    ``method`` and ``path`` (percent-decoded, without the query) are attributes. ``params`` holds what the route's
-    pattern captured. ``user`` is a slot for whoever signs people in. ``connection`` outlives the request.
+    ``params`` holds what the route's pattern captured. ``user`` is a slot for whoever signs people in. ``connection``
+    outlives the request.
     """
 
     # What few requests need is a default of the class, and no slot: setting seven of them to None would be half of what
@@ -87,9 +87,17 @@ class Request:
     def __init__(self, connection: HttpConnection | None, head: RequestHead, body: bytes = b"") -> None:
         self.connection = connection
         self.head = head
-        self.method: str = head.method
-        self.path: str = head.path
         self.body = body
+
+    @property
+    def method(self) -> str:
+        """As sent: ``GET``."""
+        return self.head.method
+
+    @property
+    def path(self) -> str:
+        """Percent-decoded, without the query."""
+        return self.head.path
 
     @property
     def headers(self) -> Headers:

@@ -35,6 +35,9 @@ SWEEP_S = 1.0
 
 MAX_CONTENT_TYPES = 256
 """How many are kept encoded; an application has a few."""
+MAX_READY_HEADS = 1024
+MAX_READY_HEAD_BYTES = 1024
+"""Whole heads that are kept for the second that their Date is right: 1 MB at most."""
 
 
 def _whole_bodies(head: RequestHead) -> BodyPlan:
@@ -117,8 +120,8 @@ class HttpServer:
 
     def _begin_to_cache(self) -> None:
         """What is encoded once and sent many times, most of it for as long as the date is the same."""
-        self.plain_heads: dict[str | None, bytes] = {}
-        """By content type, the whole head of a 200 that has no field of its own, up to the number of its length."""
+        self.ready_heads: dict[tuple[str | None, bytes, int], bytes] = {}
+        """By content type, encoded fields and length, the whole head of a 200."""
         self.now = 0.0
         """The loop's clock at the last sweep: within `SWEEP_S` of the truth, and free to read."""
         self.idle_deadline = 0.0
@@ -194,11 +197,18 @@ class HttpServer:
         prefix = self.prefixes[status] = line + self._date_line
         return prefix
 
-    def remember_plain_head(self, content_type: str | None) -> None:
-        """Keep the head of a plain answer, until the date changes."""
-        if len(self.plain_heads) < MAX_CONTENT_TYPES:
-            line = b"" if content_type is None else self.content_type_line(content_type)
-            self.plain_heads[content_type] = b"%b%bContent-Length: " % (self.prefix(200), line)
+    def ready_head(self, content_type: str | None, fields: bytes, length: int) -> bytes:
+        """The whole head of a 200 with these fields, kept until the date changes.
+
+        Raises:
+            ValueError: the content type cannot be sent.
+        """
+        line = b"" if content_type is None else self.content_type_line(content_type)
+        prefix = self.prefixes.get(200) or self.prefix(200)
+        head = b"%b%b%bContent-Length: %d\r\n\r\n" % (prefix, fields, line, length)
+        if len(head) <= MAX_READY_HEAD_BYTES and len(self.ready_heads) < MAX_READY_HEADS:
+            self.ready_heads[content_type, fields, length] = head
+        return head
 
     def content_type_line(self, content_type: str) -> bytes:
         """The encoded field, kept for the few types an application has."""
@@ -216,7 +226,7 @@ class HttpServer:
         self.idle_deadline = self.now + self.keep_alive_s
         self._date_line = f"Server: hardpoint\r\nDate: {http_date(time.time())}\r\n".encode()
         self.prefixes.clear()
-        self.plain_heads.clear()
+        self.ready_heads.clear()
         self._timer = loop.call_later(SWEEP_S, self._sweep, loop)
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
