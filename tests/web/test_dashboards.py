@@ -258,6 +258,10 @@ class TestShared:
                 assert b"127.0.0.1" not in answer.body
                 answer, readings = await guest.ask("GET", f"{one}/devices/dev/readings?key=temp&from=0")
                 assert [value for _, value in readings["points"]] == [21.5]
+                answer, many = await guest.ask("GET", f"{one}/readings?series=dev:temp&from=0&device=*&key=*")
+                assert [(each["key"], len(each["points"])) for each in many["series"]] == [("temp", 1)]
+                for series in ("dev:secret", "dev:temp&series=dev:secret", "gone:temp", "temp"):
+                    await guest.refused(404, "GET", f"{one}/readings?series={series}")
                 for path in ("dev/readings?key=secret", "dev/readings", "other/readings?key=temp"):
                     await guest.refused(404, "GET", f"{one}/devices/{path}")
 

@@ -46,6 +46,7 @@ class TestRoutes:
                     "POST /api/shared",
                     "GET /api/shared/{id}",
                     "GET /api/shared/{id}/devices/{device}/readings",
+                    "GET /api/shared/{id}/readings",
                     "GET /api/shared/{id}/live",
                 }
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, TypeAlias
 
 from ..errors import ConfigError, NotFound
 from .compression import MIN_COMPRESSED_BYTES, accepts
@@ -57,9 +58,23 @@ _VARIANTS = (("br", ".br"), ("zstd", ".zst"), ("gzip", ".gz"))
 """Codings and the ending of a file that lies packed beside its original, the smallest first."""
 
 
+@dataclass(slots=True, frozen=True)
+class _Made:
+    """A file that lies in no folder."""
+
+    name: str
+    content: bytes
+
+    def read_bytes(self) -> bytes:
+        return self.content
+
+
+_Source: TypeAlias = "Path | Traversable | _Made"
+
+
 @dataclass(slots=True)
 class _File:
-    source: Path | Traversable
+    source: _Source
     stamp: tuple[int, int] | None = None
     """Modification time and size when it was read; None for a resource, which cannot change."""
     content: bytes | None = b""
@@ -81,9 +96,14 @@ class StaticFiles:
     """
 
     def __init__(
-        self, root: Path | Traversable, *, immutable: bool = False, headers: tuple[tuple[str, str], ...] = ()
+        self,
+        root: Path | Traversable,
+        *,
+        immutable: bool = False,
+        headers: tuple[tuple[str, str], ...] = (),
+        made: Mapping[str, bytes] = MappingProxyType({}),
     ) -> None:
-        """Walk the folder.
+        """Walk the folder. ``made`` are files by their path that lie in no folder, in place of those that do.
 
         Raises:
             ConfigError: it is no folder, or what would be kept of it is over `MAX_TOTAL_BYTES`.
@@ -91,7 +111,8 @@ class StaticFiles:
         if not root.is_dir():
             raise ConfigError(f"{root} is not a folder")
         self._files: dict[str, _File] = {}
-        found = dict(_walk(root, ""))
+        found: dict[str, _Source] = dict(_walk(root, ""))
+        found.update({name: _Made(name, content) for name, content in made.items()})
         packed = {
             f"{name}{ending}" for name in found for _, ending in _VARIANTS if f"{name}{ending}" in found
         }  # these are no files of their own

@@ -121,7 +121,14 @@ class ReadingRoutes:
 
     async def of_many(self, request: Request) -> Response | StreamResponse:
         """``GET /api/readings``: all in one document, or as lines that come while they are read."""
-        chosen = _chosen(self._hub, request)
+        return await self.of_series(_chosen(self._hub, request), request)
+
+    async def of_series(self, chosen: Sequence[SeriesState], request: Request) -> Response | StreamResponse:
+        """The same of series that whoever asks may see.
+
+        Raises:
+            BadInput: an impossible range, or a format that there is not.
+        """
         query = self._range(request)
         query.check()
         name = request.query.get("format", "json")

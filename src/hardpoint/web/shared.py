@@ -20,9 +20,9 @@ from .live import LiveClient, encode_readings
 from .readings import RANGE
 
 if TYPE_CHECKING:
-    from ..http import EventStream, Outlet, Request, Router
+    from ..http import EventStream, Outlet, Request, Router, StreamResponse
     from ..hub.dashboards import Dashboards
-    from ..hub.devices import DeviceState
+    from ..hub.devices import DeviceState, SeriesState
     from ..hub.hub import Hub
     from ..model import Dashboard, Json, ShareLink
     from .live import LiveStreams, Part
@@ -67,6 +67,15 @@ class SharedRoutes:
         )
         route(
             "GET",
+            f"{one}/readings",
+            self.many_readings,
+            role=None,
+            summary="A range of many series that are on a shared dashboard",
+            query=("series", *RANGE, "format"),
+            out=shapes.ManyReadings,
+        )
+        route(
+            "GET",
             f"{one}/live",
             self.live,
             role=None,
@@ -99,6 +108,18 @@ class SharedRoutes:
         if device is None or (device.id, request.query.get("key", "")) not in view.series:
             raise NotFound("this dashboard shows no such key")
         return await self._readings.of_device(device, request)
+
+    async def many_readings(self, request: Request) -> Response | StreamResponse:
+        """``GET /api/shared/{id}/readings``."""
+        view = SharedView(self._boards, self._link(request))
+        chosen: list[SeriesState] = []
+        for text in request.query.get_all("series"):
+            device_id, _, key = text.rpartition(":")
+            device = self._hub.catalogue.by_id.get(device_id)
+            if device is None or (device_id, key) not in view.series:
+                raise NotFound("this dashboard shows no such series")
+            chosen.append(device.series_of(key))
+        return await self._readings.of_series(chosen, request)
 
     def live(self, request: Request) -> EventStream:
         """``GET /api/shared/{id}/live``."""

@@ -1,22 +1,23 @@
 """The pages: one static shell for every client route, and its assets under an address that holds their hash.
 
-Nothing here is rendered per request. The assets are immutable to a browser; the shell is never stored, names the
-assets' address, and lists the modules that the first view imports, so that they are fetched side by side.
+Nothing here is rendered per request. The assets are immutable to a browser; the shell is never stored and names the
+assets' address. What the first view needs is joined when the server starts, so that it comes in few requests: its
+modules (`joined`) and its style sheets.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
-from posixpath import dirname, join, normpath
-from typing import TYPE_CHECKING
+import base64
+import hashlib
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
 
 from ..errors import NotFound
 from ..http import Response
 
 if TYPE_CHECKING:
-    from importlib.resources.abc import Traversable
-
     from ..http import Request, Router, StaticFiles, StreamResponse
 
 CLIENT_ROUTES = (
@@ -37,14 +38,17 @@ CLIENT_ROUTES = (
     "/alerts/channels",
     "/alerts/quiet-hours",
 )
-ENTRY_MODULE = "app.mjs"
+FIRST_MODULES = ["app.mjs", "pages/devices.mjs"]
+"""With what they import: what most people see first. Other pages are fetched when they are opened."""
+FIRST_SHEETS = ["css/base.css", "css/components.css", "css/devices.css"]
+JOINED_MODULE, JOINED_SHEET = "first.mjs", "css/first.css"
 
 SECURITY_HEADERS = (
     (
         "Content-Security-Policy",
         (
-            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-            "font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
+            "default-src 'none'; script-src 'self' '%IMPORT_MAP%'; style-src 'self'; img-src 'self' data:; "
+            "connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
             "require-trusted-types-for 'script'; trusted-types 'none'"
         ),
     ),
@@ -54,16 +58,12 @@ SECURITY_HEADERS = (
     ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
 )
 
-_STATIC_IMPORT = re.compile(
-    r"""^\s*(?:import|export)\s[^'"()]*?from\s*["'](\.[^"']+)["']|^\s*import\s*["'](\.[^"']+)["']""", re.MULTILINE
-)
-
 
 class Site:
     """Serves the pages. Reading and packing the assets takes some 50 ms, which is done beside the start, not before."""
 
     def __init__(self) -> None:
-        self._loaded: asyncio.Future[tuple[StaticFiles, str, bytes]] | None = None
+        self._loaded: asyncio.Future[_Loaded] | None = None
 
     def register(self, router: Router) -> None:
         """Declare the routes. The shell holds nothing secret, and signing in needs it."""
@@ -71,7 +71,7 @@ class Site:
             router.route("GET", path, self.shell, role=None)
         router.route("GET", "/ui/{hash}/{rest:path}", self.asset, role=None)
 
-    def load(self) -> asyncio.Future[tuple[StaticFiles, str, bytes]]:
+    def load(self) -> asyncio.Future[_Loaded]:
         """Begin to read the assets, on a thread; again, if that has failed before (no descriptor was left, say). Who
         waits for it shields it: a client that leaves meanwhile has its own task cancelled, and nobody else's.
         """
@@ -86,45 +86,44 @@ class Site:
 
     async def asset(self, request: Request) -> Response | StreamResponse:
         """``/ui/<tree hash>/…``."""
-        static, tree_hash, _ = await asyncio.shield(self.load())
-        if request.params["hash"] != tree_hash:
+        loaded = await asyncio.shield(self.load())
+        if request.params["hash"] != loaded.static.tree_hash:
             raise NotFound("this address belongs to another version of the pages: reload")
-        return static(request)
+        return loaded.static(request)
 
     async def missing(self, request: Request) -> Response:
         """A path that is nothing, asked for by a person: the shell says so, in their language."""
         return await self._shell(404)
 
     async def _shell(self, status: int) -> Response:
-        _, _, shell = await asyncio.shield(self.load())
-        headers = [("Cache-Control", "no-store"), *SECURITY_HEADERS]
-        return Response(status, shell, "text/html; charset=utf-8", headers)
+        loaded = await asyncio.shield(self.load())
+        headers = [("Cache-Control", "no-store"), *loaded.headers]
+        return Response(status, loaded.shell, "text/html; charset=utf-8", headers)
 
 
-def _load() -> tuple[StaticFiles, str, bytes]:
+class _Loaded(NamedTuple):
+    static: StaticFiles
+    shell: bytes
+    headers: list[tuple[str, str]]
+
+
+def _load() -> _Loaded:
     from importlib.resources import files
 
     from ..http import StaticFiles
+    from .joined import join_modules, join_sheets, modules_of
 
     root = files("hardpoint.web") / "pages"
-    static = StaticFiles(root, immutable=True)
-    tree_hash = static.tree_hash
-    address = f"/ui/{tree_hash}"
-    preload = "\n".join(f'<link rel="modulepreload" href="{address}/{name}">' for name in static_imports(root))
-    shell = (root / "index.html").read_text("utf-8").replace("%PRELOAD%", preload).replace("%UI%", address)
-    return static, tree_hash, shell.encode()
-
-
-def static_imports(root: Traversable, entry: str = ENTRY_MODULE) -> list[str]:
-    """Every module that the entry imports statically, directly or not, in the order found; the entry is not listed."""
-    found: dict[str, None] = {}
-    waiting = [entry]
-    while waiting:
-        module = waiting.pop(0)
-        text = root.joinpath(*module.split("/")).read_text("utf-8")
-        for match in _STATIC_IMPORT.finditer(text):
-            name = normpath(join(dirname(module), match[1] or match[2]))
-            if name not in found and name != entry:
-                found[name] = None
-                waiting.append(name)
-    return list(found)
+    modules = modules_of(root, FIRST_MODULES)
+    sheets = [root.joinpath(*name.split("/")).read_text("utf-8") for name in FIRST_SHEETS]
+    made = {JOINED_MODULE: join_modules(modules).encode(), JOINED_SHEET: join_sheets(sheets).encode()}
+    static = StaticFiles(root, immutable=True, made=made)
+    address = f"/ui/{static.tree_hash}"
+    # It must stand in the shell itself, and so its digest in the policy, which allows no other script inside a page.
+    import_map = msgspec.json.encode(
+        {"imports": {f"{address}/{module.path}": f"{address}/{JOINED_MODULE}" for module in modules}}
+    )
+    digest = base64.b64encode(hashlib.sha256(import_map).digest()).decode()
+    headers = [(name, value.replace("%IMPORT_MAP%", f"sha256-{digest}")) for name, value in SECURITY_HEADERS]
+    shell = (root / "index.html").read_bytes().replace(b"%UI%", address.encode()).replace(b"%IMPORT_MAP%", import_map)
+    return _Loaded(static, shell, headers)

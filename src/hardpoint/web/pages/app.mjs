@@ -4,7 +4,8 @@ import { loadSession, session } from "./core/api.mjs";
 import { forgetDevices, loadDevices } from "./core/devices.mjs";
 import { preferredLocale, setLocale, t } from "./core/i18n.mjs";
 import { liveStatus, onLive, startLive, stopLive } from "./core/live.mjs";
-import { loadModule, loadWhenIdle } from "./core/modules.mjs";
+import { loadModule, loadWhenIdle, whenIdle } from "./core/modules.mjs";
+import { remember } from "./core/preferences.mjs";
 import { interceptLinks, navigate, route } from "./core/router.mjs";
 import { Empty, Loading, Problem } from "./ui/elements.mjs";
 import { overlay, Page, useShortcuts, watchConnection } from "./ui/shell.mjs";
@@ -135,6 +136,13 @@ async function catchUp() {
   }
 }
 
+/** Fetch the font when everything else is there, and use it at once on later visits. */
+async function takeFont() {
+  await document.fonts.load("1rem Inter");
+  document.documentElement.dataset.font = "";
+  remember("font", "1");
+}
+
 async function start() {
   const shared = route.peek().name === "shared"; // no account: its page opens a stream of its own
   try {
@@ -150,6 +158,7 @@ async function start() {
   }
   watchConnection();
   render(html`<${App} />`, document.getElementById("app"));
+  whenIdle(() => void takeFont().catch(() => {})); // the system's font is readable too
 }
 
 start();

@@ -3,4 +3,5 @@
 try {
   const theme = localStorage.getItem("hardpoint.theme");
   if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
+  if (localStorage.getItem("hardpoint.font")) document.documentElement.dataset.font = "";
 } catch {}

@@ -34,10 +34,14 @@ export async function loadModule(path) {
   }
 }
 
+/** Call when the browser has nothing else to do. */
+export function whenIdle(call) {
+  // Safari has no idle callback.
+  if (globalThis.requestIdleCallback) requestIdleCallback(call);
+  else setTimeout(call, 1_000);
+}
+
 /** Import modules when the browser has nothing else to do, so that they are there when they are wanted. */
 export function loadWhenIdle(paths) {
-  const load = () => paths.forEach((path) => attempt(path).catch(() => {})); // the click that wants it says so
-  // Safari has no idle callback.
-  if (globalThis.requestIdleCallback) requestIdleCallback(load);
-  else setTimeout(load, 1_000);
+  whenIdle(() => paths.forEach((path) => attempt(path).catch(() => {}))); // the click that wants it says so
 }

@@ -4,7 +4,7 @@ import { mayAs } from "../core/api.mjs";
 import { deviceIds, deviceSignal, deviceTotal, loadDevices, MAX_LISTED, presenceWord } from "../core/devices.mjs";
 import { now, unitOf, valueParts } from "../core/format.mjs";
 import { t } from "../core/i18n.mjs";
-import { loadModule } from "../core/modules.mjs";
+import { loadModule, whenIdle } from "../core/modules.mjs";
 import { deviceHref, route, setQuery } from "../core/router.mjs";
 import { Ago, Empty, Icon, Loading, Presence, Problem } from "../ui/elements.mjs";
 import { Page, showDialog } from "../ui/shell.mjs";
@@ -168,9 +168,11 @@ function Unknown() {
   const [found, setFound] = useState(null);
   useEffect(() => {
     let current = true;
-    loadModule("ui/unknown_devices.mjs").then(
-      (module) => current && setFound(module),
-      () => {}, // the server is away, and the list says so
+    whenIdle(() =>
+      loadModule("ui/unknown_devices.mjs").then(
+        (module) => current && setFound(module),
+        () => {}, // the server is away, and the list says so
+      ),
     );
     return () => (current = false);
   }, []);
