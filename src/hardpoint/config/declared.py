@@ -127,6 +127,8 @@ class Limits:
     live_backlog_bytes: Annotated[int, About("What may wait for one slow live client.", 4096)] = 2**20
     max_live_clients: Annotated[int, About("Live streams at a time.", 0)] = 1_000
     max_reads: Annotated[int, About("Answers made of stored readings at a time.", 1)] = 64
+    max_audit_entries: Annotated[int, About("Entries of who did what; the oldest go.", 100)] = 100_000
+    audit_s: Annotated[float, About("How long they are kept.", 1)] = 365.0 * 86_400
     sign_in_failures_per_min: Annotated[int, About("Failed sign-ins from one address.", 1)] = 30
 
 

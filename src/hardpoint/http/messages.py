@@ -62,8 +62,8 @@ class Request:
     """One request: its head and, already received, its ``body``; of a route that asked for a stream, what of it comes
     by `stream` or `read`.
 
-    ``params`` holds what the route's pattern captured. ``user`` is a slot for whoever signs people in. ``connection``
-    outlives the request.
+    ``params`` holds what the route's pattern captured. ``user`` is a slot for whoever signs people in, ``audit`` one
+    for whoever writes down what they do. ``connection`` outlives the request.
     """
 
     # What few requests need is a default of the class, and no slot: setting seven of them to None would be half of what
@@ -71,6 +71,7 @@ class Request:
     params: Mapping[str, Any] = MappingProxyType({})
     route: Route | None = None
     user: Any = None
+    audit: Any = None
     incoming: Body | None = None
     """The rest of the body while it still arrives; None when ``body`` is all of it."""
     id: str = ""

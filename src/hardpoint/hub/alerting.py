@@ -42,6 +42,8 @@ class Alerting:
         self._catalogue = catalogue
         self._ledger = ledger
         self._commands: set[asyncio.Task[None]] = set()
+        self.on_command: Callable[[Rule, Alert, str], None] = lambda _rule, _alert, _device_id: None
+        """Called when a rule has queued a command to a device: what it notes is in the same commit."""
         self.agenda = agenda
         self.alerts = Alerts(commits, live, self.agenda, self._announce, clock_ms=clock_ms)
         self.outbox = Outbox(
@@ -83,6 +85,7 @@ class Alerting:
         except HardpointError as error:  # the device is gone, or its queue is full
             logger.error("rule %s could not send its command: %s", rule.id, error.message)  # noqa: TRY400
             return
+        self.on_command(rule, alert, device.id)
         task = asyncio.get_running_loop().create_task(delivery, name=f"rule {rule.id}")
         self._commands.add(task)
         task.add_done_callback(self._commands.discard)

@@ -39,6 +39,7 @@ from .adoption import ADOPT_ID, Adoption
 from .agenda import Agenda
 from .alerting import Alerting
 from .attendance import Attendance
+from .audit import Audit
 from .batch import Batch, GroupCommit
 from .commands import Ledger
 from .devices import Catalogue, DeviceState, SeriesState, checked_labels
@@ -140,6 +141,7 @@ class Hub:
         )
         self.tap = Tap(self.alerting.agenda, clock_ms, self._tapped)
         self.adoption = Adoption(self, enabled=adopt, never=HOST_DEVICE_ID)
+        self.audit = Audit(self)
         self.readings_total = 0
         self.attached_total = 0
         self.refused_total: dict[str, int] = {}
@@ -167,6 +169,7 @@ class Hub:
         self.ledger.fill(store.commands(open_only=True, limit=MAX_OPEN_COMMANDS), store.next_command_id())
         self.alerting.fill(store)
         self.attendance.fill(store.load(Habit))
+        self.audit.fill()
 
     def use_limits(self, limits: Limits) -> None:
         """Go on with other limits. What is above a lower one now stays; nothing is added to it."""
@@ -181,6 +184,7 @@ class Hub:
         """Commit what was taken and stop. The store stays open: it is its opener's."""
         self.ledger.close()
         await self.alerting.close()
+        await self.audit.close()
         self.attendance.close()
         await self.commits.drain()
         await self.handlers.close()

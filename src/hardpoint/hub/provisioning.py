@@ -63,11 +63,16 @@ class Provisioning:
         name = asked.get("deviceName") or f"device-{secrets.token_hex(6)}"
         if not isinstance(name, str):
             raise BadInput("deviceName is text", field="deviceName")
+        audit = self._hub.audit
+        entry = audit.begin("devices.create", who="provision", via="provision", address=address, subject=name)
         try:
-            _, token = await self._hub.create_device(name, gateway=asked.get("gateway") is True)
+            device, token = await self._hub.create_device(name, gateway=asked.get("gateway") is True)
         except (BadInput, Conflict, TooLarge) as error:
             self._hub.note_refused(error)
+            audit.end(entry, error.code)
             return FAILURE
+        entry.device_id = device.id
+        audit.end(entry)
         return {"credentialsType": "ACCESS_TOKEN", "credentialsValue": token, "status": "SUCCESS"}
 
 

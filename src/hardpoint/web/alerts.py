@@ -17,6 +17,7 @@ from ..hub.quiet import checked_quiet_hours
 from ..hub.rules.alerts import describe_alert
 from ..model import Channel, QuietHours
 from . import shapes
+from .deeds import tell
 from .devices import DEFAULT_PAGE, MAX_PAGE, whole_number
 
 if TYPE_CHECKING:
@@ -113,8 +114,10 @@ class AlertRoutes:
             NotFound: there is none, or none for them.
         """
         number: int = request.params["number"]
-        if not request.user.sees_id(self._hub.catalogue, self._alerts.get(number).device_id):
+        device_id = self._alerts.get(number).device_id
+        if not request.user.sees_id(self._hub.catalogue, device_id):
             raise NotFound(f"there is no alert {number}")
+        tell(request, device_id=device_id)
         return number
 
 
@@ -202,6 +205,7 @@ class ChannelRoutes:
     async def create(self, request: Request) -> Response:
         """``POST /api/channels``."""
         given = request.json(shapes.NewChannel)
+        tell(request, {"name": given.name, "kind": given.kind})
         made = Channel(f"ch-{secrets.token_hex(4)}", given.name, given.kind, given.settings, self._hub.clock_ms())
         await self._outbox.put_channel(made)
         return Response.json(self._describe(made), status=201, headers=[("Location", f"/api/channels/{made.id}")])

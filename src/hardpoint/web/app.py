@@ -56,6 +56,7 @@ class WebApp:
         from ..hub.dashboards import Dashboards
         from .adoption import AdoptionRoutes
         from .alerts import AlertRoutes, ChannelRoutes
+        from .audit import AuditRoutes
         from .claims import ClaimRoutes
         from .commands import CommandRoutes
         from .dashboards import DashboardRoutes
@@ -93,6 +94,7 @@ class WebApp:
             PeopleRoutes(hub, self.sign_ins),
             SessionRoutes(hub, self.sign_ins),
             TokenRoutes(hub, self.sign_ins),
+            AuditRoutes(hub),
             self.live,
             SystemRoutes(self._version, self._health, metrics, self.sign_ins.identify),
             self.site,
@@ -109,9 +111,13 @@ class WebApp:
         """Answer a request that came over the network."""
         if not self._declared:
             self.declare()
+        auditor = self.sign_ins.auditor
         try:
-            return self.router.handle(request)
-        except NotFound:
+            return auditor.handled(request, self.router.handle(request))
+        except Exception as error:
+            auditor.failed(request, error)
+            if not isinstance(error, NotFound):
+                raise
             asked_by_a_person = request.method in ("GET", "HEAD") and "text/html" in request.headers.get("accept", "")
             if asked_by_a_person and not request.path.startswith("/api/"):
                 return self.site.missing(request)

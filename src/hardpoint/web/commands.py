@@ -9,6 +9,7 @@ from ..http import Response
 from ..hub.commands import describe
 from ..model import COMMAND_FINAL_STATES
 from . import shapes
+from .deeds import tell
 from .devices import DEFAULT_PAGE, MAX_PAGE, whole_number
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class CommandRoutes:
         """``POST /api/devices/{id}/commands``."""
         device = self._hub.catalogue.find(request.params["id"])
         given = request.json(shapes.NewCommand)
+        tell(request, subject=given.method)  # not its parameters: they may hold a network's key
         ledger = self._hub.ledger
         command = await ledger.queue(device, given.method, given.params, given.ttl_s)
         if given.wait_s is None:
@@ -90,6 +92,7 @@ class CommandRoutes:
     async def cancel(self, request: Request) -> Response:
         """``DELETE /api/commands/{number}``: what was sent already may still be carried out; its answer is refused."""
         command = await self._command(request)
+        tell(request, device_id=command.device_id)
         if command.state in COMMAND_FINAL_STATES:
             raise Conflict(f"command {command.id} is already {command.state}")
         self._hub.ledger.advance(command, "cancelled", f"by {request.user.name}")

@@ -11,6 +11,7 @@ from ..errors import BadInput, Forbidden
 from ..http import Response
 from ..wire.telemetry import parse_attributes
 from . import shapes
+from .deeds import tell
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -158,6 +159,7 @@ class DeviceRoutes:
         """``POST /api/devices``."""
         given = request.json(shapes.NewDevice)
         request.user.check_labels(given.labels)
+        tell(request, {"name": given.name, "labels": given.labels})
         _check_gateway(request, given.gateway)
         device, token = await to_its_end(self._hub.create_device(given.name, given.labels, gateway=given.gateway))
         return Response.json(
@@ -187,12 +189,15 @@ class DeviceRoutes:
         if given.via is not UNSET:
             gateway = request.user.find(self._hub.catalogue, given.via) if given.via else None
             changes["via"] = f"{gateway.id}/{device.record.name}" if gateway is not None else ""
+        tell(request, {name: [getattr(device.record, name), value] for name, value in changes.items()})
         await to_its_end(self._hub.change_device(device, changes))
         return Response.json(self._hub.describe(device))
 
     async def remove(self, request: Request) -> Response:
         """``DELETE /api/devices/{id}``."""
-        await to_its_end(self._hub.remove_device(self._device(request)))
+        device = self._device(request)
+        tell(request, {"name": device.record.name})
+        await to_its_end(self._hub.remove_device(device))
         return Response.empty(204)
 
     async def new_token(self, request: Request) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from msgspec import UNSET
 
@@ -12,6 +13,7 @@ from ..hub.principal import checked_limits
 from ..model import User
 from . import shapes
 from .accounts import EVERYBODY, SESSION_ID_LENGTH
+from .deeds import tell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,10 +77,12 @@ class PeopleRoutes:
         given = request.json(shapes.NewUser)
         self._accounts.check_new_name(given.name)
         labels = checked_limits(given.role, given.labels)
+        tell(request, {"role": given.role, "labels": labels}, subject=given.name)
         password_hash = await self._passwords.hash(given.password)
         user = User(given.name, given.role, password_hash, self._hub.clock_ms(), labels)
         await self._accounts.add_user(user)
-        return Response.json(self._describe(user), status=201)
+        location = f"/api/users/{quote(user.name, safe='')}"
+        return Response.json(self._describe(user), status=201, headers=[("Location", location)])
 
     async def change(self, request: Request) -> Response:
         """``PATCH /api/users/{name}``. Who becomes an admin is limited no more."""
@@ -91,6 +95,7 @@ class PeopleRoutes:
         changes: dict[str, Any] = {"role": role, "labels": checked_limits(role, labels)}
         if given.disabled is not UNSET:
             changes["disabled"] = int(given.disabled)
+        tell(request, {name: [getattr(user, name), value] for name, value in changes.items()})
         if given.password is not UNSET:
             changes["password_hash"] = await self._passwords.hash(given.password)
         changed = await self._accounts.change_user(user.name, changes, keep_session=request.user.credential)
@@ -192,6 +197,7 @@ class SessionRoutes:
             if entry.id_hash[:SESSION_ID_LENGTH] == request.params["id"]:
                 if entry.user != _own_name(request) and request.user.role != "admin":
                     break
+                tell(request, subject=entry.user)
                 await self._accounts.end_sessions([entry])
                 return Response.empty(204)
         raise NotFound("there is no such session")
@@ -255,6 +261,7 @@ class TokenRoutes:
         given = request.json(shapes.NewToken)
         labels = checked_limits(given.role, given.labels)
         expires_ms = None if given.expires_s is None else self._hub.clock_ms() + int(given.expires_s * 1000)
+        tell(request, {"role": given.role, "labels": labels, "expires": expires_ms}, subject=given.name)
         secret, token = await self._accounts.add_token(given.name, given.role, labels, expires_ms, request.user.name)
         return Response.json(
             {
@@ -270,7 +277,8 @@ class TokenRoutes:
 
     async def remove(self, request: Request) -> Response:
         """``DELETE /api/tokens/{id}``: what it had opened ends."""
-        await self._accounts.remove_token(request.params["id"])
+        token = await self._accounts.remove_token(request.params["id"])
+        tell(request, subject=token.name)
         return Response.empty(204)
 
 

@@ -19,6 +19,7 @@ from ..hub.rules.conditions import parse_condition
 from ..hub.rules.dry_run import dry_run
 from ..model import Rule
 from . import shapes
+from .deeds import tell
 
 if TYPE_CHECKING:
     from ..http import Request, Router
@@ -58,6 +59,7 @@ class RuleRoutes:
             "/api/rules/dry-run",
             self.dry_run,
             role="operator",
+            deed=None,
             scope="each",
             summary="What a rule would have raised on what is stored, of the last day or from_ms to to_ms",
             body=shapes.TriedRule,
@@ -126,6 +128,7 @@ class RuleRoutes:
         self._check_owned(request, rule)
         self._check_expression(request, rule)
         self._check_channels(rule)
+        tell(request, {"name": rule.name})
         await self._rules.add(rule)
         return Response.json(self._describe(rule), status=201, headers=[("Location", f"/api/rules/{rule.id}")])
 

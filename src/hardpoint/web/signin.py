@@ -18,13 +18,14 @@ import secrets
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from ..errors import Conflict, Forbidden, Unauthorized
+from ..errors import Conflict, Forbidden, NotFound, Unauthorized
 from ..http import Response
 from ..hub.principal import Principal
 from ..hub.tokens import hash_token
 from ..model import User
 from . import shapes
 from .accounts import LINK_USER, LOCAL_USER, SESSION_S, Accounts
+from .deeds import Auditor, tell
 from .passwords import Passwords
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class SignIns:
     """The guard of the app API, and the routes of signing in and out."""
 
     def __init__(self, hub: Hub, version: str) -> None:
+        self.auditor = Auditor(hub)
         self.accounts = Accounts(hub)
         self.passwords = Passwords()
         self._hub = hub
@@ -92,8 +94,17 @@ class SignIns:
                 self._hub.throttle.failed(request.address)
                 raise Unauthorized("this API token opens nothing")
             raise Unauthorized("sign in, or send Authorization: Bearer <api token>")
+        try:
+            self._check(request, route, user)
+        except (Forbidden, NotFound) as error:
+            self.auditor.refuse(request, route, user, error)
+            raise
+        self.auditor.begin(request, route, user)
+
+    def _check(self, request: Request, route: Route, user: Principal) -> None:
         if user.via == "cookie" and request.method not in _SAFE_METHODS:
             refuse_foreign_page(request)
+        needed = route.meta["role"]
         if not user.has_role(needed):
             raise Forbidden(f"this needs the role {needed}; yours is {user.role}")
         if user.labels:
@@ -144,12 +155,22 @@ class SignIns:
             body=shapes.Credentials,
             out=shapes.SignedIn,
         )
-        route("POST", "/api/logout", self.logout, role="viewer", scope="none", summary="Sign out", status=204)
+        route(
+            "POST",
+            "/api/logout",
+            self.logout,
+            role="viewer",
+            scope="none",
+            deed="session.end",
+            summary="Sign out",
+            status=204,
+        )
         route(
             "POST",
             "/api/setup",
             self.setup,
             role="admin",
+            deed="users.create",
             summary="Name the first person, after the one-time link",
             body=shapes.FirstUser,
             out=shapes.SignedIn,
@@ -172,9 +193,14 @@ class SignIns:
             name = LINK_USER if self._is_link(given.link) else None
         else:
             name = await self._known(given.name, given.password)
+        via = "link" if given.link else "password"
         if name is None:
+            # An unknown name is not written down: people type their password there.
+            meant = given.name if given.name in self.accounts.users else ""
+            self._hub.audit.refuse("session.open", Unauthorized.code, who=meant, via=via, address=address)
             raise Unauthorized("this link is over, or not the newest" if given.link else "wrong name or password")
         throttle.succeeded(address)
+        self._hub.audit.note("session.open", who=name, via=via, address=address)
         return await self._open_session(request, name)
 
     async def logout(self, request: Request) -> Response:
@@ -192,6 +218,7 @@ class SignIns:
         if not self.setup_needed and not local:
             raise Conflict("somebody has a password already: sign in")
         given = request.json(shapes.FirstUser)
+        tell(request, subject=given.name)
         if given.name in self.accounts.users and local:
             changes = {"role": "admin", "labels": [], "disabled": 0}
             password_hash = await self.passwords.hash(given.password)

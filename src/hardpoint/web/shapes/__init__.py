@@ -5,6 +5,7 @@ them in ``/api/openapi.json``, and a test holds real answers against them. One m
 
 from __future__ import annotations
 
+from .audit import *
 from .commands import *
 from .dashboards import *
 from .devices import *
