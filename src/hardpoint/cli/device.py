@@ -11,6 +11,7 @@ from .command import Group, json_option
 from .connection import with_client
 from .device_adopt import adopt, ignore, waiting
 from .device_claim import claim, gateway, release
+from .moment import Span
 from .output import MAX_CELL_CHARS, ago, document, iso, now_ms, printable, say, shown, span, table
 
 if TYPE_CHECKING:
@@ -261,13 +262,24 @@ def rm(client: Client, device: str, confirm: str | None) -> None:
     say(f"removed {printable(name)}")
 
 
-@command.command("token", examples="hardpoint device token greenhouse")
+@command.command(
+    "token",
+    examples="""
+    hardpoint device token greenhouse
+    hardpoint device token greenhouse --keep-old 2d    the old one opens as well, until the device has the new one
+    """,
+)
 @click.argument("device")
+@click.option("--keep-old", "keep_old_s", type=Span(), metavar="SPAN", help="For how long the old one opens as well.")
 @json_option
 @with_client
-def token(client: Client, device: str, as_json: bool) -> None:
-    """Give a device a new token and print it. The old one stops at once."""
-    _print_token(client.call("POST", "/api/devices", device, "token"), as_json)
+def token(client: Client, device: str, keep_old_s: float | None, as_json: bool) -> None:
+    """Give a device a new token and print it. The old one stops at once, unless it is kept for a time."""
+    body = None if keep_old_s is None else {"keep_old_s": keep_old_s}
+    answer = client.call("POST", "/api/devices", device, "token", body=body)
+    _print_token(answer, as_json)
+    if not as_json and answer.get("old_until"):
+        say(f"the old one opens until {iso(answer['old_until'])}")
 
 
 def _print_token(answer: dict[str, Any], as_json: bool) -> None:

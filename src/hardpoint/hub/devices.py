@@ -215,6 +215,8 @@ class Catalogue:
         self.by_name[device.record.name] = device
         if device.record.token_hash:
             self.by_token_hash[device.record.token_hash] = device
+        if device.record.old_token_hash:
+            self.by_token_hash[device.record.old_token_hash] = device
         for series in (device.series or {}).values():
             self.series[series.id] = series
 
@@ -223,16 +225,20 @@ class Catalogue:
         record = device.record
         del self.by_id[record.id]
         self.by_name.pop(record.name, None)
-        self.by_token_hash.pop(record.token_hash, None)
+        self._forget_tokens(record)
         for entry in (series or {}).values():
             self.series.pop(entry.id, None)
 
     def replace(self, device: DeviceState, record: Device) -> None:
         """Give a device a changed record (same id)."""
         self.by_name.pop(device.record.name, None)
-        self.by_token_hash.pop(device.record.token_hash, None)
+        self._forget_tokens(device.record)
         device.record = record
         self.add(device)
+
+    def _forget_tokens(self, record: Device) -> None:
+        self.by_token_hash.pop(record.token_hash, None)
+        self.by_token_hash.pop(record.old_token_hash, None)
 
     def add_series(self, series_id: int, device: DeviceState, key: str) -> SeriesState:
         """Make a series findable."""

@@ -48,6 +48,7 @@ from .history.pool import ReadPool
 from .live import LiveFeed
 from .presence import REPORT_GAP_MS, facts, note_report
 from .retention import Retention
+from .rotation import Rotation
 from .tap import Tap
 from .throttle import Throttle
 from .tokens import hash_token, is_well_formed, new_token
@@ -142,6 +143,7 @@ class Hub:
         self.tap = Tap(self.alerting.agenda, clock_ms, self._tapped)
         self.adoption = Adoption(self, enabled=adopt, never=HOST_DEVICE_ID)
         self.audit = Audit(self)
+        self.rotation = Rotation(self)
         self.readings_total = 0
         self.attached_total = 0
         self.refused_total: dict[str, int] = {}
@@ -170,6 +172,7 @@ class Hub:
         self.alerting.fill(store)
         self.attendance.fill(store.load(Habit))
         self.audit.fill()
+        self.rotation.fill()
 
     def use_limits(self, limits: Limits) -> None:
         """Go on with other limits. What is above a lower one now stays; nothing is added to it."""
@@ -198,7 +201,10 @@ class Hub:
         Raises:
             Unauthorized: the token opens nothing.
         """
-        device = self.catalogue.by_token_hash.get(hash_token(token))
+        digest = hash_token(token)
+        device = self.catalogue.by_token_hash.get(digest)
+        if device is not None and digest == device.record.old_token_hash:
+            self.rotation.used(device)
         if device is None and self.allow_anonymous and not is_well_formed(token):  # a token that was revoked is no name
             try:
                 device = self.catalogue.by_id.get(token) or self.catalogue.by_name.get(token)
@@ -422,20 +428,14 @@ class Hub:
         self.alerting.rules.device_changed(device)
         self.attendance.changed(device)
 
-    async def new_device_token(self, device: DeviceState) -> str:
-        """Give the device a new token. The old one stops at once, and sessions that used it end.
+    async def new_device_token(self, device: DeviceState, *, keep_old_s: float = 0.0) -> str:
+        """Give the device a new token: see `Rotation.new_token`."""
+        return await self.rotation.new_token(device, keep_old_s)
 
-        Raises:
-            NotFound: the device was removed.
-            StorageError: it could not be stored, and the old one goes on.
-        """
-        token = new_token()
+    async def change_record(self, device: DeviceState, changed: Callable[[Device], Device]) -> None:
+        """Give a device another record, made of the one it has. Raises as `change_device` does."""
         async with self._changing:
-            await self._change_record(device, replace(device.record, token_hash=hash_token(token)))
-        self.adoption.forget(device)
-        for session in device.sessions:
-            session.end("the device's token was changed")
-        return token
+            await self._change_record(device, changed(device.record))
 
     async def remove_device(self, device: DeviceState) -> None:
         """Remove a device with its readings, attributes and commands. From here on it takes nothing more.

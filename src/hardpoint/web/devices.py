@@ -74,7 +74,7 @@ class DeviceRoutes:
             f"{one}/token",
             self.new_token,
             role="operator",
-            summary="A new token; the old one stops at once",
+            summary="A new token; the old one stops at once, or opens as well for keep_old_s",
             out=shapes.DeviceToken,
         )
         self._register_parts(router, one)
@@ -203,8 +203,10 @@ class DeviceRoutes:
     async def new_token(self, request: Request) -> Response:
         """``POST /api/devices/{id}/token``."""
         device = self._device(request)
-        token = await to_its_end(self._hub.new_device_token(device))
-        return Response.json({"id": device.id, "token": token})
+        keep_old_s = request.json(shapes.NewDeviceToken).keep_old_s if request.body else 0.0
+        tell(request, {"keep_old_s": keep_old_s})
+        token = await to_its_end(self._hub.new_device_token(device, keep_old_s=keep_old_s))
+        return Response.json({"id": device.id, "token": token, "old_until": device.record.old_token_until_ms or None})
 
     async def sessions(self, request: Request) -> Response:
         """``GET /api/devices/{id}/sessions``."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Struct, UnsetType
+from msgspec import Meta, Struct, UnsetType
 
 from .words import Ms
 
@@ -108,11 +108,18 @@ class DeviceWithToken(Device):
     token: str
 
 
+class NewDeviceToken(Struct, forbid_unknown_fields=True):
+    """For how long the old token opens as well; 0: it stops at once."""
+
+    keep_old_s: Annotated[float, Meta(ge=0)] = 0.0
+
+
 class DeviceToken(Struct):
-    """A device's new token."""
+    """A device's new token, and until when the old one opens as well; null: it has stopped."""
 
     id: str
     token: str
+    old_until: Ms | None
 
 
 class DeviceList(Struct):
