@@ -31,9 +31,11 @@ from .errors import ConfigError, HardpointError
 from .http import AccessLog, HttpServer, TrustedProxies
 from .hub.claims import Claims
 from .hub.hub import HOST_DEVICE_ID, Hub
+from .hub.packages import Packages
 from .hub.provisioning import Provisioning
 from .listeners import Listener, ProtocolFactory, listen
 from .notify.publish import Publish
+from .stores.packages import PackageFiles
 from .threads import ExitDeadline, call_apart
 from .web.app import WebApp
 from .wire.http1 import HttpLimits
@@ -192,16 +194,17 @@ class Server:
             for callback, device, key in self._handlers:
                 hub.handlers.add(callback, device, key)
             claims = Claims(hub)
-            web = WebApp(hub, __version__, health=self._health, metrics=self._metrics, claims=claims)
+            packages = Packages(hub, PackageFiles(config.data / "packages"))
+            web = WebApp(hub, __version__, health=self._health, metrics=self._metrics, claims=claims, packages=packages)
             provisioning = Provisioning(hub, *_provision_keys(config))
-            HttpDialect(hub, provisioning, claims).register(web.router)
+            HttpDialect(hub, provisioning, claims, packages).register(web.router)
             websocket = WebSocketDialect(hub, __version__)
             websocket.register(web.router)
             http = _http_server(web.handle, web.plan, config)
             _put_behind_proxies(http, config)
             local_http = _http_server(web.handle_local, web.plan, config)
             bridge = _bridge(hub, config)
-            mqtt = _mqtt(hub, config, web, bridge, provisioning, claims)
+            mqtt = _mqtt(hub, config, web, bridge, provisioning)
             factories: dict[str, ProtocolFactory] = {
                 "line": LineDialect(hub, __version__),
                 "mqtt": mqtt,
@@ -497,9 +500,7 @@ def _provision_keys(config: Config) -> tuple[str, str]:
     return key, secret
 
 
-def _mqtt(
-    hub: Hub, config: Config, web: WebApp, bridge: Bridge | None, provisioning: Provisioning, claims: Claims
-) -> MqttDialect:
+def _mqtt(hub: Hub, config: Config, web: WebApp, bridge: Bridge | None, provisioning: Provisioning) -> MqttDialect:
     """The MQTT dialect, with what hangs on its broker."""
     mqtt = MqttDialect(
         hub,
@@ -508,7 +509,8 @@ def _mqtt(
         apps=web.accounts,
         own={bridge.key: bridge.access} if bridge is not None else {},
         provisioning=provisioning,
-        claims=claims,
+        claims=web.claims,
+        packages=web.packages,
     )
     web.accounts.rights_changed.append(mqtt.look_at_apps)
     hub.alerting.outbox.offer("mqtt", Publish(mqtt.broker))

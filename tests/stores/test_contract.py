@@ -37,6 +37,7 @@ from hardpoint.model import (
     MqttRetained,
     MqttSession,
     MqttSubscription,
+    Package,
     Put,
     QuietHours,
     Record,
@@ -113,6 +114,8 @@ RECORDS: list[Record] = [
     ShareLink("ln-2", "db-1", "", "cd" * 32, 1, "ada", 9),
     Claim("d1", "0f" * 32, 1_700_000_000_000),
     Claim("d2", "", 0),
+    Package("fw-1", "fw", "pump", "1.3", 2**31, "ab" * 32, "pump ß.bin", "application/octet-stream", 5),
+    Package("sw-1", "sw", "", "", 0, "", "", "", 0),
 ]
 
 

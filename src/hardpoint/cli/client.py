@@ -182,7 +182,7 @@ class Client:
         timeout_s: float = ANSWER_TIMEOUT_S,
     ) -> Any:
         """The decoded JSON of a 2xx answer, None for an empty one. ``path`` is ``/api/devices`` and then segments,
-        which are escaped; a query value of None is left out.
+        which are escaped; a query value of None is left out. ``body`` is sent as JSON, but bytes as they are.
         """
         try:
             return self.raw(method, *path, query=query, body=body, timeout_s=timeout_s)
@@ -264,8 +264,8 @@ class Client:
         sent = dict(self._headers) | dict(headers or {})
         data = None
         if body is not None:
-            data = msgspec.json.encode(body)
-            sent["Content-Type"] = "application/json"
+            data = body if isinstance(body, bytes) else msgspec.json.encode(body)
+            sent["Content-Type"] = "application/octet-stream" if isinstance(body, bytes) else "application/json"
         try:
             connection.connect()
             connection.sock.settimeout(timeout_s)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "Run": ("serve", "agent"),
-    "Devices": ("connect", "device", "send", "tail", "readings", "tap", "replay"),
+    "Devices": ("connect", "device", "send", "tail", "readings", "tap", "replay", "firmware"),
     "Rules": ("rule", "alert", "channel"),
     "Messages": ("pub", "sub"),
     "History": ("store",),

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, cast
+from urllib.parse import quote
 
-from ..errors import BadInput, HardpointError, NotAdopted, Unauthorized
+from ..errors import BadInput, HardpointError, NotAdopted, NotFound, Unauthorized
 from ..http import Response
 from ..http.errors import error_response
+from ..http.files import attachment, send_file
 from ..hub.claims import Claims
 from ..hub.provisioning import Provisioning
 from ..hub.session import Session
@@ -26,8 +28,10 @@ if TYPE_CHECKING:
     from ..http import Deferred, Request, Router
     from ..http.connection import HttpConnection
     from ..http.messages import Handler
+    from ..http.streams import StreamResponse
     from ..hub.devices import DeviceState
     from ..hub.hub import Hub
+    from ..hub.packages import Packages
     from ..model import Command, Json
 
 DEFAULT_POLL_MS = 60_000
@@ -174,9 +178,16 @@ class PollSession(Session):
 class HttpDialect:
     """The routes of the device HTTP API."""
 
-    def __init__(self, hub: Hub, provisioning: Provisioning | None = None, claims: Claims | None = None) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        provisioning: Provisioning | None = None,
+        claims: Claims | None = None,
+        packages: Packages | None = None,
+    ) -> None:
         self._hub = hub
         self._claims = claims or Claims(hub)
+        self._packages = packages
         self._provisioning = provisioning or Provisioning(hub)
 
     def register(self, router: Router) -> None:
@@ -201,6 +212,11 @@ class HttpDialect:
                 summary=summary,
             )
 
+        for path, fetch, summary in (
+            ("firmware", self.firmware, "The assigned firmware, whole or a chunk (title, version, size, chunk)"),
+            ("software", self.software, "Other software that is assigned, alike"),
+        ):
+            router.route("GET", f"/api/v1/{{token}}/{path}", fetch, role=None, device=True, summary=summary)
         router.route(
             "POST",
             "/api/v1/provision",
@@ -273,6 +289,42 @@ class HttpDialect:
         self._claims.offer(self._device(request), decode_json(request.body) if request.body else {})
         return self._when_durable(request)
 
+    async def firmware(self, request: Request) -> Response | StreamResponse:
+        """``GET firmware``."""
+        return await self._package(request, "fw")
+
+    async def software(self, request: Request) -> Response | StreamResponse:
+        """``GET software``."""
+        return await self._package(request, "sw")
+
+    async def _package(self, request: Request, kind: str) -> Response | StreamResponse:
+        """The package that the device is to have, whole or one chunk of it. ``title`` and ``version`` must be those, so
+        that a device cannot put together the chunks of two.
+        """
+        try:
+            device = self._device(request)
+            package = None if self._packages is None else self._packages.assigned(device, kind)
+            if self._packages is None or package is None:
+                raise NotFound(f"no {kind} is assigned to {device.id}")
+            if (request.query.get("title"), request.query.get("version")) != (package.title, package.version):
+                raise BadInput(f"{device.id} is to have {package.title} {package.version}", field="version")
+            size, number = _whole(request, "size"), _whole(request, "chunk")
+            name, headers = package.file_name, (("x-filename", quote(package.file_name)),)
+            if not size:
+                path = self._packages.files.path(package.sha256)
+                return await send_file(
+                    request, path, content_type=package.content_type, download_as=name, headers=headers
+                )
+            data = await self._packages.chunk(package, size, number)
+        except HardpointError as error:
+            self._hub.note_refused(error)
+            note_refused(self._hub, request, error)
+            if isinstance(error, Unauthorized):
+                return Response.empty(401)
+            raise
+        fields = [*headers, ("Content-Disposition", attachment(name))]
+        return Response(200, data, content_type=package.content_type, headers=fields)
+
     def _poll(self, request: Request, wants: str) -> Deferred:
         device = self._device(request)
         return PollSession(self._hub, request, wants).wait(device, _timeout_ms(request))
@@ -331,10 +383,14 @@ def sign_in(hub: Hub, request: Request) -> DeviceState:
 
 
 def _timeout_ms(request: Request) -> int:
-    text = request.query.get("timeout", "0")
+    return min(_whole(request, "timeout") or DEFAULT_POLL_MS, MAX_POLL_MS)
+
+
+def _whole(request: Request, name: str) -> int:
+    text = request.query.get(name, "0")
     if not text.isascii() or not text.isdigit() or len(text) > 9:
-        raise BadInput("timeout is a number of milliseconds", field="timeout")
-    return min(int(text) or DEFAULT_POLL_MS, MAX_POLL_MS)
+        raise BadInput(f"{name} is a whole number", field=name)
+    return int(text)
 
 
 def _session(request: Request) -> HttpSession:

@@ -15,6 +15,7 @@ from .site import Site
 if TYPE_CHECKING:
     from ..http import Answer, BodyPlan, Request
     from ..hub.hub import Hub
+    from ..hub.packages import Packages
     from ..wire.http1 import RequestHead
 
 ExtraMetrics = Callable[[], "Iterator[tuple[str, str, str, dict[str, float]]]"]
@@ -31,6 +32,7 @@ class WebApp:
         health: Callable[[], dict[str, Any]],
         metrics: ExtraMetrics,
         claims: Claims | None = None,
+        packages: Packages | None = None,
     ) -> None:
         self.router = Router()
         self.sign_ins = SignIns(hub, version)
@@ -40,6 +42,7 @@ class WebApp:
         self.site = Site()
         self._hub = hub
         self.claims = claims or Claims(hub)
+        self.packages = packages
         self._version = version
         self._health = health
         self._metrics = metrics
@@ -62,6 +65,7 @@ class WebApp:
         from .dashboards import DashboardRoutes
         from .devices import DeviceRoutes
         from .metrics import Metrics
+        from .packages import PackageRoutes
         from .people import PeopleRoutes, SessionRoutes, TokenRoutes
         from .readings import ReadingRoutes
         from .rules import RuleRoutes
@@ -79,6 +83,7 @@ class WebApp:
         for part in (
             DeviceRoutes(hub),
             ClaimRoutes(hub, self.claims),
+            *(() if self.packages is None else (PackageRoutes(hub, self.packages),)),
             AdoptionRoutes(hub),
             readings,
             CommandRoutes(hub),

@@ -29,6 +29,7 @@ class ClaimRoutes:
             path,
             self.claim,
             role="viewer",
+            scope="each",  # of whom it is not seen yet, it may become the first device that is
             summary="Become the owner of a device that has offered itself, by its secret",
             body=shapes.Claim,
             out=shapes.Device,

@@ -85,6 +85,7 @@ class MqttConnection(asyncio.Protocol, Session):
         "aliases_in",
         "answers_due",
         "bucket",
+        "chunk_size",
         "client_id",
         "frame",
         "full",
@@ -123,6 +124,8 @@ class MqttConnection(asyncio.Protocol, Session):
         self.heard_s = dialect.wheel.now_s
         self.patience_s = 0
         self.bucket = 0
+        self.chunk_size: tuple[str, int] | None = None
+        """What it asked for last of a firmware: its request, and the size of a chunk."""
 
     # -- asyncio.Protocol
 

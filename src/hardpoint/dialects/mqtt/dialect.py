@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ...hub.broker import Access
     from ...hub.devices import DeviceState
     from ...hub.hub import Hub
+    from ...hub.packages import Packages
     from ...wire.mqtt.packets import Packet
     from .connecting import Connecting
     from .connection import MqttConnection
@@ -64,6 +65,7 @@ class MqttDialect:
         own: Mapping[str, Access] | None = None,
         provisioning: Provisioning | None = None,
         claims: Claims | None = None,
+        packages: Packages | None = None,
     ) -> None:
         """Takes over what the store holds; ``own`` are the server's own sessions, by key. Needs a running loop."""
         self.hub = hub
@@ -73,6 +75,7 @@ class MqttDialect:
         )
         self.provisioning = provisioning or Provisioning(hub)
         self.claims = claims or Claims(hub)
+        self.packages = packages
         self.broker = Broker(hub.commits, settings, hub.clock_ms)
         self.devices = DeviceTopics(self)
         self.broker.divert = self.devices.take_will

@@ -12,6 +12,7 @@ import msgspec
 
 from ...errors import BadInput, UnknownVerb
 from ...wire.telemetry import decode_json
+from .chunks import Chunks
 
 if TYPE_CHECKING:
     from ...hub.devices import DeviceState
@@ -38,7 +39,7 @@ _SHORT = {
 _NUMBERED = re.compile(
     r"v1/devices/me/(?P<long>attributes/request|rpc/request|rpc/response)/(?P<id>\d{1,18})"
     r"|v2/(?P<short>a/req|r/req|r/res)(?P<json>/j)?/(?P<short_id>\d{1,18})"
-    r"|v2/(?P<package>fw|sw)/request/\d{1,18}/chunk/\d{1,18}"
+    r"|v2/(?P<package>fw|sw)/request/(?P<request>\d{1,18})/chunk/(?P<chunk>\d{1,9})"
 )
 _LONG_OF_SHORT = {"a/req": "attributes/request", "r/req": "rpc/request", "r/res": "rpc/response"}
 _RESPONSES = {
@@ -53,6 +54,7 @@ class ThingsBoard:
     def __init__(self, devices: DeviceTopics, dialect: MqttDialect) -> None:
         self._devices = devices
         self._dialect = dialect
+        self._chunks = Chunks(devices, dialect)
 
     def publish(self, connection: MqttConnection, topic: str, payload: bytes, receipt: int | None) -> None:
         """A message of a device's.
@@ -77,8 +79,7 @@ class ThingsBoard:
         if found is None:
             raise UnknownVerb(f"{topic[:80]} is no topic of a device's here")
         if found["package"]:
-            # There is no store of firmware: what ThingsBoard says of a package that was assigned to nobody.
-            self._devices.push(connection, f"v2/{found['package']}/error", b"NOT_FOUND")
+            self._chunks.send(connection, device, found["package"], found["request"], int(found["chunk"]), payload)
         else:
             kind = found["long"] or _LONG_OF_SHORT[found["short"]]
             number = found["id"] or found["short_id"]

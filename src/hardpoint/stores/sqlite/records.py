@@ -31,6 +31,7 @@ from ...model import (
     MqttRetained,
     MqttSession,
     MqttSubscription,
+    Package,
     QuietHours,
     Record,
     Rule,
@@ -123,6 +124,7 @@ TABLES: dict[type[Any], Table[Any]] = {
         (Dashboard, "dashboards"),
         (ShareLink, "share_links"),
         (Claim, "claims"),
+        (Package, "packages"),
     )
 }
 

@@ -9,6 +9,7 @@ from .audit import *
 from .commands import *
 from .dashboards import *
 from .devices import *
+from .packages import *
 from .people import *
 from .readings import *
 from .rules import *

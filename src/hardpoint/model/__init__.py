@@ -15,7 +15,13 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias, get_args
 
 import msgspec
 
-from .errors import BadInput, TooLarge
+from ..errors import BadInput, TooLarge
+from .broker import MqttMessage as MqttMessage
+from .broker import MqttRetained as MqttRetained
+from .broker import MqttSession as MqttSession
+from .broker import MqttSubscription as MqttSubscription
+from .handover import Claim as Claim
+from .handover import Package as Package
 
 Scalar: TypeAlias = float | int | bool | str
 Json: TypeAlias = Any  # what a JSON document decodes to; mypy cannot yet spell the recursive type usefully
@@ -71,17 +77,6 @@ class Device:
     """1: it may attach other devices."""
     via: str = ""
     """The gateway that it is behind and what that calls it: ``<id>/<name>``. Empty: it is behind none."""
-
-
-@dataclass(slots=True)
-class Claim:
-    """A device's offer to be claimed by whoever knows the secret, of which this is the SHA-256 in hex."""
-
-    KEY: ClassVar[tuple[str, ...]] = ("device_id",)
-
-    device_id: str
-    secret_hash: str
-    until_ms: int
 
 
 @dataclass(slots=True)
@@ -222,66 +217,6 @@ class AuditEntry:
     detail: dict[str, Json] = field(default_factory=dict)
     why: str = ""
     result: str = "begun"
-
-
-@dataclass(slots=True)
-class MqttSession:
-    """What is kept of an MQTT client. ``key`` is whose it is and its client identifier; ``incoming`` the identifiers of
-    messages of QoS 2 that it has not released; ``will`` MessagePack, empty for none.
-    """
-
-    KEY: ClassVar[tuple[str, ...]] = ("key",)
-
-    key: str
-    expiry_s: int
-    ended_ms: int | None
-    """When its connection ended; None: it was connected."""
-    incoming: list[int] = field(default_factory=list)
-    will: bytes = b""
-
-
-@dataclass(slots=True)
-class MqttSubscription:
-    """One topic filter of a session. ``options`` are the bits of SUBSCRIBE; ``identifier`` 0 is none."""
-
-    KEY: ClassVar[tuple[str, ...]] = ("key", "filter")
-
-    key: str
-    filter: str
-    options: int
-    identifier: int
-
-
-@dataclass(slots=True)
-class MqttMessage:
-    """One message on its way to a session. ``state`` and ``packet_id`` are those of the exchange that was begun."""
-
-    KEY: ClassVar[tuple[str, ...]] = ("key", "seq")
-
-    key: str
-    seq: int
-    topic: str
-    payload: bytes
-    properties: bytes
-    qos: int
-    retain: int
-    expires_ms: int | None
-    identifiers: list[int]
-    state: int
-    packet_id: int
-
-
-@dataclass(slots=True)
-class MqttRetained:
-    """The retained message of a topic. ``properties`` is MessagePack."""
-
-    KEY: ClassVar[tuple[str, ...]] = ("topic",)
-
-    topic: str
-    payload: bytes
-    properties: bytes
-    qos: int
-    expires_ms: int | None
 
 
 SEVERITIES = ("info", "warning", "critical")
@@ -490,6 +425,7 @@ Record: TypeAlias = (
     | Dashboard
     | ShareLink
     | Claim
+    | Package
 )
 RECORD_TYPES: tuple[type[Record], ...] = get_args(Record)
 

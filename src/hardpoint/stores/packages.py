@@ -1,0 +1,108 @@
+"""Packages of firmware on disk: one file each in a folder of its own, named by the SHA-256 of what is in it.
+
+A file is written under another name and renamed when it is whole and on disk, so a name means a whole file. Only the
+upload's pieces are written on the caller's thread, into the page cache; the rest blocks and is for a thread.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from pathlib import Path
+
+from ..errors import NotFound, StorageError
+
+PARTIAL = ".partial"
+
+
+class PackageFiles:
+    """The folder. It is made with the first package."""
+
+    def __init__(self, folder: Path) -> None:
+        """Removes what uploads that a crash broke off have left."""
+        self._folder = folder
+        for path in folder.glob(f"*{PARTIAL}"):
+            path.unlink(missing_ok=True)
+
+    def begin(self) -> Upload:
+        """A new one.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return Upload(self._folder)
+        except OSError as error:
+            raise StorageError(f"a package cannot be stored: {error.strerror}") from error
+
+    def path(self, sha256: str) -> Path:
+        """Where it lies."""
+        return self._folder / sha256
+
+    def read(self, sha256: str, offset: int, size: int) -> bytes:
+        """A part of it, shorter at its end. Blocks.
+
+        Raises:
+            NotFound: there is no such file.
+        """
+        try:
+            with self.path(sha256).open("rb") as file:
+                return os.pread(file.fileno(), size, offset)
+        except OSError:
+            raise NotFound("the package's file is gone") from None
+
+    def remove(self, sha256: str) -> None:
+        """Delete it, if it is there."""
+        self.path(sha256).unlink(missing_ok=True)
+
+
+class Upload:
+    """A package that is being written."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._path = folder / f"{secrets.token_hex(8)}{PARTIAL}"
+        self._file = self._path.open("xb")
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: bytes) -> None:
+        """The next piece.
+
+        Raises:
+            StorageError: the disk is full, for example.
+        """
+        try:
+            self._file.write(data)
+        except OSError as error:
+            raise StorageError(f"a package cannot be stored: {error.strerror}") from error
+        self._hash.update(data)
+        self.size += len(data)
+
+    def finish(self) -> str:
+        """Put it on disk under its name, which is returned: its SHA-256 in hex. Blocks.
+
+        Raises:
+            StorageError: it cannot be.
+        """
+        name = self._hash.hexdigest()
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._path.rename(self._folder / name)
+            folder = os.open(self._folder, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError as error:
+            raise StorageError(f"a package cannot be stored: {error.strerror}") from error
+        return name
+
+    def abort(self) -> None:
+        """Leave nothing behind. Does nothing to one that is finished."""
+        self._file.close()
+        self._path.unlink(missing_ok=True)
