@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from http_client import Client, get, post, serving
+from http_client import Client, get, post, serving, until
 from hypothesis import given
 from hypothesis import strategies as st
+from test_connection_limits import Clock
 
 from hardpoint.http import Request, Response, Router, StaticFiles, StreamResponse, send_file, static
 from hardpoint.http.conditional import MAX_RANGES, http_date, parse_http_date
@@ -194,6 +196,96 @@ def test_a_large_file_comes_from_the_disk_whole(run, tmp_path: Path) -> None:
             assert ranged.body == content[1_000_000:2_000_000]
 
     run(check())
+
+
+async def download(request: Request, path: Path) -> Response | StreamResponse:
+    return await send_file(request, path)
+
+
+def test_a_client_that_takes_nothing_of_a_file_is_cut(run, tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        file.truncate(100_000_000)
+
+    async def check() -> None:
+        async with serving(lambda request: download(request, path), send_timeout_s=0.05) as served:
+            client = await served.client()
+            client.send(get())
+            await until(lambda: served.server.connections)
+            clock, seconds = Clock(served.server), 0
+            while not served.server.timed_out["send"]:
+                seconds += 1
+                clock.at(seconds)  # where the loop does not send files, the sweep sees to it
+                await asyncio.sleep(0.001)
+            assert served.server.timed_out["send"] == 1
+            await until(lambda: not served.server.connections)
+
+    run(check())
+
+
+def test_a_client_that_is_slow_gets_its_file(anyrun, tmp_path: Path, monkeypatch) -> None:
+    """The time-out passes again and again, and each time something has gone out."""
+    path = tmp_path / "large"
+    content = os.urandom(300_000)
+    path.write_bytes(content)
+    calls = 0
+
+    async def check() -> None:
+        loop = asyncio.get_running_loop()
+        at_once = loop.sendfile
+
+        async def slowly(transport, file, offset, count, **given):
+            nonlocal calls
+            calls += 1
+            await at_once(transport, file, offset, min(count, 100_000), **given)
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(loop, "sendfile", slowly)
+        async with serving(lambda request: download(request, path), send_timeout_s=0.05) as served:
+            client = await served.client()
+            client.send(get() + get("/next"))
+            assert (await client.reply()).body == content
+            assert (await client.reply()).body == content
+            await until(lambda: served.server.bytes_sent > 600_000)  # once the last time-out has passed
+
+    anyrun(check())
+    assert calls == 6
+
+
+def test_a_file_that_cannot_go_out_inside_the_kernel(anyrun, tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "large"
+    content = os.urandom(600_000)
+    path.write_bytes(content)
+
+    async def check() -> None:
+        async def cannot(*args, **given):
+            raise asyncio.SendfileNotAvailableError("not on this file system")
+
+        monkeypatch.setattr(asyncio.get_running_loop(), "sendfile", cannot)
+        async with serving(lambda request: download(request, path)) as served:
+            client = await served.client()
+            ranged = await client.ask(get("/", "Range: bytes=0-9,300000-599999"))
+            assert ranged.body.count(content[300_000:]) == 1
+            assert (await client.ask(get())).body == content
+
+    anyrun(check())
+
+
+def test_a_client_that_goes_away_within_a_file(run, tmp_path: Path, caplog) -> None:
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        file.truncate(100_000_000)
+
+    async def check() -> None:
+        async with serving(lambda request: download(request, path)) as served:
+            client = await served.client()
+            client.send(get())
+            await client.reader.readexactly(200_000)
+            client.writer.transport.abort()
+            await until(lambda: not served.server.connections)
+
+    run(check())
+    assert not caplog.records
 
 
 def test_what_is_no_file(anyrun, tmp_path: Path) -> None:

@@ -513,13 +513,17 @@ class _Collector:
 
 
 def by_llhttp(data: bytes) -> list[tuple[bytes, bytes, bytes]] | None:
-    """The same from llhttp."""
+    """The same from llhttp. For httptools a request that asks for an upgrade ends at its head, whatever follows; so it
+    is not among them, unless it is CONNECT, which has no content.
+    """
     collector = _Collector()
     collector.parser = httptools.HttpRequestParser(collector)
     try:
         collector.parser.feed_data(data)
     except httptools.HttpParserUpgrade:
-        return collector.messages
+        if collector.messages[-1:] and collector.messages[-1][0] != b"CONNECT":
+            collector.messages.pop()
+        return collector.messages or None
     except httptools.HttpParserError:
         return None
     return collector.messages

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ..wire.http1 import CONTENT_FREE_STATUSES, RequestHead, RequestParser, RequestRefused, encode_fields
 from .errors import error_response, problem, unavailable
 from .messages import Deferred, EncodedFields, Request, Response
-from .streams import EventStream, FramedOutlet, Outlet, StreamResponse
+from .streams import EventStream, FileContent, FramedOutlet, Outlet, StreamResponse
 from .upgrade import Switch, SwitchedConnection
 
 if TYPE_CHECKING:
@@ -363,6 +363,11 @@ class Answering(asyncio.Protocol):
         """So much of a streamed answer is written."""
         self._answer_bytes += size
 
+    def count_file(self, size: int) -> None:
+        """So much of a file went out as content, without `write`."""
+        self._answer_bytes += size
+        self.server.bytes_sent += size
+
     def stream_ended(self) -> None:
         """The streamed answer is whole."""
         self._pending = None
@@ -499,9 +504,12 @@ class Answering(asyncio.Protocol):
 async def _pump(content: AsyncIterable[bytes], outlet: FramedOutlet) -> None:
     """Write what an async iterable gives, no faster than the client reads."""
     try:
-        async for piece in content:
-            outlet.write(piece)
-            await outlet.drain()
+        if isinstance(content, FileContent):
+            await content.send(outlet)
+        else:
+            async for piece in content:
+                outlet.write(piece)
+                await outlet.drain()
     except ConnectionResetError:
         return
     except Exception:

@@ -6,22 +6,19 @@ import asyncio
 import os
 import secrets
 import stat
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from ..errors import NotFound
 from .conditional import failed_condition, http_date, wanted_ranges
 from .errors import problem
 from .messages import Response
-from .streams import StreamResponse
+from .streams import FileContent, StreamResponse
 
 if TYPE_CHECKING:
     from .messages import Request
-
-PIECE_BYTES = 256 * 1024
-"""One read of a file: large enough that the thread it happens in costs little beside it."""
 
 
 @dataclass(slots=True)
@@ -95,33 +92,7 @@ def _send(
         return Response(status, body, content_type, headers)
     assert content.path is not None
     length = sum(len(head) + end - first for head, first, end in parts) + len(tail)
-    return StreamResponse(_from_disk(content.path, parts, tail), status, content_type, headers, length=length)
-
-
-async def _from_disk(path: Path, parts: list[tuple[bytes, int, int]], tail: bytes) -> AsyncIterator[bytes]:
-    """The parts, read in a thread, each piece when the client has room for it. A file that has become shorter ends the
-    answer early, which the client sees by its length.
-    """
-    file = await asyncio.to_thread(path.open, "rb", buffering=0)
-    try:
-        for head, first, end in parts:
-            if head:
-                yield head
-            while first < end:
-                piece = await asyncio.to_thread(_read_at, file, first, min(PIECE_BYTES, end - first))
-                if not piece:
-                    return
-                first += len(piece)
-                yield piece
-        if tail:
-            yield tail
-    finally:
-        file.close()
-
-
-def _read_at(file: BinaryIO, offset: int, count: int) -> bytes:
-    file.seek(offset)
-    return file.read(count)
+    return StreamResponse(FileContent(content.path, parts, tail), status, content_type, headers, length=length)
 
 
 async def send_file(

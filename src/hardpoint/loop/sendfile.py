@@ -33,6 +33,9 @@ class SendFile(SocketCalls):
     Both return the number of bytes sent and leave the file's position behind them, also when they fail.
     """
 
+    sendfile_keeps_position = True
+    """For who must know, after a time-out, how much is out: asyncio's own leaves the position as it was."""
+
     async def _sendfile_native(self, transp: SocketTransport, file: Any, offset: int, count: int | None) -> int:
         file_fd = _regular_file(file)
         sending = FileSending(transp, file_fd, offset, count)
