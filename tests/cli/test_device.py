@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from hardpoint.cli.device import facts, state_word
+from hardpoint.cli.device import facts
+from hardpoint.hub.presence import presence_word
 from presence_words import NOW_MS, PRESENCE_WORDS
 
 from .conftest import AWAY, DEVICE, Script, error
@@ -14,7 +15,7 @@ from .conftest import AWAY, DEVICE, Script, error
 
 @pytest.mark.parametrize(("presence", "word"), PRESENCE_WORDS.values(), ids=PRESENCE_WORDS)
 def test_presence_in_a_word(presence: dict[str, Any], word: str) -> None:
-    assert state_word(presence, NOW_MS) == word
+    assert presence_word(presence, NOW_MS) == word
 
 
 BEGAN = 1_763_880_001_000

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import BadInput
+from ..hub.presence import presence_word
 from .command import Group, json_option
 from .connection import with_client
 from .device_adopt import adopt, ignore, waiting
@@ -25,17 +26,6 @@ SESSIONS_SHOWN = 5
 """Of the last ones; --json and the API have more."""
 LATEST_IN_LIST = 3
 """Values of a device that fit in its row."""
-
-# Presence in a word. The page's `core/devices.mjs` has the same rule and the same numbers, and both are tested with the
-# same table of cases.
-LATE_FACTOR = 1.5
-"""Late after one and a half intervals: half an interval forgives jitter, and a missed report shows at once."""
-LATE_GRACE_S = 2.0
-"""And never within two seconds more than the interval: networks hiccup."""
-OFFLINE_FACTOR = 3.0
-"""A device without a connection that missed two reports is not late, it is gone."""
-FIRST_S = 60.0
-"""A device whose interval is not known yet counts as present for so long."""
 
 command = Group(
     "device",
@@ -75,20 +65,30 @@ def parse_labels(labels: tuple[str, ...]) -> dict[str, str]:
     examples="""
     hardpoint device ls
     hardpoint device ls --online --search green
+    hardpoint device ls --filter 'site:roof temp>30'
     hardpoint device ls --json
     """,
 )
 @click.option("--online/--offline", default=None, help="Only those attached now, or only the others.")
 @click.option("--search", metavar="TEXT", help="Only those with this in their name.")
+@click.option("--filter", "filter_text", metavar="FILTER", help="As on the page: 'site:roof temp>30 is:late'.")
 @click.option("--label", metavar="KEY=VALUE", help="Only those with this label.")
 @json_option
 @with_client
-def ls(client: Client, online: bool | None, search: str | None, label: str | None, as_json: bool) -> None:
+def ls(
+    client: Client,
+    online: bool | None,
+    search: str | None,
+    filter_text: str | None,
+    label: str | None,
+    as_json: bool,
+) -> None:
     """List devices with their presence and latest values."""
     if label:
         parse_labels((label,))
     query = {
         "search": search,
+        "filter": filter_text,
         "online": None if online is None else str(online).lower(),
         "label": label.replace("=", ":", 1) if label else None,
     }
@@ -100,7 +100,12 @@ def ls(client: Client, online: bool | None, search: str | None, label: str | Non
     table(
         ("name", "state", "last seen", "latest"),
         [
-            (each["name"], state_word(each["presence"], at), ago(each["presence"]["last_seen"], at), _latest_cell(each))
+            (
+                each["name"],
+                presence_word(each["presence"], at),
+                ago(each["presence"]["last_seen"], at),
+                _latest_cell(each),
+            )
             for each in devices
         ],
     )
@@ -117,26 +122,6 @@ def every_device(client: Client, query: dict[str, Any]) -> Iterator[dict[str, An
         cursor = page["next_cursor"]
         if cursor is None:
             return
-
-
-def state_word(presence: dict[str, Any], at: int) -> str:
-    """Presence facts in a word, at a time in ms.
-
-    ``never``: nothing was seen of it. ``online``: connected and not late, or seen within its allowance. ``late``: a
-    reading is overdue on its connection, or, without one, nothing came for longer than that. ``offline``: the rest.
-    """
-    every_s, read = presence["expected_every_s"], presence["last_reading"]
-    allowed_s = FIRST_S if every_s is None else max(every_s * LATE_FACTOR, every_s + LATE_GRACE_S)
-    if presence["connected"]:
-        overdue = every_s is not None and read is not None and at - read > allowed_s * 1000
-        # The server's own word was right when it said it; what came due since is worked out here.
-        return "late" if presence["late"] or overdue else "online"
-    seen = max(presence["last_seen"] or 0, read or 0)
-    if not seen:
-        return "never"
-    if at - seen <= allowed_s * 1000:
-        return "online"
-    return "late" if every_s is not None and at - seen <= every_s * OFFLINE_FACTOR * 1000 else "offline"
 
 
 def _latest_cell(device: dict[str, Any]) -> str:
@@ -204,7 +189,7 @@ def facts(device: dict[str, Any], at: int) -> Iterator[tuple[str, str]]:
     connected = presence["connected"]
     yield "name", device["name"]
     yield "id", device["id"]
-    yield "state", state_word(presence, at)
+    yield "state", presence_word(presence, at)
     if connected:
         since = span(max(0, at - connected["since"]) / 1000)
         tls = " with TLS" if connected.get("encrypted") else ""

@@ -7,18 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..hub.presence import WORDS, presence_word
 from .command import Command, json_option
 from .connection import with_client
-from .device import every_device, state_word
+from .device import every_device
 from .output import document, now_ms, printable, shown, size, span, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .client import Client
-
-STATES = ("online", "late", "offline", "never")
-"""What `state_word` may say, in the order of their use to the reader."""
 
 
 @click.command(
@@ -35,8 +33,8 @@ def command(client: Client, as_json: bool) -> None:
     """Show the server's state, listeners, store and devices."""
     health = client.health()
     at = now_ms()
-    states = Counter(state_word(each["presence"], at) for each in every_device(client, {}))
-    devices = {"total": states.total(), **{state: states[state] for state in STATES}}
+    states = Counter(presence_word(each["presence"], at) for each in every_device(client, {}))
+    devices = {"total": states.total(), **{state: states[state] for state in WORDS}}
     if as_json:
         print(document("status", {**health, "devices": devices}))
         return
@@ -49,7 +47,7 @@ def command(client: Client, as_json: bool) -> None:
 
 def facts(health: dict[str, Any], devices: dict[str, int]) -> Iterator[tuple[str, str]]:
     """What is said line by line: name and text."""
-    counted = ", ".join(f"{devices[state]} {state}{' seen' if state == 'never' else ''}" for state in STATES)
+    counted = ", ".join(f"{devices[state]} {state}{' seen' if state == 'never' else ''}" for state in WORDS)
     yield "server", f"{health['status']}, version {health['version']}, up {span(health['uptime_s'])}"
     yield "loop", health["loop"]
     yield "devices", f"{devices['total']}: {counted}"

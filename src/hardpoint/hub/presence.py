@@ -10,6 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from ..model import Json
     from .devices import DeviceState
 
@@ -27,6 +30,10 @@ SILENT_FACTOR = 3.0
 """Silent after three: two missed reports are an absence and no hiccup."""
 LATE_GRACE_S = 2.0
 """And never within two seconds more than the interval: networks hiccup."""
+FIRST_S = 60.0
+"""A device whose interval is not known yet counts as present for so long."""
+WORDS = ("online", "late", "offline", "never")
+"""What `presence_word` may say, in the order of their use to the reader."""
 
 
 def note_report(device: DeviceState, now_ms: int) -> None:
@@ -96,3 +103,24 @@ def facts(device: DeviceState, now_ms: int) -> dict[str, Json]:
         "late": is_late(device, now_ms),
         "silent": is_silent(device, now_ms),
     }
+
+
+def presence_word(facts: Mapping[str, Any], at_ms: int) -> str:
+    """`facts` in a word, at a time. The page's ``core/devices.mjs`` has the same rule and the same numbers, and both
+    are tested with the same table of cases.
+
+    ``never``: nothing was seen of it. ``online``: connected and not late, or seen within its allowance. ``late``: a
+    reading is overdue on its connection, or, without one, nothing came for longer than that. ``offline``: the rest.
+    """
+    every_s, read = facts["expected_every_s"], facts["last_reading"]
+    allowed_s = FIRST_S if every_s is None else max(every_s * LATE_FACTOR, every_s + LATE_GRACE_S)
+    if facts["connected"]:
+        overdue = every_s is not None and read is not None and at_ms - read > allowed_s * 1000
+        # The server's own word was right when it said it; what came due since is worked out here.
+        return "late" if facts["late"] or overdue else "online"
+    seen = max(facts["last_seen"] or 0, read or 0)
+    if not seen:
+        return "never"
+    if at_ms - seen <= allowed_s * 1000:
+        return "online"
+    return "late" if every_s is not None and at_ms - seen <= every_s * SILENT_FACTOR * 1000 else "offline"

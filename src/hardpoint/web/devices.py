@@ -12,6 +12,7 @@ from ..http import Response
 from ..wire.telemetry import parse_attributes
 from . import shapes
 from .deeds import tell
+from .filters import DeviceView, Filter
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -44,7 +45,7 @@ class DeviceRoutes:
             role="viewer",
             scope="each",
             summary="Devices with presence and latest values",
-            query=("search", "online", "label", "limit", "cursor"),
+            query=("search", "online", "label", "filter", "limit", "cursor"),
             out=shapes.DeviceList,
         )
         route(
@@ -134,10 +135,12 @@ class DeviceRoutes:
             raise BadInput("online is true or false", field="online")
         labels = [label.partition(":") for label in query.get_all("label")]
         limit = whole_number(request, "limit", DEFAULT_PAGE, 1, MAX_PAGE)
+        fits, now_ms = Filter(query.get("filter", "")), self._hub.clock_ms()
         found = [
             device
             for device in self._hub.catalogue
             if request.user.sees(device)
+            and fits.holds(DeviceView(device, now_ms), now_ms)
             and (not search or search in device.record.name.lower() or search in device.id)
             and (online is None or bool(device.sessions) is (online == "true"))
             and all(_has_label(device, key, value if colon else None) for key, colon, value in labels)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from filter_cases import DEVICE, FAILS, HOLDS, REFUSED
+from filter_cases import NOW_MS as NOW
 from presence_words import NOW_MS, PRESENCE_WORDS
 
 if TYPE_CHECKING:
@@ -175,4 +177,22 @@ def test_the_browsers_languages_decide_until_one_is_chosen(call: Any) -> None:
 
 def test_headline_keys_prefer_numbers_whose_unit_is_known(call: Any) -> None:
     latest = "{a: {value: 1}, note: {value: 'x'}, temp: {value: 2}, used_bytes: {value: 9}, hum: {value: 3}}"
-    assert call("pages/devices.mjs", f"headlineKeys({latest})") == ["hum", "temp", "a"]
+    assert call("pages/devices/table.mjs", f"headlineKeys({latest})") == ["hum", "temp", "a"]
+
+
+def test_the_filter_language_is_the_servers(call: Any) -> None:
+    told = json.dumps({"device": DEVICE, "holds": HOLDS, "fails": FAILS})
+    script = f"""(() => {{
+      const {{ device, holds, fails }} = {told};
+      const wrong = (texts, wanted) => texts.filter((text) => parseFilter(text)(device, {NOW}) !== wanted);
+      return [wrong(holds, true), wrong(fails, false)];
+    }})()"""
+    assert call("core/filter.mjs", script) == [[], []]
+
+
+@pytest.mark.parametrize(("text", "column"), REFUSED)
+def test_a_wrong_filter_names_its_place(call: Any, text: str, column: int) -> None:
+    refused = (
+        f"(() => {{ try {{ parseFilter({json.dumps(text)}) }} catch (error) {{ return error.params.column }} }})()"
+    )
+    assert call("core/filter.mjs", refused) == column

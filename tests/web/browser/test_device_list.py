@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import urllib.error
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -92,14 +95,157 @@ def test_hostile_names_and_values_stay_text(server: Server, open_page: Any, line
     assert page.locator("main img, main b").count() == 0
 
 
-def test_many_rows_come_in_batches(server: Server, open_page: Any) -> None:
-    for number in range(80):
-        server.add(f"zz-{number:03}")
-    page = open_page(server, "/devices")
-    row(page, "zz-000").wait_for()
-    assert page.locator("tbody tr").count() < 80
-    page.mouse.wheel(0, 20_000)
-    row(page, "zz-079").wait_for()
+def described(number: int) -> dict[str, Any]:
+    presence = {
+        "connected": None,
+        "last_seen": None,
+        "last_reading": None,
+        "expected_every_s": None,
+        "expected_set": False,
+        "late": False,
+        "silent": False,
+    }
+    latest = {"temp": {"value": number % 50, "ts": 1_700_000_000_000}}
+    name = f"zz-{number:04}"
+    return {"id": name, "name": name, "labels": {}, "created": 0, "presence": presence, "latest": latest}
+
+
+def test_thousands_of_rows_cost_a_few_screens(server: Server, open_page: Any) -> None:
+    page = open_page(server, "")
+
+    def answer(route: Any) -> None:
+        query = parse_qs(urlsplit(route.request.url).query)
+        begin = int(query.get("cursor", ["0"])[0])
+        end = min(begin + int(query["limit"][0]), 4_000)
+        page_of = {"items": [described(n) for n in range(begin, end)], "total": 4_000}
+        route.fulfill(json=page_of | {"next_cursor": str(end) if end < 4_000 else None})
+
+    page.route("**/api/devices?*", answer)
+    page.route("**/readings?*", lambda route: route.fulfill(json={"key": "temp", "agg": "raw", "points": []}))
+    page.goto(server.url + "/devices")
+    row(page, "zz-0000").wait_for()
+    assert page.locator("table.devices").get_attribute("aria-rowcount") == "4001"
+    assert page.locator("tbody tr").count() <= 120
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    row(page, "zz-3999").wait_for()
+    assert row(page, "zz-3999").get_attribute("aria-rowindex") == "4001"
+    assert page.locator("tbody tr").count() <= 160
+    row(page, "zz-0000").wait_for(state="detached")
+    page.get_by_role("searchbox").fill("temp>48 name~zz-3")
+    row(page, "zz-3049").wait_for()
+    assert page.locator("tbody tr").count() == 20
+    page.get_by_role("button", name="Device", exact=True).click()
+    page.locator("th[aria-sort=descending]").wait_for()
+    assert page.locator("tbody tr").first.inner_text().startswith("zz-3999")
+
+
+def test_the_filter_follows_readings_and_says_what_is_wrong(
+    server: Server, open_page: Any, line_device: Attach
+) -> None:
+    cold, hot = (line_device(server, server.add(name)) for name in ("cold-one", "hot-one"))
+    cold.say("warmth=10")
+    hot.say("warmth=40")
+    page = open_page(server, "/devices?q=warmth>30")
+    row(page, "hot-one").wait_for()
+    assert row(page, "cold-one").count() == 0
+    page.get_by_role("searchbox").fill("warmth>hot")
+    error = page.locator("#filter-error")
+    error.wait_for()
+    assert error.inner_text() == "warmth> is followed by a number (column 1)."
+    assert row(page, "hot-one").count() == 1, "what was last right goes on"
+    page.get_by_role("searchbox").fill("warmth<30")
+    row(page, "cold-one").wait_for()
+    row(page, "hot-one").wait_for(state="detached")
+    assert error.count() == 0
+    page.get_by_role("button", name="How to filter").click()
+    page.get_by_role("dialog").get_by_role("button", name="is:late,offline").click()
+    assert page.get_by_role("searchbox").input_value() == "is:late,offline"
+    with pytest.raises(urllib.error.HTTPError, match="400"):
+        server.call("GET", "/devices?filter=is:gone")
+    assert [each["id"] for each in server.call("GET", "/devices?filter=warmth%3E30")["items"]] == ["hot-one"]
+
+
+def test_columns_and_order_are_kept(server: Server, open_page: Any, line_device: Attach) -> None:
+    for name, level, site in (("col-a", 2, "east"), ("col-b", 10, "west"), ("col-c", 1, "east")):
+        line_device(server, server.add(name, site=site)).say(f"level={level}")
+    page = open_page(server, "/devices?q=name:col-")
+    row(page, "col-a").wait_for()
+    page.get_by_role("button", name="Columns").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Latest values").uncheck()
+    dialog.get_by_label("level", exact=True).check()
+    dialog.get_by_label("site", exact=True).check()
+    dialog.get_by_role("button", name="Done").click()
+    page.get_by_role("button", name="level", exact=True).click()
+    names = page.locator(".device-name")
+    assert names.all_inner_texts() == ["col-c", "col-a", "col-b"], "as numbers"
+    page.get_by_role("button", name="level", exact=True).click()
+    page.locator("th[aria-sort=descending]").wait_for()
+    assert names.all_inner_texts() == ["col-b", "col-a", "col-c"]
+    page.reload()
+    row(page, "col-a").wait_for()
+    assert names.all_inner_texts() == ["col-b", "col-a", "col-c"]
+    heads = [head.split()[0] for head in page.locator("thead th").all_inner_texts() if head]
+    assert heads == ["Device", "Presence", "Last", "From", "level", "site"]
+    assert row(page, "col-b").locator("td").last.inner_text() == "west"
+    page.get_by_role("button", name="Columns").click()
+    dialog.get_by_role("button", name="The usual ones").click()
+    dialog.get_by_role("button", name="Done").click()
+    page.get_by_role("columnheader", name="Latest values").wait_for()
+
+
+def test_what_is_done_to_many(server: Server, open_page: Any, line_device: Attach) -> None:
+    devices = [line_device(server, server.add(f"many-{n}", old="yes")) for n in range(3)]
+    page = open_page(server, "/devices?q=many-")
+    row(page, "many-0").wait_for()
+    page.get_by_label("Select many-1").check()
+    page.get_by_text("1 selected").wait_for()
+    page.get_by_label("Select all that are listed").check()
+    page.get_by_text("3 selected").wait_for()
+
+    page.get_by_role("button", name="Command…").click()
+    page.get_by_role("dialog").get_by_label("Method").fill("blink")
+    page.get_by_role("dialog").get_by_label("Parameters").fill("times=2")
+    page.get_by_role("dialog").get_by_role("button", name="Send").click()
+    page.get_by_text("blink was sent to 3 devices.").wait_for()
+    assert all(re.fullmatch(r'!\d+ blink {"times":2}', device.read()) for device in devices)
+    page.get_by_text("3 selected").wait_for(state="detached")
+
+    page.get_by_label("Select all that are listed").check()
+    page.get_by_role("button", name="Label…").click()
+    page.get_by_role("dialog").get_by_label("Label", exact=True).fill("room")
+    page.get_by_role("dialog").get_by_label("Value").fill("attic")
+    page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    row(page, "many-2").get_by_text("room: attic").wait_for()
+    page.get_by_role("button", name="Undo").click()
+    row(page, "many-2").get_by_text("room: attic").wait_for(state="detached")
+    assert server.call("GET", "/devices/many-0")["labels"] == {"old": "yes"}
+
+    page.get_by_label("Select many-0").check()
+    page.get_by_label("Select many-2").check()
+    page.get_by_role("button", name="Delete…").click()
+    delete = page.get_by_role("dialog").get_by_role("button", name="Delete for ever")
+    assert delete.is_disabled()
+    page.get_by_role("dialog").get_by_label("Type 2 to confirm").fill("2")
+    delete.click()
+    row(page, "many-0").wait_for(state="detached")
+    row(page, "many-2").wait_for(state="detached")
+    assert row(page, "many-1").count() == 1
+
+
+def test_rows_have_keys(server: Server, open_page: Any) -> None:
+    for name in ("keys-a", "keys-b"):
+        server.add(name)
+    page = open_page(server, "/devices?q=keys-")
+    row(page, "keys-b").wait_for()
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    page.locator("tr.selected").wait_for()
+    assert page.locator("tr.selected .device-name").inner_text() == "keys-b"
+    page.keyboard.press("k")
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="keys-a").wait_for()
 
 
 def test_without_a_mouse(server: Server, open_page: Any) -> None:

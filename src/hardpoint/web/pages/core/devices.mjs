@@ -4,8 +4,8 @@ import { api, devicePath } from "./api.mjs";
 import { onLive } from "./live.mjs";
 
 const PAGE_SIZE = 500;
-/** Beyond this the list shows the first ones and the server does the searching. */
-export const MAX_LISTED = 2_000;
+/** Beyond this the list shows the first ones and the server does the filtering. */
+export const MAX_LISTED = 5_000;
 
 /** id → signal of the device as the API gives it. */
 const known = new Map();
@@ -22,14 +22,14 @@ export function deviceSignal(id) {
   return found;
 }
 
-/** Fetch the list, or what matches `search` of it. Rejects with ApiError. */
-export async function loadDevices(search = "") {
+/** Fetch the list, or what a `filter` holds for. Rejects with ApiError. */
+export async function loadDevices(filter = "") {
   const items = [];
   let cursor = null;
   let total = 0;
   do {
     const query = new URLSearchParams({ limit: String(PAGE_SIZE) });
-    if (search) query.set("search", search);
+    if (filter) query.set("filter", filter);
     if (cursor) query.set("cursor", cursor);
     const page = await api("GET", `/devices?${query}`);
     items.push(...page.items);
@@ -39,7 +39,7 @@ export async function loadDevices(search = "") {
   batch(() => {
     for (const device of items) deviceSignal(device.id).value = device;
     deviceIds.value = items.map((device) => device.id);
-    if (!search) deviceTotal.value = total;
+    if (!filter) deviceTotal.value = total;
   });
 }
 
@@ -56,7 +56,7 @@ export function forgetDevices() {
   deviceIds.value = null;
 }
 
-// Presence in a word. The commands' `state_word` in cli/device.py has the same rule and the same numbers, and both are
+// Presence in a word. hub/presence.py has the same rule and the same numbers, and both are
 // tested with the same table of cases.
 /** Late after one and a half intervals: half an interval forgives jitter, and a missed report shows at once. */
 const LATE_FACTOR = 1.5;

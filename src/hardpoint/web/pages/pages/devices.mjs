@@ -1,138 +1,47 @@
 // The device list: who is there, since when, and what they say.
-import { html, useEffect, useMemo, useRef, useState } from "../vendor/preact.mjs";
+import { html, signal, useEffect, useMemo, useRef, useState } from "../vendor/preact.mjs";
 import { mayAs } from "../core/api.mjs";
 import { deviceIds, deviceSignal, deviceTotal, loadDevices, MAX_LISTED, presenceWord } from "../core/devices.mjs";
-import { now, unitOf, valueParts } from "../core/format.mjs";
+import { now } from "../core/format.mjs";
 import { t } from "../core/i18n.mjs";
 import { loadModule, whenIdle } from "../core/modules.mjs";
-import { deviceHref, route, setQuery } from "../core/router.mjs";
-import { Ago, Empty, Icon, Loading, Presence, Problem } from "../ui/elements.mjs";
+import { route, setQuery } from "../core/router.mjs";
+import { Empty, Icon, IconButton, Loading, Problem } from "../ui/elements.mjs";
 import { Page, showDialog } from "../ui/shell.mjs";
-import { Spark } from "../ui/spark.mjs";
+import { select, selected, sorted, Table, WORDS } from "./devices/table.mjs";
 
-const ROWS_AT_FIRST = 60;
-const METRICS = 3;
-const WORDS = ["online", "late", "offline", "never"];
+const TYPING_MS = 250;
+/** What the server filtered for us is asked for anew: time alone may change it. */
+const REFILTER_MS = 15_000;
+const everything = () => true;
 
 /** Open the dialog that makes a device and waits for its first reading. */
 const addDevice = () => showDialog(async () => (await loadModule("ui/add_device.mjs")).AddDeviceDialog);
+const showColumns = () => showDialog(async () => (await loadModule("pages/devices/columns.mjs")).ColumnsDialog);
+const showFilterHelp = () => showDialog(async () => (await loadModule("pages/devices/filter_help.mjs")).FilterHelp);
 
-/** The keys worth a place in the row: numbers whose unit the name tells, other numbers, then the rest. */
-export function headlineKeys(latest) {
-  const rank = (key) =>
-    typeof latest[key].value !== "number" ? 2 : unitOf(key) && !unitOf(key).startsWith("B") ? 0 : 1;
-  return Object.keys(latest)
-    .sort((a, b) => rank(a) - rank(b) || a.localeCompare(b))
-    .slice(0, METRICS);
-}
+// Few lists are ever filtered, and no first view has to wait for the filter's grammar.
+const grammar = signal(null);
+const loadGrammar = () => loadModule("core/filter.mjs").then((module) => (grammar.value = module.parseFilter));
 
-/** Whether a device's name, id or labels hold every word of the filter. */
-export function matches(device, filter) {
-  const text = [device.name, device.id, ...Object.entries(device.labels).map(([k, v]) => `${k}:${v}`)]
-    .join(" ")
-    .toLowerCase();
-  return filter
-    .toLowerCase()
-    .split(/\s+/)
-    .every((word) => text.includes(word));
-}
-
-function Metric({ id, name, latest, index }) {
-  const [value, unit] = valueParts(name, latest.value);
-  return html`<div class="metric">
-    <div class="metric-text">
-      <span class="metric-key" title=${name}>${name}</span>
-      <span class="metric-value" title=${value}>${value}${unit && html`<small>${unit}</small>`}</span>
-    </div>
-    ${typeof latest.value === "number" && html`<${Spark} id=${id} name=${name} latest=${latest} series=${index} />`}
-  </div>`;
-}
-
-// Rows out of sight stay as they were and follow nothing: 500 rows scrolled through, at 200 readings a second, took
-// 90 % of a core in layout and paint, and take 26 % so. One observer for all, with some rows of margin.
-const onSight = new WeakMap();
-const sight = new IntersectionObserver(
-  (entries) => entries.forEach((entry) => onSight.get(entry.target)?.(entry.isIntersecting)),
-  {
-    rootMargin: "300px",
-  },
-);
-
-function Row({ id }) {
-  const ref = useRef(null);
-  const [inSight, setInSight] = useState(true);
-  useEffect(() => {
-    const row = ref.current;
-    if (!row) return undefined;
-    onSight.set(row, setInSight);
-    sight.observe(row);
-    return () => sight.unobserve(row);
-  }, []);
-  const device = inSight ? deviceSignal(id).value : deviceSignal(id).peek();
-  if (!device) return null;
-  const { connected, last_reading: read, last_seen: seen } = device.presence;
-  const word = presenceWord(device.presence, inSight ? now.value : now.peek());
-  const last = read ?? seen;
-  return html`<tr ref=${ref} role="row" class=${word}>
-    <td role="cell" class="col-name">
-      <a class="device-name" href=${deviceHref(id)}>${device.name}</a>
-      ${
-        Object.keys(device.labels).length > 0 &&
-        html`<div class="labels">
-        ${Object.entries(device.labels).map(([key, value]) => html`<span class="chip" title="${key}: ${value}">
-          ${key}: ${value}</span>`)}
-      </div>`
+/** `{holds, error}` of a filter's text: while it is wrong, what it held before goes on. */
+function useFilter(text) {
+  const before = useRef(everything);
+  const [away, setAway] = useState(null);
+  const parse = grammar.value;
+  useEffect(() => void (text.trim() && !parse && loadGrammar().catch(setAway)), [text, parse]);
+  return useMemo(() => {
+    if (!text.trim()) before.current = everything;
+    else if (parse) {
+      try {
+        before.current = parse(text);
+      } catch (error) {
+        if (!error.params) throw error;
+        return { holds: before.current, error: t(`filter.${error.code}`, error.params) };
       }
-    </td>
-    <td role="cell" class="col-presence"><${Presence} word=${word} /></td>
-    <td role="cell" class="col-metrics">
-      <div class="metrics">${headlineKeys(device.latest).map((key, i) => html`<${Metric} key=${key} id=${id} name=${key}
-        latest=${device.latest[key]} index=${i} />`)}</div>
-    </td>
-    <td role="cell" class="col-seen soft">${last === null ? t("devices.never") : html`<${Ago} ts=${last} />`}</td>
-    <td role="cell" class="col-from faint">${
-      connected?.from === "local"
-        ? t("fact.local")
-        : connected &&
-          html`<span class="number">${connected.from?.replace(/:\d+$/, "")}</span> <span class="chip">
-            ${connected.dialect}</span>`
-    }</td>
-  </tr>`;
-}
-
-/** Rows in batches: the next ones when the end of the list comes into view. */
-function useGrowing(length, reset) {
-  const [limit, setLimit] = useState(ROWS_AT_FIRST);
-  const end = useRef(null);
-  useEffect(() => setLimit(ROWS_AT_FIRST), [reset]);
-  useEffect(() => {
-    if (!end.current) return undefined;
-    const seen = new IntersectionObserver(([entry]) => entry.isIntersecting && setLimit((n) => n + ROWS_AT_FIRST), {
-      rootMargin: "600px",
-    });
-    seen.observe(end.current);
-    return () => seen.disconnect();
-  }, [limit < length, limit]);
-  return [limit, end];
-}
-
-function Table({ ids, filter }) {
-  const [limit, end] = useGrowing(ids.length, filter);
-  return html`<div class="card">
-    <table class="devices" role="table">
-      <thead role="rowgroup"><tr role="row">
-        <th scope="col" role="columnheader" class="col-name">${t("devices.col_name")}</th>
-        <th scope="col" role="columnheader" class="col-presence">${t("devices.col_presence")}</th>
-        <th scope="col" role="columnheader" class="col-metrics">${t("devices.col_values")}</th>
-        <th scope="col" role="columnheader" class="col-seen">${t("devices.col_seen")}</th>
-        <th scope="col" role="columnheader" class="col-from">${t("devices.col_from")}</th>
-      </tr></thead>
-      <tbody role="rowgroup">${ids.slice(0, limit).map((id) => html`<${Row} key=${id} id=${id} />`)}</tbody>
-    </table>
-    ${limit < ids.length && html`<div class="list-foot" ref=${end}>${t("devices.more", { n: ids.length - limit })}
-    </div>`}
-    ${ids.length >= MAX_LISTED && html`<div class="list-foot">${t("devices.first_only", { n: MAX_LISTED })}</div>`}
-  </div>`;
+    }
+    return { holds: before.current, error: away?.text ?? null };
+  }, [text, parse, away]);
 }
 
 function PresenceFilter({ counts, total, chosen }) {
@@ -152,14 +61,16 @@ function PresenceFilter({ counts, total, chosen }) {
   </div></div>`;
 }
 
-function useDevices(filter) {
+/** Fetch the list; above what is held here the server filters, where the filter is one. */
+function useDevices(filter, isWrong) {
   const [error, setError] = useState(null);
-  // Above what is held here the server searches; typing waits a moment then.
-  const search = deviceTotal.value > MAX_LISTED ? filter : "";
+  const asked = deviceTotal.value > MAX_LISTED && !isWrong ? filter : "";
   useEffect(() => {
-    const timer = setTimeout(() => loadDevices(search).then(() => setError(null), setError), search ? 250 : 0);
-    return () => clearTimeout(timer);
-  }, [search]);
+    const load = () => loadDevices(asked).then(() => setError(null), setError);
+    const timer = setTimeout(load, asked ? TYPING_MS : 0);
+    const again = asked && setInterval(load, REFILTER_MS);
+    return () => (clearTimeout(timer), clearInterval(again));
+  }, [asked]);
   return error;
 }
 
@@ -184,7 +95,8 @@ function useAddKey(mayAdd) {
   useEffect(() => {
     const onKeyDown = (event) => {
       if (event.key !== "n" || event.ctrlKey || event.metaKey || event.altKey || !mayAdd) return;
-      if (event.target.closest?.("input, textarea, select") || document.querySelector("dialog[open]")) return;
+      if (event.target.closest?.("input:not([type=checkbox]), textarea, select")) return;
+      if (document.querySelector("dialog[open]")) return;
       event.preventDefault();
       addDevice();
     };
@@ -210,7 +122,7 @@ function usePresenceWords(ids) {
   }, [ids, now.value]);
 }
 
-function FilterBox({ filter }) {
+function FilterBox({ filter, error }) {
   const onKeyDown = (event) => {
     if (event.key !== "Escape") return;
     setQuery({ q: "" });
@@ -219,27 +131,45 @@ function FilterBox({ filter }) {
   return html`<div class="search">
     <${Icon} name="search" />
     <input class="input" type="search" data-filter aria-label=${t("devices.filter")} placeholder=${t("devices.filter")}
-      value=${filter} onInput=${(event) => setQuery({ q: event.target.value })} onKeyDown=${onKeyDown} />
+      value=${filter} onInput=${(event) => setQuery({ q: event.target.value })} onKeyDown=${onKeyDown}
+      autocapitalize="none" autocomplete="off" spellcheck=${false} aria-invalid=${Boolean(error)}
+      aria-describedby=${error ? "filter-error" : undefined} />
     <kbd aria-hidden="true">/</kbd>
   </div>`;
 }
 
+/** What may be done to the selected devices. */
+function Selection() {
+  const [Bar, setBar] = useState(null);
+  const some = selected.value.size > 0;
+  useEffect(() => {
+    // As an update function, for a component is one as well.
+    if (some && !Bar) loadModule("pages/devices/selection.mjs").then((module) => setBar(() => module.SelectionBar));
+  }, [some]);
+  return some && Bar ? html`<${Bar} />` : null;
+}
+
 export default function DevicesPage() {
-  const filter = route.value.query.get("q") ?? "";
-  const chosen = route.value.query.get("is") ?? "";
-  const error = useDevices(filter);
+  const { query } = route.value;
+  const [filter, chosen, sort] = [query.get("q") ?? "", query.get("is") ?? "", query.get("sort") ?? "name"];
+  const { holds, error: wrong } = useFilter(filter);
+  const error = useDevices(filter, wrong);
   const all = deviceIds.value;
   const [words, counts] = usePresenceWords(all);
   const mayAdd = mayAs("operator");
   const title = t("nav.devices");
   useAddKey(mayAdd);
   useEffect(() => void (document.title = `${title} · Hardpoint`), [title]);
+  useEffect(() => () => select([...selected.peek()], false), []);
+  // Like the words on each tick: rows that jump at every reading cannot be read.
+  const shown = useMemo(() => {
+    const fitting = (all ?? []).filter(
+      (id) => words.has(id) && (!chosen || words.get(id) === chosen) && holds(deviceSignal(id).peek(), now.peek()),
+    );
+    return sorted(fitting, sort, now.peek());
+  }, [all, words, chosen, holds, sort]);
 
   if (all === null) return html`<${Page}>${error ? html`<${Problem} error=${error} />` : html`<${Loading} />`}<//>`;
-  const shown = all.filter(
-    (id) =>
-      words.has(id) && (!chosen || words.get(id) === chosen) && (!filter || matches(deviceSignal(id).peek(), filter)),
-  );
   const add =
     mayAdd &&
     html`<button type="button" class="button primary" onClick=${addDevice}>
@@ -255,12 +185,20 @@ export default function DevicesPage() {
     <div class="page-head"><h1>${t("nav.devices")}</h1>${add}</div>
     ${mayAdd && html`<${Unknown} />`}
     <div class="toolbar">
-      <${FilterBox} filter=${filter} />
+      <${FilterBox} filter=${filter} error=${wrong} />
       <${PresenceFilter} counts=${counts} total=${words.size} chosen=${chosen} />
+      <span class="toolbar-end">
+        <button type="button" class="icon-button" aria-label=${t("filter.help")} title=${t("filter.help")}
+          onClick=${showFilterHelp}>?</button>
+        <${IconButton} icon="table-2" label=${t("devices.columns")} onClick=${showColumns} />
+      </span>
+      ${wrong && html`<p class="field-error filter-error" id="filter-error" role="status">${wrong}</p>`}
     </div>
     ${
       shown.length
-        ? html`<${Table} ids=${shown} filter=${filter + chosen} />`
+        ? html`<div class="card"><${Table} ids=${shown} sort=${sort} />
+          ${deviceTotal.value > all.length && !filter && html`<div class="list-foot">
+            ${t("devices.first_only", { n: all.length })}</div>`}</div>`
         : html`<div class="card"><${Empty} icon="search" title=${t("devices.nothing_title")}>
           <p>${t("devices.nothing_text")}</p>
           <button type="button" class="button" onClick=${() => setQuery({ q: "", is: "" })}>
@@ -268,5 +206,6 @@ export default function DevicesPage() {
           </button>
         <//></div>`
     }
+    <${Selection} />
   <//>`;
 }

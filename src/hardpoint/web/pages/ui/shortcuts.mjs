@@ -10,6 +10,8 @@ const KEYS = [
   [["g", "a"], "shortcut.alerts"],
   [["g", "r"], "shortcut.rules"],
   [["n"], "shortcut.add"],
+  [["j", "k"], "shortcut.rows"],
+  [["x"], "shortcut.select"],
   [["?"], "shortcut.help"],
   [["Esc"], "shortcut.close"],
 ];
