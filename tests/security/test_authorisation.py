@@ -60,6 +60,7 @@ LISTS = (
     "/api/devices",
     "/api/devices?search=f",
     "/api/devices?label=site:foreign-south",
+    "/api/devices?filter=site:foreign",
     "/api/series",
     "/api/series?key=*",
     "/api/readings?key=*&agg=raw&from=0",

@@ -48,9 +48,11 @@ class View(Protocol):
 
     def presence(self) -> Mapping[str, Any]:
         """As the app API gives it."""
+        ...
 
     def value(self, key: str) -> object:
         """The latest value of a key; None: there is none."""
+        ...
 
 
 class Filter:
@@ -88,7 +90,8 @@ class DeviceView:
     def __init__(self, device: DeviceState, at_ms: int) -> None:
         self._device = device
         self._at_ms = at_ms
-        self.name, self.id, self.labels = device.record.name, device.id, device.record.labels
+        self.name, self.id = device.record.name, device.id
+        self.labels: Mapping[str, str] = device.record.labels
 
     def presence(self) -> Mapping[str, Any]:
         """As the app API gives it."""

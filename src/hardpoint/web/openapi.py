@@ -19,6 +19,7 @@ _REF = "#/components/schemas/{name}"
 
 _QUERY = {
     "search": ("string", "Part of a name or id"),
+    "filter": ("string", "the list's filter language: site:roof temp>30 is:late -name~pump"),
     "online": ("boolean", "Only devices that are connected, or only those that are not"),
     "label": ("string", "`key:value`, or `key` alone; may be repeated"),
     "limit": ("integer", "How many a page"),
