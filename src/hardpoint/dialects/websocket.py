@@ -79,6 +79,7 @@ def mqtt_over_websocket(mqtt: Callable[[], asyncio.Protocol], max_message_bytes:
         from ..http.websocket_transport import protocol_over_websocket
 
         options = WebSocketOptions(max_message_bytes=max_message_bytes, compression=None)
+        # [MQTT-6.0.0-1], -2, -4: binary messages are one stream of bytes, and "mqtt" is what we choose
         return protocol_over_websocket(
             request, mqtt, subprotocols=("mqtt", "mqttv3.1"), origins=ANY_ORIGIN, options=options
         )

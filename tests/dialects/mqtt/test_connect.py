@@ -220,6 +220,16 @@ class TestConnack:
 
         anyrun(scene())
 
+    def test_what_follows_a_refused_connect_is_not_looked_at(self, anyrun):
+        async def scene():
+            async with open_dialect(anonymous=False) as dialect:
+                client = Client(dialect, 5)
+                said = await client.ask(Connect(5, "c", username="hp_wrong"), Publish("a", b"x", 1, packet_id=1))
+                assert [type(each) for each in said] == [ConnAck]
+                assert dialect.broker.published == 0
+
+        anyrun(scene())
+
 
 class TestAuth:
     class Knock:

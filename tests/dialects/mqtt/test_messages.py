@@ -63,6 +63,18 @@ class TestDelivery:
 
         anyrun(scene())
 
+    def test_of_qos_1_twice_under_one_identifier_are_two(self, anyrun):
+        async def scene():
+            async with open_dialect() as dialect:
+                watcher = await connected(dialect, "w")
+                await watcher.subscribe("a")
+                client = await connected(dialect, "c")
+                await client.publish("a", b"1", 1, packet_id=5)
+                await client.publish("a", b"2", 1, packet_id=5, dup=True)
+                assert await watcher.messages() == [("a", b"1"), ("a", b"2")]
+
+        anyrun(scene())
+
     def test_keeps_its_order_and_its_window(self, anyrun):
         async def scene():
             async with open_dialect() as dialect:

@@ -103,6 +103,12 @@ class TestRefusals:
             assert 1 <= connack_code(reason) <= 5
 
 
+def test_a_byte_order_mark_stays():
+    text = "\ufefftopic"
+    (packet,) = read([encode(Publish(text, b""), 4)], 4)[0]
+    assert packet.topic == text
+
+
 class TestTopicMemory:
     def test_starts_again_when_it_is_full(self, monkeypatch):
         monkeypatch.setattr(decoder_module, "MAX_CACHED_TOPICS", 3)

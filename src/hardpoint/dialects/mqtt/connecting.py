@@ -81,14 +81,16 @@ class Connecting:
         self._step(connection, connect.properties.get(p.AUTHENTICATION_DATA, b""))
 
     def proceed(self, connection: MqttConnection, packet: Auth) -> None:
-        """An AUTH: the next word of an exchange, or the first of another (§4.12.1).
+        """An AUTH: the next word of an exchange, or the first of another, which ends the connection when it fails
+        ([MQTT-4.12.1-2]).
 
         Raises:
             PacketRefused: there is none to go on with, or the client is not who it says.
         """
         method = packet.properties.get(p.AUTHENTICATION_METHOD)
         exchange = self._exchanges.get(connection)
-        if exchange is None or exchange[0].properties.get(p.AUTHENTICATION_METHOD) != method:  # [MQTT-4.12.0-5]
+        # [MQTT-4.12.0-5], -6, -7, [MQTT-4.12.1-1]
+        if exchange is None or exchange[0].properties.get(p.AUTHENTICATION_METHOD) != method:
             raise PacketRefused(reasons.PROTOCOL_ERROR, "AUTH without an exchange of that method")
         if packet.reason == reasons.RE_AUTHENTICATE:
             if connection.session is None:
@@ -103,7 +105,9 @@ class Connecting:
 
     @staticmethod
     def refuse(connection: MqttConnection, refused: PacketRefused) -> None:
-        """CONNACK with the reason, if its version can be told, and the end ([MQTT-3.1.4-2], [MQTT-3.2.2-7])."""
+        """CONNACK with the reason, if its version can be told, and the end ([MQTT-3.1.4-1], -2, [MQTT-3.2.2-6], -7,
+        [MQTT-4.12.0-4]). What comes behind it is not looked at ([MQTT-3.1.4-6]).
+        """
         version = connection.version
         if not version and refused.reason == reasons.UNSUPPORTED_VERSION:
             version = reasons.V311
@@ -126,7 +130,7 @@ class Connecting:
         method = connect.properties[p.AUTHENTICATION_METHOD]
         found = {p.AUTHENTICATION_METHOD: method} | ({p.AUTHENTICATION_DATA: step.data} if step.data else {})
         if step.principal is None:
-            connection.send(encode(Auth(reasons.CONTINUE_AUTHENTICATION, found), V5))
+            connection.send(encode(Auth(reasons.CONTINUE_AUTHENTICATION, found), V5))  # [MQTT-4.12.0-2]
         elif again:
             connection.send(encode(Auth(reasons.SUCCESS, found), V5))
         else:
@@ -141,6 +145,7 @@ class Connecting:
     ) -> None:
         dialect, settings = self._dialect, self._dialect.settings
         broker, version = dialect.broker, connect.version
+        # [MQTT-3.1.3-6]
         client_id = checked_client_id(connect) or f"auto-{secrets.token_hex(10)}"
         will = _will(connect) if not principal.waits_as else None  # it has nothing to leave behind yet
         if will is not None and not principal.access.may_publish(will.topic):
@@ -155,7 +160,7 @@ class Connecting:
         noted = broker.keeper.noted
         opened = broker.open(
             connection,
-            f"{principal.name}/{client_id}",
+            f"{principal.name}/{client_id}",  # [MQTT-3.1.3-2]
             principal.access,
             clean=connect.clean_start,
             expiry_s=expiry_s,
@@ -177,7 +182,7 @@ class Connecting:
             if not 0 < keep_alive_s <= settings.max_keep_alive_s and settings.max_keep_alive_s < 0xFFFF:
                 keep_alive_s = settings.max_keep_alive_s
             found = dict(found) | self._properties(connect, client_id, expiry_s, wanted_s, keep_alive_s)
-        connection.patience_s = (keep_alive_s * 3 + 1) // 2  # [MQTT-3.1.2-22]
+        connection.patience_s = (keep_alive_s * 3 + 1) // 2  # [MQTT-3.1.2-22], [MQTT-3.2.2-22]
 
         def begin() -> None:
             connection.release_to(principal.device)
@@ -187,6 +192,7 @@ class Connecting:
                 dialect.provisional(connection)
 
         connection.hold()
+        # [MQTT-3.1.4-5], [MQTT-3.2.2-2], -3, -8
         data = encode(ConnAck(present, reasons.SUCCESS, found), version)
         connection.answer(data, wait=broker.keeper.noted != noted, then=begin)
 
@@ -207,7 +213,7 @@ class Connecting:
             found[p.SESSION_EXPIRY_INTERVAL] = expiry_s
         if keep_alive_s != connect.keep_alive_s:  # [MQTT-3.2.2-21]
             found[p.SERVER_KEEP_ALIVE] = keep_alive_s
-        if connect.properties.get(p.REQUEST_RESPONSE_INFORMATION):
+        if connect.properties.get(p.REQUEST_RESPONSE_INFORMATION):  # [MQTT-3.1.2-28]
             found[p.RESPONSE_INFORMATION] = f"responses/{client_id}/"
         return found
 

@@ -362,7 +362,8 @@ class MqttConnection(asyncio.Protocol, Session):
             return
         self._ending = True
         self.why = message or reasons.NAMES.get(reason, f"reason 0x{reason:02x}")
-        if self.version == V5 and not self._connecting:
+        if self.version == V5 and not self._connecting:  # [MQTT-3.14.0-1]
+            # No expiry interval ([MQTT-3.14.2-2]).
             self._last_word = encode(Disconnect(reason, self.reason_string(message)), V5)
         self.finish(publish_will=reason != reasons.SERVER_SHUTTING_DOWN, linger=reason != reasons.SERVER_SHUTTING_DOWN)
 
@@ -413,7 +414,7 @@ class MqttConnection(asyncio.Protocol, Session):
             self.pause_reading()
 
     def hold(self) -> None:
-        """A CONNECT is being answered: handle nothing more until `release_to`."""
+        """A CONNECT is being answered: handle nothing more until `release_to` ([MQTT-3.2.0-1])."""
         self._held, self._connecting = [], True
         self.pause_reading()
 
@@ -435,6 +436,7 @@ class MqttConnection(asyncio.Protocol, Session):
         found = connect.properties
         self._max_packet_out = found.get(p.MAXIMUM_PACKET_SIZE, 0)
         self._wants_reasons = found.get(p.REQUEST_PROBLEM_INFORMATION, 1) == 1  # [MQTT-3.1.2-29]
+        # [MQTT-3.1.2-27]
         aliases = min(found.get(p.TOPIC_ALIAS_MAXIMUM, 0), self._dialect.settings.max_topic_aliases)
         self.aliases = Aliases(aliases) if aliases else None
 
@@ -442,13 +444,13 @@ class MqttConnection(asyncio.Protocol, Session):
         """A reason in words, for a client that wants one."""
         room = self._max_packet_out
         text = message[:MAX_REASON_LENGTH]
-        # [MQTT-3.4.2-2], [MQTT-3.5.2-2], [MQTT-3.14.2-3]: not where the packet would be too large with it
+        # [MQTT-3.2.2-19], [MQTT-3.4.2-2], [MQTT-3.5.2-2], [MQTT-3.14.2-3]: not where the packet would be too large
         if not text or not self._wants_reasons or (room and len(text.encode()) + AROUND_REASON_BYTES > room):
             return NO_PROPERTIES
         return {p.REASON_STRING: text}
 
     def refuse(self, refused: PacketRefused, packet: Packet | None = None) -> None:
-        """The client has broken the protocol."""
+        """The client has broken the protocol: it is told, and the connection closed ([MQTT-4.13.2-1])."""
         self._dialect.note_refused(self, refused, packet)
         if self.session is None:
             Connecting.refuse(self, refused)
@@ -485,7 +487,7 @@ class MqttConnection(asyncio.Protocol, Session):
                 self._close()
 
     def _close(self) -> None:
-        """Behind all answers: nothing may follow DISCONNECT ([MQTT-3.14.4-1])."""
+        """Behind all answers: nothing may follow DISCONNECT ([MQTT-3.14.4-1], -2)."""
         assert self._transport is not None
         self._dialect.send(self, self._last_word)
         self._dialect.flush(self)
@@ -545,7 +547,7 @@ class MqttConnection(asyncio.Protocol, Session):
         session = self.session
         expiry_s = found.get(p.SESSION_EXPIRY_INTERVAL)
         if session is not None and expiry_s is not None:
-            if expiry_s and not session.expiry_s:  # [MQTT-3.14.2-2]
+            if expiry_s and not session.expiry_s:  # §3.14.2.2.2
                 raise PacketRefused(reasons.PROTOCOL_ERROR, "a session that ends with its connection cannot be kept")
             expiry_s = min(expiry_s, self._dialect.settings.max_session_expiry_s)
         text = found.get(p.REASON_STRING, "")[:MAX_REASON_LENGTH]

@@ -26,7 +26,7 @@ def forwarded(packet: Publish) -> p.Properties:
 
 
 def encode_plain(message: Message, version: int, *, retain: bool) -> bytes:
-    """PUBLISH at QoS 0 as every client of that version gets it; it is encoded for the first one only."""
+    """PUBLISH at QoS 0 ([MQTT-4.3.1-1]) as every client of that version gets it; encoded for the first one only."""
     encoded: dict[tuple[bool, bool], bytes] | None = message.encoded
     if encoded is None:
         encoded = message.encoded = {}
@@ -93,7 +93,7 @@ class Aliases:
         alias = self._by_topic.get(topic)
         if alias is not None:
             return alias, True
-        if len(self._by_topic) >= self._maximum:  # [MQTT-3.1.2-26]
+        if len(self._by_topic) >= self._maximum:  # [MQTT-3.1.2-26], [MQTT-3.3.2-11]
             return 0, False
         alias = self._by_topic[topic] = len(self._by_topic) + 1
         return alias, False

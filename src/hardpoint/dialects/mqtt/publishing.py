@@ -1,6 +1,7 @@
 """PUBLISH from a client, and its acknowledgements of what it was sent (§3.3 to §3.7, §4.3).
 
-A message is answered when what it stands for is done: at once where nothing is to be stored, else behind the commit.
+A message is answered ([MQTT-3.3.4-1]) when what it stands for is done, and so ours ([MQTT-4.3.2-4], [MQTT-4.3.3-8]): at
+once where nothing is to be stored, else behind the commit.
 Acknowledgements of one kind leave in the order of their messages ([MQTT-4.6.0-2], [MQTT-4.6.0-3]), so one that could go
 at once waits behind those that cannot.
 """
@@ -70,7 +71,7 @@ class Publishing:
                 message.expires_ms = dialect.hub.clock_ms() + expiry_s * 1000
         if qos == 2:
             self._publish_once(connection, session, message, packet.packet_id)
-        elif qos:
+        elif qos:  # each is a new message, whatever its DUP flag says ([MQTT-4.3.2-5], [MQTT-3.3.1-3])
             broker = dialect.broker
             noted = broker.keeper.noted
             reason = 0 if broker.publish(message) else reasons.NO_MATCHING_SUBSCRIBERS
@@ -90,7 +91,7 @@ class Publishing:
     def refusal(self, connection: MqttConnection, kind: int, packet_id: int, error: HardpointError) -> bytes:
         """The packet that says so; empty when the connection is closed instead."""
         if kind == p.PUBREC and connection.session is not None:
-            self._dialect.broker.release(connection.session, packet_id)  # §4.3.3: its identifier is free again
+            self._dialect.broker.release(connection.session, packet_id)  # [MQTT-4.3.3-9]: it is free again
         if connection.version == V5:
             return encode_ack(V5, kind, packet_id, reason_of(error), connection.reason_string(error.message))
         connection.disconnect(reason_of(error), error.message)
@@ -99,7 +100,9 @@ class Publishing:
     def _publish_once(
         self, connection: MqttConnection, session: ClientSession, message: Message, packet_id: int
     ) -> None:
-        """QoS 2: published when it arrives first, and not again until it is released (§4.3.3, method A)."""
+        """QoS 2: published when it arrives first, and not again until it is released (§4.3.3, method A), whatever has
+        become of it meanwhile ([MQTT-4.3.3-13]).
+        """
         broker = self._dialect.broker
         noted = broker.keeper.noted
         former = broker.retained.get(message.topic) if message.retain else None
@@ -142,7 +145,7 @@ class Publishing:
             connection.send_ack(encode_ack(connection.version, kind, packet_id, reason))
 
     def _topic_of(self, connection: MqttConnection, packet: Publish) -> str:
-        """The topic that an alias stands for, or is to stand for (§3.3.2.3.4)."""
+        """The topic that an alias stands for, or is to stand for ([MQTT-3.3.2-12])."""
         alias = packet.properties.get(p.TOPIC_ALIAS)
         if alias is None:
             return packet.topic
@@ -173,7 +176,9 @@ class Publishing:
             return
         if kind == p.PUBREC and packet.reason < reasons.FAILURE:
             known = broker.received(session, packet_id)
-            self._answer_step(connection, p.PUBREL, packet_id, known=known, noted=noted)  # [MQTT-4.3.3-4]
+            self._answer_step(
+                connection, p.PUBREL, packet_id, known=known, noted=noted
+            )  # [MQTT-4.3.3-4], [MQTT-4.6.0-4]
             return
         outgoing = broker.acknowledged(session, packet_id)
         if outgoing is not None and isinstance(outgoing.receipt, Command):

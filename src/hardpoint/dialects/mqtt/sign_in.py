@@ -141,10 +141,10 @@ class SignIn:
 
 
 def checked_client_id(connect: Connect) -> str:
-    """The client identifier itself, empty where one is to be made up.
+    """The client identifier itself ([MQTT-3.1.3-5]), empty where one is to be made up.
 
     Raises:
-        PacketRefused: it cannot be used.
+        PacketRefused: it cannot be used ([MQTT-3.1.3-8]).
     """
     client_id = connect.client_id
     if not client_id:

@@ -26,7 +26,8 @@ class Subscribing:
         self._dialect = dialect
 
     def subscribe(self, connection: MqttConnection, packet: Subscribe) -> None:
-        """A SUBSCRIBE: each filter has an answer of its own.
+        """A SUBSCRIBE: one answer ([MQTT-3.8.4-1], -2, [MQTT-2.2.1-6]) with a reason for each filter in their order
+        ([MQTT-3.8.4-5], -6, -7, [MQTT-3.9.3-1], -2).
 
         Raises:
             PacketRefused: it breaks the protocol.
@@ -73,7 +74,7 @@ class Subscribing:
         broker = self._dialect.broker
         noted = broker.keeper.noted
         answers = broker.unsubscribe(connection.session, packet.filters)
-        data = encode(UnsubAck(packet.packet_id, answers), connection.version)  # [MQTT-3.10.4-4]
+        data = encode(UnsubAck(packet.packet_id, answers), connection.version)  # [MQTT-3.10.4-4], -5
         connection.answer(data, wait=broker.keeper.noted != noted)
 
     def _checked(self, connection: MqttConnection, packet: Subscribe, topic_filter: str, *, no_local: bool) -> int:

@@ -130,10 +130,10 @@ class Broker:
             self.close(session, before, publish_will=True)
             before.disconnect(reasons.SESSION_TAKEN_OVER)
             session = self.sessions.get(key)
-        if session is not None and (clean or self._is_over(session)):  # [MQTT-3.1.2-4]
+        if session is not None and (clean or self._is_over(session)):  # [MQTT-3.1.2-4], [MQTT-3.1.4-4]
             self._discard(session)
             session = None
-        present = session is not None
+        present = session is not None  # [MQTT-3.1.2-5], -6
         if session is None:
             if not self._has_room_for(key):
                 return None
@@ -145,7 +145,7 @@ class Broker:
         session.client = client
         session.ended_ms = None
         session.expiry_s = expiry_s
-        session.will = will  # the old one's is not published any more ([MQTT-3.1.3-9])
+        session.will = will  # [MQTT-3.1.2-7]; the old one's is not published any more ([MQTT-3.1.3-9])
         session.window = window
         if session.durable or will is not None:
             self.keeper.put_session(session)
@@ -189,7 +189,7 @@ class Broker:
         if not session.durable:
             self._discard(session)
             return
-        self.keeper.put_session(session)
+        self.keeper.put_session(session)  # [MQTT-3.1.2-23]
         self._schedule(session)
 
     def end(self, session: ClientSession, reason: int, message: str = "") -> None:
@@ -227,7 +227,8 @@ class Broker:
             handling = request.retain_handling
             if topic_filter in looked_for or len(retained) >= room:
                 continue
-            if group is None and (handling == 0 or (handling == 1 and new)):  # [MQTT-3.3.1-9], -10, -11
+            # [MQTT-3.3.1-9], -10, -11, [MQTT-3.8.4-4]
+            if group is None and (handling == 0 or (handling == 1 and new)):
                 looked_for.add(topic_filter)
                 identifiers = (request.identifier,) if request.identifier else ()
                 for message in self._retained_for(session, topic_filter, now):
@@ -239,7 +240,9 @@ class Broker:
         return answers, retained
 
     def unsubscribe(self, session: ClientSession, filters: Sequence[str]) -> list[int]:
-        """A reason for each."""
+        """A reason for each, in their order ([MQTT-3.10.4-6], [MQTT-3.11.3-1], -2). What is in flight stays
+        ([MQTT-3.10.4-3]).
+        """
         answers: list[int] = []
         for topic_filter in filters:
             found = self.routes.remove(session, topic_filter)
@@ -255,7 +258,7 @@ class Broker:
         commit being collected.
         """
         self.published += 1
-        if message.retain:
+        if message.retain:  # [MQTT-3.3.1-8]
             self.retained.keep(message)
         route = self.routes.find(message.topic)
         targets = route.targets
@@ -312,7 +315,7 @@ class Broker:
         if not now and not self._has_room(session, outgoing):  # of any quality: behind a full window all of them wait
             self.drops["queue_full"] += 1
             return False
-        if qos and outgoing.receipt is None:
+        if qos and outgoing.receipt is None:  # [MQTT-4.5.0-1]
             self.queued_bytes += outgoing.weight
             if session.expiry_s:
                 outgoing.seq = self.keeper.next_seq()
@@ -351,14 +354,17 @@ class Broker:
             outgoing = session.dequeue()
             assert outgoing is not None
             expires_ms = outgoing.message.expires_ms
-            if expires_ms is not None and expires_ms <= self.clock_ms():  # [MQTT-3.3.2-5]
+            if expires_ms is not None and expires_ms <= self.clock_ms():
+                # [MQTT-3.3.2-5]; what was sent has no time limit any more ([MQTT-4.3.3-7])
                 self.drops["expired"] += 1
                 self._finished(session, outgoing)
             else:
                 self._send_now(session, outgoing)
 
     def acknowledged(self, session: ClientSession, packet_id: int) -> Outgoing | None:
-        """PUBACK, PUBCOMP, or a PUBREC that refuses: it is finished. None: nothing of that identifier is in flight."""
+        """PUBACK, PUBCOMP, or a PUBREC that refuses: it is finished ([MQTT-4.3.2-3], [MQTT-4.3.3-3], -5), and is not
+        sent to anybody again ([MQTT-4.4.0-2], [MQTT-4.8.2-6]). None: nothing of that identifier is in flight.
+        """
         outgoing = session.finish(packet_id)
         if outgoing is not None:
             self._finished(session, outgoing)
@@ -371,7 +377,7 @@ class Broker:
         outgoing = (session.in_flight or {}).get(packet_id)
         if outgoing is None or outgoing.qos != 2:
             return False
-        if outgoing.state != RELEASED:
+        if outgoing.state != RELEASED:  # [MQTT-4.3.3-6]
             outgoing.state = RELEASED
             if outgoing.seq:
                 self.keeper.put_message(session, outgoing)
@@ -389,7 +395,7 @@ class Broker:
         return True
 
     def release(self, session: ClientSession, packet_id: int) -> bool:
-        """PUBREL: the identifier is free again. False: it was not in use."""
+        """PUBREL: the identifier is free again ([MQTT-4.3.3-12]). False: it was not in use."""
         if session.incoming is None or packet_id not in session.incoming:
             return False
         session.incoming.discard(packet_id)
@@ -405,7 +411,7 @@ class Broker:
         now = self.clock_ms()
         while self._due and self._due[0][0] <= now:
             session = self.sessions.get(heapq.heappop(self._due)[1])
-            if session is None or session.client is not None or session.ended_ms is None:
+            if session is None or session.client is not None or session.ended_ms is None:  # [MQTT-4.1.0-1]
                 continue
             will, over = session.will, self._is_over(session)
             if will is not None and (over or now - session.ended_ms >= will.delay_s * 1000):
@@ -441,7 +447,7 @@ class Broker:
             yield from source(topic_filter, session.access)
 
     def _deliver(self, session: ClientSession, message: Message, target: Target) -> None:
-        qos = min(message.qos, target.qos)  # [MQTT-3.8.4-8]
+        qos = min(message.qos, target.qos)  # [MQTT-3.8.4-8], [MQTT-4.8.2-3]
         if not qos and (session.client is None or session.client.full):
             self.drops["not_read"] += session.client is not None
             return
@@ -460,6 +466,7 @@ class Broker:
             # Sent before, it would be sent once more by a server that was killed: its publisher had no answer either.
             sent = client.send_once_stored(outgoing)
         else:
+            # [MQTT-4.3.2-2], [MQTT-4.3.3-2]
             sent = client.send_message(message, outgoing.qos, outgoing.retain, False, packet_id, identifiers)
         if sent:
             self.delivered += 1
@@ -498,7 +505,7 @@ class Broker:
                 session.finish(packet_id)
 
     def _publish_will(self, session: ClientSession, now_ms: int) -> None:
-        will, session.will = session.will, None
+        will, session.will = session.will, None  # [MQTT-3.1.2-10]
         if will is not None and session.access.may_publish(will.topic):
             message = will.message(session.key, now_ms)
             if self.divert is None or not self.divert(message):

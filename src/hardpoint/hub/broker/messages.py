@@ -79,8 +79,8 @@ class Will:
             self.topic,
             self.payload,
             self.qos,
-            retain=self.retain,
-            properties=self.properties,
+            retain=self.retain,  # [MQTT-3.1.2-14], -15
+            properties=self.properties,  # [MQTT-3.1.3-10]
             expires_ms=expires_ms,
             source=source,
         )

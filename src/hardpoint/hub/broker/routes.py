@@ -42,7 +42,9 @@ class Target:
 
 
 class Share:
-    """The clients that share one filter (§4.8.2): each message goes to one of them, in turn."""
+    """The clients that share one filter (§4.8.2): each message goes to one of them, in turn. Chosen once, it stays that
+    client's, also while it is away and when its session ends ([MQTT-4.8.2-4], -5).
+    """
 
     __slots__ = ("_next", "key", "members")
 
@@ -98,7 +100,7 @@ class Routes:
         session = subscription.session
         if session.subscriptions is None:
             session.subscriptions = {}
-        before = session.subscriptions.get(subscription.filter)
+        before = session.subscriptions.get(subscription.filter)  # [MQTT-3.8.4-3]
         session.subscriptions[subscription.filter] = subscription
         group, topic_filter = checked_filter(subscription.filter)
         if group is None:
@@ -118,7 +120,7 @@ class Routes:
         return before is None
 
     def remove(self, session: ClientSession, topic_filter: str) -> bool:
-        """Take a subscription away; whether there was one."""
+        """Take a subscription away; whether there was one. Filters are compared as they are ([MQTT-3.10.4-1], -2)."""
         subscription = (session.subscriptions or {}).pop(topic_filter, None)
         if subscription is None:
             return False
@@ -154,7 +156,7 @@ class Routes:
     def _make(self, topic: str) -> Route:
         targets: dict[str, Target] = {}
         shares: list[Share] = []
-        for found in self._tree.match(topic):
+        for found in self._tree.match(topic):  # [MQTT-3.3.2-3]
             if isinstance(found, Share):
                 shares.append(found)
             elif found.session.access.may_receive(topic):

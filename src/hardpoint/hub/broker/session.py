@@ -111,7 +111,7 @@ class ClientSession:
         """Whether the store has a record of it."""
         self.subscriptions: dict[str, Subscription] | None = None
         self.in_flight: dict[int, Outgoing] | None = None
-        """By packet identifier, in the order sent ([MQTT-4.6.0-6])."""
+        """By packet identifier, in the order sent ([MQTT-4.6.0-5], -6)."""
         self.resending: deque[Outgoing] | None = None
         """Those in flight that are still to be sent again on a new connection."""
         self.queue: deque[Outgoing] | None = None
@@ -148,11 +148,15 @@ class ClientSession:
         return outgoing
 
     def has_window(self) -> bool:
-        """Whether one more may be unacknowledged ([MQTT-3.3.4-9])."""
+        """Whether one more may be unacknowledged ([MQTT-3.3.4-9], [MQTT-4.9.0-1], -2). Everything but PUBLISH goes out
+        all the same ([MQTT-3.3.4-10], [MQTT-4.9.0-3]).
+        """
         return self.in_flight is None or len(self.in_flight) < self.window
 
     def begin(self, outgoing: Outgoing) -> None:
-        """It goes out now: give it a packet identifier that is not in use ([MQTT-2.2.1-4]) and put it in flight."""
+        """It goes out now: give it a packet identifier that is not in use ([MQTT-2.2.1-4], [MQTT-4.3.2-1],
+        [MQTT-4.3.3-1]) and put it in flight.
+        """
         in_flight = self.in_flight
         if in_flight is None:
             in_flight = self.in_flight = {}

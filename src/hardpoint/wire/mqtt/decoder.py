@@ -70,7 +70,8 @@ _TO_CLIENT = frozenset(
     }
 )
 
-# Reason codes that each packet may carry (§3.4.2.1, §3.5.2.1, §3.6.2.1, §3.14.2.1, §3.15.2.1).
+# Reason codes that each packet may carry ([MQTT-3.4.2-1], [MQTT-3.5.2-1], [MQTT-3.6.2-1], [MQTT-3.7.2-1],
+# [MQTT-3.14.2-1], [MQTT-3.15.2-1]).
 _PUBACK_REASONS = frozenset({0x00, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99})
 _PUBREL_REASONS = frozenset({0x00, 0x92})
 _REASONS = {
@@ -203,11 +204,12 @@ class PacketDecoder:
     def _other(self, kind: int, flags: int, cursor: Cursor) -> Packet:
         if kind not in self._types or (kind == p.AUTH and not cursor.strict):
             raise PacketRefused(PROTOCOL_ERROR, f"{NAMES.get(kind, 'packet type 0')} cannot be sent to this side")
-        if kind == p.CONNECT:  # [MQTT-3.1.0-2]
+        if kind == p.CONNECT:  # [MQTT-3.1.0-2], [MQTT-3.2.0-2]
             raise PacketRefused(PROTOCOL_ERROR, "a second CONNECT")
         if self.version == V31:
             flags &= 7  # 3.1 §2.1: a repeated SUBSCRIBE, UNSUBSCRIBE or PUBREL is marked with DUP
-        if flags != _FLAGS.get(kind, 0):  # [MQTT-2.1.3-1], [MQTT-3.6.1-1], [MQTT-3.8.1-1], [MQTT-3.10.1-1]
+        if flags != _FLAGS.get(kind, 0):
+            # [MQTT-2.1.3-1], [MQTT-3.6.1-1], [MQTT-3.8.1-1], [MQTT-3.10.1-1], [MQTT-3.14.1-1], [MQTT-3.15.1-1]
             raise PacketRefused(MALFORMED_PACKET, f"{NAMES[kind]} has flags {flags}")
         packet = _READERS[kind](cursor, kind)
         if cursor.position != cursor.stop:
@@ -228,7 +230,7 @@ def read_publish(data: bytes, first: int, body: int, stop: int, version: int, *,
         PacketRefused: it breaks the standard.
     """
     at = body + 2
-    if at > stop:
+    if at > stop:  # [MQTT-3.3.2-1]
         raise PacketRefused(MALFORMED_PACKET, "PUBLISH ends within its topic")
     rest = at + (data[body] << 8 | data[body + 1])
     if rest > stop:
@@ -239,7 +241,7 @@ def read_publish(data: bytes, first: int, body: int, stop: int, version: int, *,
         topic = _checked_topic(raw)
     qos = first >> 1 & 3
     packet_id = 0
-    if qos:
+    if qos:  # [MQTT-2.2.1-2]
         if qos == 3:  # [MQTT-3.3.1-4]
             raise PacketRefused(MALFORMED_PACKET, "PUBLISH has QoS 3")
         if rest + 2 > stop:
@@ -270,7 +272,7 @@ def checked_topic_name(topic: str) -> str:
     Raises:
         PacketRefused: with a wildcard.
     """
-    if "#" in topic or "+" in topic:  # [MQTT-3.3.2-2]
+    if "#" in topic or "+" in topic:  # [MQTT-3.3.2-2], [MQTT-4.7.0-1]
         raise PacketRefused(TOPIC_NAME_INVALID, "a topic name cannot hold the wildcards # and +")
     return topic
 

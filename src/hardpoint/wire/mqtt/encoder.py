@@ -39,7 +39,7 @@ def encode_publish(
     if dup:
         head |= 8
     fields = b""
-    if qos:
+    if qos:  # [MQTT-2.2.1-2]
         fields = packet_id.to_bytes(2, "big")
     if version == V5:
         fields += b"\0" if not properties else encode_properties(properties)
@@ -57,7 +57,7 @@ def encode_publish(
 def encode_ack(
     version: int, kind: int, packet_id: int, reason: int = 0, properties: Properties = NO_PROPERTIES
 ) -> bytes:
-    """PUBACK, PUBREC, PUBREL or PUBCOMP (§3.4 to §3.7); 3.1 and 3.1.1 have no reason to give."""
+    """PUBACK, PUBREC, PUBREL or PUBCOMP (§3.4 to §3.7, [MQTT-2.2.1-5]); 3.1 and 3.1.1 have no reason to give."""
     head = _ACK_HEADS[kind]
     if version != V5 or not (reason or properties):
         return _ACK.pack(head, 2, packet_id)

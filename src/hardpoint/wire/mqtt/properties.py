@@ -167,7 +167,7 @@ class Cursor:
         return self.data[at : at + length]
 
     def string(self) -> str:
-        """UTF-8 text behind its length (§1.5.4)."""
+        """UTF-8 text behind its length (§1.5.4, [MQTT-3.3.2-13], -19)."""
         return checked_text(self.binary())
 
     def properties(self, place: int) -> Properties:
@@ -200,7 +200,7 @@ class Cursor:
 
     def _value(self, kind: _Kind, identifier: int) -> Any:
         if kind.type == "pair":
-            return self.string(), self.string()
+            return self.string(), self.string()  # [MQTT-1.5.7-1]
         value = getattr(self, "byte" if kind.type == "flag" else kind.type)()
         if isinstance(value, int) and (value < kind.minimum or (kind.type == "flag" and value > 1)):
             raise PacketRefused(PROTOCOL_ERROR, f"property 0x{identifier:02x} cannot be {value}")
@@ -214,11 +214,11 @@ def checked_text(data: bytes) -> str:
         PacketRefused: not UTF-8 (surrogates are not), or with U+0000.
     """
     try:
-        text = data.decode()
+        text = data.decode()  # [MQTT-1.5.4-3]: a byte order mark stays
     except UnicodeDecodeError:
         raise PacketRefused(MALFORMED_PACKET, "a string is not UTF-8") from None  # [MQTT-1.5.4-1]
     if "\0" in text:
-        raise PacketRefused(MALFORMED_PACKET, "a string holds U+0000")  # [MQTT-1.5.4-2]
+        raise PacketRefused(MALFORMED_PACKET, "a string holds U+0000")  # [MQTT-1.5.4-2], [MQTT-4.7.3-2]
     return text
 
 
@@ -241,7 +241,7 @@ def encode_binary(data: bytes) -> bytes:
         ValueError: longer than 65,535 bytes.
     """
     if len(data) > 0xFFFF:
-        raise ValueError("a field of a packet has at most 65535 bytes")
+        raise ValueError("a field of a packet has at most 65535 bytes")  # [MQTT-4.7.3-3]
     return len(data).to_bytes(2, "big") + data
 
 

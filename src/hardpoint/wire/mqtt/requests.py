@@ -50,10 +50,11 @@ def read_connect(cursor: Cursor) -> Connect:
         raise PacketRefused(MALFORMED_PACKET, "CONNECT has a password without a user name")
     keep_alive_s = cursor.two()
     found = _connect_properties(cursor) if version == V5 else NO_PROPERTIES
-    client_id = cursor.string()  # [MQTT-3.1.3-1], -3, -4
-    will = _read_will(cursor, version, will_qos, retain=will_retain) if has_will else None
+    client_id = cursor.string()  # [MQTT-3.1.3-1], -3, -4, -11, -12: in this order, each as text
+    will = _read_will(cursor, version, will_qos, retain=will_retain) if has_will else None  # [MQTT-3.1.2-9]
     username: str | None = None
     password: bytes | None = None
+    # [MQTT-3.1.2-16], -17, -18, -19: they are there if they are flagged, and nothing else is
     if has_username and not _left_out(cursor, version):
         username = cursor.string()
     if has_password and not _left_out(cursor, version):
