@@ -110,7 +110,7 @@ def test_curl_that_does_not_trust_us_is_in_the_log(secure: ServerProcess) -> Non
         assert "SSL certificate problem" in complaint(f"curl -sS https://127.0.0.1:{secure.ports['https']}/")
         return "127.0.0.1 does not trust the certificate" in secure.log
 
-    wait_until(told)
+    wait_until(told, deadline_s=60)
 
 
 @pytest.mark.parametrize("scheme", ["line", "http", "mqtt"])

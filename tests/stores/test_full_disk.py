@@ -52,7 +52,7 @@ def tmpfs() -> Iterator[Disk]:
         pytest.skip("mounting a small tmpfs needs root; the limited database stands in for it")
     try:
         ballast = point / "ballast"
-        ballast.write_bytes(bytes(600 * 1024))
+        ballast.write_bytes(bytes(500 * 1024))
         yield Disk(point / "data", ballast.unlink)
     finally:
         # Lazily: a test that failed has its store open still.

@@ -111,7 +111,7 @@ def test_moves_by_itself_and_its_space_returns(folder: Path) -> None:
     assert list(again.readings(2, *EVER)) == wanted
     assert again._connections[0].execute("PRAGMA auto_vacuum").fetchone() == (2,)
     again.close()
-    assert (folder / "hardpoint.db").stat().st_size < before / 3
+    assert (folder / "hardpoint.db").stat().st_size < before / 2
 
 
 def test_a_move_that_was_cut_off_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

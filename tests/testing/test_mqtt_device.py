@@ -72,8 +72,8 @@ def test_it_says_why_it_was_not_let_in_or_is_sent_away(anyrun, tmp_path):
             async with MqttDevice("127.0.0.1", port, token, id="box") as device:
                 await server.hub.remove_device(made)
                 await device.wait_closed()
-                assert device.farewell == "administrative action"
-                with pytest.raises(ConnectionError, match="administrative action"):
+                assert device.farewell == "the device was removed"
+                with pytest.raises(ConnectionError, match="the device was removed"):
                     await device.next_command()
 
     anyrun(scene())

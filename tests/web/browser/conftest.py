@@ -32,7 +32,7 @@ FLAGS = [
 ]
 NAME, PASSWORD = "ada", "correct horse battery"
 START_S = 15.0
-WAIT_MS = 10_000
+WAIT_MS = 30_000
 
 
 @dataclass
