@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import BadInput, Conflict, NotFound, TooLarge
 from ..model import MAX_NAME_LENGTH, Device, Series, Value
+from .fields import described_fields
 
 if TYPE_CHECKING:
     from ..model import Command, Json
@@ -82,7 +83,7 @@ class DeviceState:
         return self.record.id
 
     def describe(self) -> dict[str, Json]:
-        """What its record says, as the app API gives it."""
+        """What its record says and what is set of its keys, as the app API gives it."""
         record = self.record
         return {
             "id": record.id,
@@ -91,6 +92,7 @@ class DeviceState:
             "created": record.created_ms,
             "gateway": bool(record.gateway),
             "via": gateway_of(record) or None,
+            "fields": described_fields(self),
         }
 
     def latest(self) -> dict[str, dict[str, Json]]:

@@ -12,6 +12,7 @@ from ..config import parse_retention_rule
 from ..errors import StorageError
 from ..model import Keep, Policy, Series
 from ..threads import call_apart
+from .fields import kept_by_field
 
 if TYPE_CHECKING:
     from ..config import Retention as Settings
@@ -38,8 +39,7 @@ class Retention:
     """Applies a policy to a store. Used on one event loop's thread."""
 
     def __init__(self, store: Store, catalogue: Catalogue, clock_ms: Callable[[], int]) -> None:
-        self.policy = Policy()
-        """Nothing is thinned or dropped before `use`."""
+        self._configured = Policy()
         self.every_s = 600.0
         self.counters = RetentionCounters()
         self._store = store
@@ -54,13 +54,22 @@ class Retention:
         ]
         if given.thin_after_s or given.drop_after_s:
             rules.append(Keep("*", "*", given.thin_after_s or None, given.drop_after_s or None))
-        self.policy = Policy(tuple(rules), given.max_bytes or None)
+        self._configured = Policy(tuple(rules), given.max_bytes or None)
         self.every_s = given.every_s
+
+    @property
+    def policy(self) -> Policy:
+        """What is gone by now: a key's own setting (`fields`) comes before the rules of `use`. Nothing is thinned or
+        dropped before that and without one.
+        """
+        own = tuple(kept_by_field(self._catalogue))
+        return self._configured._replace(rules=own + self._configured.rules) if own else self._configured
 
     async def run(self) -> None:
         """Apply the policy now and every `every_s`, until cancelled. A failure is logged, and tried again next time."""
         while True:
-            if self.policy.rules or self.policy.max_bytes is not None:
+            policy = self.policy
+            if policy.rules or policy.max_bytes is not None:
                 try:
                     await self.apply()
                 except StorageError as error:

@@ -64,6 +64,7 @@ class WebApp:
         from .commands import CommandRoutes
         from .dashboards import DashboardRoutes
         from .devices import DeviceRoutes
+        from .fields import FieldRoutes
         from .metrics import Metrics
         from .packages import PackageRoutes
         from .people import PeopleRoutes, SessionRoutes, TokenRoutes
@@ -86,6 +87,7 @@ class WebApp:
             *(() if self.packages is None else (PackageRoutes(hub, self.packages),)),
             AdoptionRoutes(hub),
             readings,
+            FieldRoutes(hub),
             CommandRoutes(hub),
             SnippetRoutes(hub, self._health),
             TapRoutes(hub),

@@ -44,6 +44,10 @@ _QUERY = {
     "until": ("integer", "Only what was before this time"),
     "user": ("string", "A person's name; `*`: everybody"),
     "after": ("integer", "Only frames with a greater number"),
+    "kind": ("string", "fw for firmware, sw for software"),
+    "title": ("string", "What a package is called"),
+    "version": ("string", "Of a package"),
+    "file_name": ("string", "What a package's file is called"),
     "wait_s": ("integer", "Wait so long for the first"),
 }
 

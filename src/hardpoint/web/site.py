@@ -26,6 +26,8 @@ CLIENT_ROUTES = (
     "/login",
     "/devices",
     "/devices/{id}",
+    "/devices/{id}/log",
+    "/devices/{id}/settings",
     "/dashboards",
     "/dashboards/{id}",
     "/dashboards/label/{id}",

@@ -154,6 +154,7 @@ def test_the_value_axis_keeps_air_and_never_collapses(call: Any) -> None:
         ([1, 2], []),
         ([1, None, 2, 3, None, 4, None, 5], [0, 5, 7]),
         ([None, 0, None], [1]),
+        ([1, None, 2], [0, 2]),
     ],
 )
 def test_points_that_no_line_reaches(call: Any, values: list[float | None], indices: list[int]) -> None:
@@ -196,3 +197,7 @@ def test_a_wrong_filter_names_its_place(call: Any, text: str, column: int) -> No
         f"(() => {{ try {{ parseFilter({json.dumps(text)}) }} catch (error) {{ return error.params.column }} }})()"
     )
     assert call("core/filter.mjs", refused) == column
+
+
+def test_times_of_other_series_isolate_nothing(call: Any) -> None:
+    assert call("ui/chart.mjs", "isolated([1, undefined, 2, undefined, null, 3, undefined, null])") == [5]

@@ -18,6 +18,21 @@ SCREENS: dict[str, Callable[[Any, Server], None]] = {
     "devices": lambda page, server: page.goto(server.url + "/devices"),
     "add": lambda page, server: (page.goto(server.url + "/devices"), page.locator(".page-head .button").click()),
     "device": lambda page, server: page.goto(server.url + "/devices/shown"),
+    "device-log": lambda page, server: page.goto(server.url + "/devices/shown/log"),
+    "device-settings": lambda page, server: page.goto(server.url + "/devices/shown/settings"),
+    "columns": lambda page, server: (
+        page.goto(server.url + "/devices"),
+        page.locator(".toolbar-end button").last.click(),
+    ),
+    "filter-help": lambda page, server: (
+        page.goto(server.url + "/devices?q=temp>hot"),
+        page.locator(".toolbar-end button").first.click(),
+    ),
+    "selected": lambda page, server: (
+        page.goto(server.url + "/devices"),
+        page.locator("tbody input[type=checkbox]").first.check(),
+        page.locator(".selection-bar .button").first.click(),
+    ),
     "new-device": lambda page, server: page.goto(server.url + "/devices/silent"),
     "delete": lambda page, server: (
         page.goto(server.url + "/devices/shown"),
@@ -58,6 +73,11 @@ READY = {
     "devices": ".spark-line",
     "add": "dialog[open]",
     "device": ".u-over",
+    "device-log": ".sessions tr",
+    "device-settings": ".fields input",
+    "columns": ".choices",
+    "filter-help": ".filter-examples",
+    "selected": "#label-key",
     "new-device": ".empty",
     "delete": "dialog[open]",
     "menu": "[role=menu]",

@@ -24,9 +24,10 @@ CATALOGUES = {path.stem: json.loads(path.read_text("utf-8")) for path in sorted(
 PLURAL = re.compile(r"\.(zero|one|two|few|many|other)$")
 DYNAMIC = (
     "act.", "alerts.tab_", "attribute.", "board.size_", "card.", "channel.about_", "channel.box_", "channel.kind_",
-    "channel.security_", "chart.", "command.", "condition.", "connect.", "delivery.", "devices.col_", "editor.does_",
-    "error.", "filter.", "history.", "nav.", "password.strength_", "presence.", "quiet.", "range.", "repeat.",
-    "rule.clause_", "rule.is_", "severity.", "share.life_", "state.", "states.", "template.", "theme.", "unit.",
+    "channel.security_", "chart.", "command.", "condition.", "connect.", "delivery.", "device.tab_", "devices.col_",
+    "editor.does_", "error.", "field.", "filter.", "history.", "log.", "nav.", "password.strength_", "presence.",
+    "quiet.", "range.", "repeat.", "rule.clause_", "rule.is_", "sessions.", "severity.", "share.life_", "state.",
+    "states.", "template.", "theme.", "unit.",
 )  # fmt: skip
 """Families whose last part comes from a value: ``t(`command.${state}`)``."""
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct, UnsetType
 
+from ...hub.fields import Field
 from .words import Ms
 
 
@@ -98,6 +99,7 @@ class Device(Struct):
     created: Ms
     gateway: bool
     via: str | None
+    fields: dict[str, Field]
     presence: Presence
     latest: dict[str, Latest]
 

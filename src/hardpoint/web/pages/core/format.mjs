@@ -38,8 +38,12 @@ const UNITS = [
   [/_hz$/i, "Hz"],
 ];
 
-/** The unit of a key's numbers, or "" where the name does not tell. */
-export const unitOf = (key) => UNITS.find(([pattern]) => pattern.test(key))?.[1] ?? "";
+/** The unit of a key's numbers: as set in its device's `fields`, else as its name tells, else "". */
+export const unitOf = (key, fields) =>
+  fields?.[key]?.unit || (UNITS.find(([pattern]) => pattern.test(key))?.[1] ?? "");
+
+/** What a key is called: as set in its device's `fields`, else itself. */
+export const labelOf = (key, fields) => fields?.[key]?.label || key;
 
 /** Units whose sensors are no better than a tenth. */
 const COARSE = new Set(["%", "°C", "hPa", "dBm", "B", "B/s"]);
@@ -54,8 +58,12 @@ function byteStep(value, unit) {
 const fixed = (digits) =>
   cached(Intl.NumberFormat, `f${digits}`, { minimumFractionDigits: digits, maximumFractionDigits: digits });
 
-/** A number and its unit, apart, so that the unit can be set smaller: `["21.5", "°C"]`. Bytes get a prefix. */
-export function numberParts(value, unit = "") {
+/**
+ * A number and its unit, apart, so that the unit can be set smaller: `["21.5", "°C"]`. Bytes get a prefix. With
+ * `decimals` it has just so many.
+ */
+export function numberParts(value, unit = "", decimals = null) {
+  if (decimals !== null) return [fixed(decimals).format(value), unit];
   const step = byteStep(value, unit);
   const prefix = BYTE_STEPS[step];
   value /= 1000 ** step;
@@ -85,8 +93,8 @@ export function axisLabels(marks, unit, increment) {
 }
 
 /** Any reading's value and unit as text: `["true", ""]`, `["21.5", "°C"]`, `["{\"a\":1}", ""]`. */
-export function valueParts(key, value) {
-  if (typeof value === "number") return numberParts(value, unitOf(key));
+export function valueParts(key, value, fields) {
+  if (typeof value === "number") return numberParts(value, unitOf(key, fields), fields?.[key]?.decimals ?? null);
   return [typeof value === "string" ? value : JSON.stringify(value), ""];
 }
 
@@ -129,10 +137,11 @@ export function duration(seconds) {
           : seconds < 172_800
             ? [seconds / 3_600, "hour"]
             : [seconds / 86_400, "day"];
-  return cached(Intl.NumberFormat, unit, {
+  const digits = unit === "millisecond" || value >= 10 ? 0 : 1;
+  return cached(Intl.NumberFormat, `${unit}${digits}`, {
     style: "unit",
     unit,
     unitDisplay: "short",
-    maximumFractionDigits: unit === "millisecond" || value >= 10 ? 0 : 1,
+    maximumFractionDigits: digits,
   }).format(value);
 }

@@ -5,7 +5,7 @@ const ROUTES = [
   ["welcome", /^\/welcome$/],
   ["login", /^\/login$/],
   ["devices", /^\/(?:devices)?$/],
-  ["device", /^\/devices\/(?<id>[^/]+)$/],
+  ["device", /^\/devices\/(?<id>[^/]+)(?:\/(?<tab>log|settings))?$/],
   ["dashboards", /^\/dashboards$/],
   ["dashboard", /^\/dashboards\/label\/(?<label>[^/]+)$/],
   ["dashboard", /^\/dashboards\/(?<id>[^/]+)$/],
@@ -29,7 +29,7 @@ export function match(address) {
     const found = pattern.exec(path);
     if (!found) continue;
     try {
-      const params = Object.fromEntries(Object.entries(found.groups ?? {}).map(([k, v]) => [k, decodeURIComponent(v)]));
+      const params = Object.fromEntries(Object.entries(found.groups ?? {}).filter(([, v]) => v !== undefined).map(([k, v]) => [k, decodeURIComponent(v)]));
       return { name, path, params, query: url.searchParams };
     } catch {
       break; // a % that escapes nothing

@@ -2,9 +2,10 @@
 import { html, useEffect, useState } from "../vendor/preact.mjs";
 import { mayAs } from "../core/api.mjs";
 import { deviceSignal, loadDevice, presenceWord } from "../core/devices.mjs";
-import { absolute, duration, now, valueParts } from "../core/format.mjs";
+import { absolute, duration, labelOf, now, valueParts } from "../core/format.mjs";
 import { t } from "../core/i18n.mjs";
 import { onLive } from "../core/live.mjs";
+import { loadModule } from "../core/modules.mjs";
 import { deviceHref, navigate } from "../core/router.mjs";
 import { loadStyle } from "../core/styles.mjs";
 import { Ago, Empty, Icon, Loading, Presence, Problem } from "../ui/elements.mjs";
@@ -15,6 +16,8 @@ import { Charts } from "./device/charts.mjs";
 import { Commands } from "./device/commands.mjs";
 import { DeleteDialog, EditDialog, TokenDialog } from "./device/manage.mjs";
 import { Rules } from "./device/rules.mjs";
+
+const TABS = ["live", "log", "settings"];
 
 await Promise.all([loadStyle("css/device.css"), loadStyle("css/alerts.css")]);
 
@@ -77,7 +80,7 @@ function States({ device }) {
       ${keys.map((key) => {
         const { value, ts } = device.latest[key];
         const text = valueParts(key, value)[0];
-        return html`<div key=${key}><dt title=${key}>${key}</dt>
+        return html`<div key=${key}><dt title=${key}>${labelOf(key, device.fields)}</dt>
           <dd class=${typeof value === "boolean" ? `flag ${value}` : ""} title=${text}>
             ${typeof value === "boolean" ? t(`states.${value}`) : text}</dd>
           <dd class="faint pair-at"><${Ago} ts=${ts} /></dd></div>`;
@@ -96,6 +99,29 @@ function NotYet({ device }) {
   <//></div>`;
 }
 
+/** The parts of a device's page, each with an address. */
+function Tabs({ id, tab }) {
+  return html`<nav class="tabs" aria-label=${t("device.tabs")}>${TABS.map(
+    (each) => html`<a key=${each} href=${deviceHref(id) + (each === "live" ? "" : `/${each}`)}
+      aria-current=${each === tab ? "page" : undefined}>${t(`device.tab_${each}`)}</a>`,
+  )}</nav>`;
+}
+
+/** What is not looked at every day, fetched when it is. */
+function Later({ path, name, device }) {
+  const [found, setFound] = useState({});
+  useEffect(() => {
+    let current = true;
+    loadModule(path).then(
+      (module) => current && setFound({ module }),
+      (error) => current && setFound({ error }),
+    );
+    return () => (current = false);
+  }, [path]);
+  if (found.error) return html`<${Problem} error=${found.error} />`;
+  return found.module ? html`<${found.module[name]} device=${device} />` : html`<${Loading} />`;
+}
+
 export default function DevicePage({ params }) {
   const [id, setId] = useState(params.id);
   const [error, setError] = useState(null);
@@ -110,7 +136,8 @@ export default function DevicePage({ params }) {
           setError(null);
           setId(found.id);
           // The address may hold the name; the id outlives it.
-          if (found.id !== params.id) navigate(deviceHref(found.id) + location.search, { replace: true });
+          const rest = (params.tab ? `/${params.tab}` : "") + location.search;
+          if (found.id !== params.id) navigate(deviceHref(found.id) + rest, { replace: true });
         },
         (problem) => current && setError(problem),
       );
@@ -134,8 +161,15 @@ export default function DevicePage({ params }) {
     <//>`;
   }
   const said = Object.keys(device.latest).length > 0;
+  const tab = TABS.includes(params.tab) ? params.tab : "live";
+  if (tab !== "live") {
+    const [path, name] =
+      tab === "log" ? ["pages/device/log.mjs", "Log"] : ["pages/device/settings.mjs", "Settings"];
+    return html`<${Page} crumb=${device.name}><${Head} device=${device} /><${Tabs} id=${device.id} tab=${tab} />
+      <${Later} key=${path} path=${path} name=${name} device=${device} /><//>`;
+  }
   return html`<${Page} crumb=${device.name}>
-    <${Head} device=${device} />
+    <${Head} device=${device} /><${Tabs} id=${device.id} tab=${tab} />
     <div class="device-grid">
       <div>${said ? html`<${Charts} device=${device} />` : html`<${NotYet} device=${device} />`}</div>
       <aside class="rail"><${States} device=${device} /><${Commands} id=${device.id} />

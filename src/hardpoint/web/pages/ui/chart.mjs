@@ -46,13 +46,21 @@ export function withGaps(points) {
   return [times, values];
 }
 
-/** Indices of the points that no line reaches, because there is a gap, or nothing, on both sides. */
+/**
+ * Indices of the points that no line reaches, because there is a gap, or nothing, on both sides. An `undefined` is a time
+ * that only other series have, and no gap.
+ */
 export function isolated(values) {
   const found = [];
+  let before = null; // the nearest that is not undefined
+  let last = -1; // index of a point with a gap before it, which nothing has followed yet
   values.forEach((value, i) => {
-    if (value !== null && (values[i - 1] ?? null) === null && (values[i + 1] ?? null) === null) found.push(i);
+    if (value === undefined) return;
+    if (value === null && last >= 0) found.push(last);
+    last = value !== null && before === null ? i : -1;
+    before = value;
   });
-  return found;
+  return last >= 0 ? [...found, last] : found;
 }
 
 /** Bottom and top of the value axis: some air around the line. */

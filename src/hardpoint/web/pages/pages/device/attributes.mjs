@@ -6,6 +6,7 @@ import { onLive } from "../../core/live.mjs";
 import { Icon, IconButton, Problem } from "../../ui/elements.mjs";
 import { scalar } from "./commands.mjs";
 
+const LOOK_EVERY_MS = 5_000;
 const SCOPES = ["client", "shared", "server"];
 
 const shown = (value) => (typeof value === "string" ? value : JSON.stringify(value));
@@ -55,11 +56,41 @@ function useAttributes(id, scope) {
   return { values, error, save };
 }
 
+/** What of the shared attributes the device has reported back, by key; follows `values`. */
+function useDesired(id, scope, values) {
+  const [desired, setDesired] = useState({});
+  useEffect(() => {
+    let current = true;
+    const load = () =>
+      api("GET", devicePath(id, "/desired")).then(
+        (found) => current && setDesired(found),
+        () => {}, // the list beside it says what is wrong
+      );
+    if (scope !== "shared" || !values) return undefined;
+    load();
+    // The device's answer has no event of its own: it is looked for while somebody looks.
+    const timer = setInterval(load, LOOK_EVERY_MS);
+    return () => ((current = false), clearInterval(timer));
+  }, [id, scope, values]);
+  return scope === "shared" ? desired : {};
+}
+
+/** Whether the device does what is wanted of it. */
+function Reported({ wanted }) {
+  if (!wanted) return null;
+  const none = wanted.reported === null;
+  return html`<dd class="reported ${wanted.met ? "met" : ""}"><${Icon} name=${wanted.met ? "check" : "activity"} />
+    ${wanted.met ? t("attribute.met") : none ? t("attribute.unreported") : t("attribute.unmet", {
+      value: shown(wanted.reported),
+    })}</dd>`;
+}
+
 /** One scope at a time; what the device writes can only be read. */
 export function Attributes({ id }) {
   const [scope, setScope] = useState("client");
   const [editing, setEditing] = useState(null); // a key, "" for a new one, null for none
   const { values, error, save } = useAttributes(id, scope);
+  const desired = useDesired(id, scope, values);
   const mayEdit = scope !== "client" && mayAs("operator");
   const choose = (next) => (setScope(next), setEditing(null));
   const store = (key, value) => (setEditing(null), save({ [key]: value }));
@@ -86,6 +117,7 @@ export function Attributes({ id }) {
             ? html`<div key=${key}><dt class="visually-hidden">${key}</dt><dd>${editor(key, value)}</dd></div>`
             : html`<div key=${key}>
           <dt title=${key}>${key}</dt><dd title=${shown(value)}>${shown(value)}</dd>
+          <${Reported} wanted=${desired[key]} />
           ${
             mayEdit &&
             html`<dd class="pair-actions">

@@ -1,20 +1,32 @@
-// One live chart for each numeric key. They share the time axis and the crosshair.
-import { html, useEffect, useMemo, useRef, useState } from "../../vendor/preact.mjs";
-import { absolute, clock, now, unitOf, valueParts } from "../../core/format.mjs";
-import { locale, t } from "../../core/i18n.mjs";
-import { scheme } from "../../core/preferences.mjs";
+// Live charts of a device's numbers, one a unit. They share the time axis and the crosshair.
+import { html, useEffect, useId, useMemo, useRef, useState } from "../../vendor/preact.mjs";
+import { absolute, clock, duration, labelOf, now, unitOf, valueParts } from "../../core/format.mjs";
+import { t } from "../../core/i18n.mjs";
 import { route, setQuery } from "../../core/router.mjs";
-import { LineChart, withGaps } from "../../ui/chart.mjs";
+import { Dialog } from "../../ui/dialog.mjs";
 import { Empty, Icon, IconButton } from "../../ui/elements.mjs";
-import { useReadings } from "./readings.mjs";
+import { showDialog } from "../../ui/shell.mjs";
+import { columnsOf, Plot } from "./plot.mjs";
+import { BAND_POINTS, useReadings } from "./readings.mjs";
 
 const MINUTE = 60_000;
-const SPANS = { "5m": 5 * MINUTE, "1h": 60 * MINUTE, "6h": 360 * MINUTE, "24h": 1_440 * MINUTE, "7d": 10_080 * MINUTE };
+const SPANS = {
+  "5m": 5 * MINUTE,
+  "15m": 15 * MINUTE,
+  "1h": 60 * MINUTE,
+  "6h": 360 * MINUTE,
+  "24h": 1_440 * MINUTE,
+  "7d": 10_080 * MINUTE,
+  "30d": 43_200 * MINUTE,
+};
 const DEFAULT_SPAN = "1h";
+const LEAST_SPAN_MS = 1_000;
 /** A device younger than this opens with the shortest span: an hour with one minute in it looks empty. */
 const YOUNG_MS = 10 * MINUTE;
 const TABLE_ROWS = 20;
-const SERIES = 8;
+/** More lines than this in one chart cannot be told apart; also the number of colours. */
+const MOST_LINES = 8;
+const PLACES = Array.from({ length: MOST_LINES }, (_, place) => place);
 
 /** Whether an element is on screen, or nearly. */
 function useVisible(ref) {
@@ -39,94 +51,154 @@ export function summary(points) {
   return { low, high, mean: sum / points.length };
 }
 
-function Plot({ data, from, to, unit, onHover, onZoom, onReset }) {
-  const ref = useRef(null);
-  const chart = useRef(null);
-  const acts = useRef({});
-  acts.current = { onHover, onZoom, onReset };
-  // Built anew for a new theme or language: a canvas keeps the colours and words it was drawn with.
-  useEffect(() => {
-    const call =
-      (name) =>
-      (...args) =>
-        acts.current[name](...args);
-    chart.current = new LineChart(ref.current, {
-      unit,
-      group: "device",
-      onHover: call("onHover"),
-      onZoom: call("onZoom"),
-      onReset: call("onReset"),
-    });
-    chart.current.show(data, from, to);
-    return () => chart.current.destroy();
-  }, [scheme.value, locale.value, unit]);
-  useEffect(() => chart.current.show(data, from, to), [data, from, to]);
-  return html`<div class="plot" ref=${ref}></div>`;
+/** Keys in groups that one axis serves: those of one unit together, those of no known unit alone. */
+export function byUnit(keys, unit = unitOf) {
+  const groups = new Map();
+  for (const key of keys) {
+    let name = unit(key) || `\0${key}`;
+    while (groups.get(name)?.length === MOST_LINES) name += "\0";
+    if (!groups.has(name)) groups.set(name, []);
+    groups.get(name).push(key);
+  }
+  return [...groups.values()];
 }
 
-function Table({ name, points }) {
-  const unit = unitOf(name);
+const words = (key, value, fields) => valueParts(key, value, fields).join(" ").trim();
+
+function Table({ series, fields }) {
+  const rows = series
+    .flatMap(({ key, points }) => (points ?? []).slice(-TABLE_ROWS).map(([ts, value]) => ({ ts, key, value })))
+    .sort((a, b) => b.ts - a.ts)
+    .slice(0, TABLE_ROWS);
+  const many = series.length > 1;
+  const unit = unitOf(series[0].key, fields);
   return html`<div class="chart-table" tabindex="0"><table>
-    <thead><tr><th scope="col">${t("chart.time")}</th><th scope="col">${name}${unit && ` (${unit})`}</th></tr></thead>
-    <tbody>${points
-      .slice(-TABLE_ROWS)
-      .reverse()
-      .map(
-        ([ts, value]) =>
-          html`<tr key=${ts}><td>${absolute(ts)}</td><td class="number">${valueParts(name, value)[0]}</td></tr>`,
-      )}</tbody>
+    <thead><tr><th scope="col">${t("chart.time")}</th>${many && html`<th scope="col">${t("data.key")}</th>`}
+      <th scope="col">${many ? t("data.value") : labelOf(series[0].key, fields)}${unit && ` (${unit})`}</th></tr></thead>
+    <tbody>${rows.map(
+      ({ ts, key, value }) => html`<tr key=${`${ts} ${key}`}><td>${absolute(ts)}</td>
+        ${many && html`<td>${labelOf(key, fields)}</td>`}<td class="number">${valueParts(key, value, fields)[0]}</td></tr>`,
+    )}</tbody>
   </table></div>`;
 }
 
-function ChartBody({ name, points, error, plot, table }) {
-  if (error && !points) return html`<p class="chart-note">${error.text}</p>`;
-  if (!points)
-    return html`<div class="chart-note" role="status"><${Icon} name="refresh-cw" spin /><span class="visually-hidden">
-      ${t("state.loading")}</span></div>`;
-  if (!points.length) return html`<p class="chart-note">${t("chart.none")}</p>`;
-  return table ? html`<${Table} name=${name} points=${points} />` : html`<${Plot} ...${plot} />`;
+/** The lines of a chart by name: each with its value now, or under the crosshair; a click shows it or hides it. */
+function Legend({ series, hidden, under, onToggle, fields }) {
+  return html`<ul class="legend">${series.map(({ key, latest, place }) => {
+    const value = under === null ? latest.value : under(key);
+    return html`<li key=${key} class="series-${place}"><button type="button" aria-pressed=${!hidden.has(key)}
+      title=${t("chart.toggle", { key })} onClick=${(event) => onToggle(key, event.altKey)}>
+        <i class="swatch"></i><span>${labelOf(key, fields)}</span>
+        <strong class="number">${value === null || value === undefined ? "–" : words(key, value, fields)}</strong></button></li>`;
+  })}</ul>`;
 }
 
-function ChartCard({ id, name, latest, index, spanMs, zoom, onZoom, onReset }) {
+function Sums({ name, points, band, spanMs, fields }) {
+  const sums = useMemo(() => summary(points), [points]);
+  if (!sums) return null;
+  const low = Math.min(sums.low, ...band.map((each) => each[1] ?? Infinity));
+  const high = Math.max(sums.high, ...band.map((each) => each[2] ?? -Infinity));
+  const unit = unitOf(name, fields);
+  const short = (number) => (unit.startsWith("B") ? words(name, number, fields) : valueParts(name, number, fields)[0]);
+  const title = band.length ? t("chart.band", { width: duration(spanMs / 1_000 / BAND_POINTS) }) : undefined;
+  return html`<dl class="chart-sums number" title=${title}>
+    ${[
+      ["low", low],
+      ["mean", sums.mean],
+      ["high", high],
+    ].map(([term, number]) => html`<div><dt>${t(`chart.${term}`)}</dt><dd>${short(number)}</dd></div>`)}
+  </dl>`;
+}
+
+/** What a reader who cannot see the chart is told. */
+const said = (series, fields) =>
+  series
+    .map(({ key, points, latest }) => {
+      const sums = summary(points);
+      return (
+        sums &&
+        t("chart.summary", {
+          key: labelOf(key, fields),
+          low: words(key, sums.low, fields),
+          high: words(key, sums.high, fields),
+          now: words(key, latest.value, fields),
+        })
+      );
+    })
+    .filter(Boolean)
+    .join(" ");
+
+function ChartCard({ device, keys, first, spanMs, zoom, onZoom, onReset }) {
+  const { id, latest, fields } = device;
   const ref = useRef(null);
+  const chart = useRef(null);
   const [hover, setHover] = useState(null);
   const [table, setTable] = useState(false);
+  const [hidden, setHidden] = useState(new Set());
   const visible = useVisible(ref);
-  const { points, agg, error } = useReadings(id, name, { spanMs, zoom, visible });
-  const data = useMemo(() => withGaps(points ?? []), [points]);
-  const sums = useMemo(() => summary(points), [points]);
-  const to = zoom?.to ?? Math.max(now.value, points?.at(-1)?.[0] ?? 0);
+  // Hooks are called for each place, whether there is a key or not.
+  const found = PLACES.map((place) =>
+    useReadings(id, keys[place] ?? "", { spanMs, zoom, visible: visible && place < keys.length, band: true }),
+  );
+  const series = keys.map((key, n) => ({ key, latest: latest[key], place: (first + n) % MOST_LINES, ...found[n] }));
+  const shown = series.filter(({ key }) => !hidden.has(key));
+  const data = useMemo(
+    () => columnsOf(shown),
+    [hidden, ...PLACES.flatMap((place) => [found[place].points, found[place].band])],
+  );
+  const to = zoom?.to ?? Math.max(now.value, ...series.map(({ points }) => points?.at(-1)?.[0] ?? 0));
   const from = zoom?.from ?? to - spanMs;
-
-  const under = hover === null ? undefined : data[1][hover];
-  const [value, unit] = valueParts(name, under ?? latest.value);
-  const words = (number) => valueParts(name, number).join(" ").trim();
-  const short = (number) => (unit.endsWith("B") || unit.endsWith("B/s") ? words(number) : valueParts(name, number)[0]);
-  const said =
-    sums && t("chart.summary", { key: name, low: words(sums.low), high: words(sums.high), now: words(latest.value) });
-  return html`<section class="card chart series-${index % SERIES}" ref=${ref} aria-label=${name}>
+  const unit = unitOf(keys[0], fields);
+  const alone = keys.length === 1;
+  const name = alone ? labelOf(keys[0], fields) : unit;
+  const under =
+    hover === null ? null : (key) => data[1 + 3 * shown.findIndex((each) => each.key === key)]?.[hover] ?? null;
+  const toggle = (key, solo) => {
+    const others = keys.filter((each) => each !== key);
+    const isSolo = !hidden.has(key) && others.every((each) => hidden.has(each));
+    if (solo) setHidden(new Set(isSolo ? [] : others));
+    else setHidden((before) => new Set(before.has(key) ? [...before].filter((each) => each !== key) : [...before, key]));
+  };
+  const onKeyDown = (event) => {
+    const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (!by || event.target !== event.currentTarget) return;
+    event.preventDefault();
+    chart.current?.step(event.shiftKey ? by * 10 : by);
+  };
+  const failed = series.find(({ error, points }) => error && !points)?.error;
+  const body = failed
+    ? html`<p class="chart-note">${failed.text}</p>`
+    : series.some(({ points }) => !points)
+      ? html`<div class="chart-note" role="status"><${Icon} name="refresh-cw" spin /><span class="visually-hidden">
+        ${t("state.loading")}</span></div>`
+      : !series.some(({ points }) => points.length)
+        ? html`<p class="chart-note">${t("chart.none")}</p>`
+        : table
+          ? html`<${Table} series=${shown} fields=${fields} />`
+          : html`<${Plot} data=${data} from=${from} to=${to} unit=${unit} places=${shown.map(({ place }) => place)}
+              onHover=${setHover} onZoom=${onZoom} onReset=${onReset} keys=${chart} />`;
+  const at = hover !== null && data[0][hover];
+  const value = alone ? ((under && under(keys[0])) ?? series[0].latest.value) : null;
+  return html`<section class="card chart series-${series[0].place} ${alone ? "" : "many"}" ref=${ref}
+    aria-label=${keys.map((key) => labelOf(key, fields)).join(", ")}>
     <header class="chart-head">
-      <h2><i class="swatch"></i><span title=${name}>${name}</span></h2>
+      <h2>${alone && html`<i class="swatch"></i>`}<span title=${keys.join(", ")}>${name}</span></h2>
       <${IconButton} icon=${table ? "activity" : "table-2"} small
         label=${t(table ? "chart.as_chart" : "chart.as_table")} aria-pressed=${table}
           onClick=${() => setTable(!table)} />
-      <div class="chart-value number">${value}<small>${unit}</small>
-        ${typeof under === "number" && html`<span class="chart-at">${clock(data[0][hover], true)}</span>`}</div>
       ${
-        sums &&
-        html`<dl class="chart-sums number" title=${agg && agg !== "raw" ? t("chart.thinned", { agg }) : undefined}>
-        ${[
-          ["low", sums.low],
-          ["mean", sums.mean],
-          ["high", sums.high],
-        ].map(([term, number]) => html`<div><dt>${t(`chart.${term}`)}</dt><dd>${short(number)}</dd></div>`)}
-      </dl>`
+        alone &&
+        html`<div class="chart-value number">${valueParts(keys[0], value, fields)[0]}
+        <small>${valueParts(keys[0], value, fields)[1]}</small>
+        ${at && html`<span class="chart-at">${clock(at, true)}</span>`}</div>
+        <${Sums} name=${keys[0]} fields=${fields} points=${series[0].points} band=${series[0].band} spanMs=${to - from} />`
       }
+      ${!alone && html`<span class="chart-at number">${at ? clock(at, true) : ""}</span>`}
     </header>
-    <div class="chart-body" role=${table ? undefined : "img"} aria-label=${table ? undefined : (said ?? name)}>
-      ${visible || points ? html`<${ChartBody} name=${name} points=${points} error=${error} table=${table}
-        plot=${{ data, from, to, unit: unitOf(name), onHover: setHover, onZoom, onReset }} />` : null}
-    </div>
+    ${!alone && html`<${Legend} series=${series} hidden=${hidden} under=${under} onToggle=${toggle}
+      fields=${fields} />`}
+    <div class="chart-body" role=${table ? undefined : "img"} aria-label=${table ? undefined : said(shown, fields) || name}
+      tabindex=${table ? undefined : 0} onKeyDown=${onKeyDown}>${visible || series[0].points ? body : null}</div>
   </section>`;
 }
 
@@ -142,47 +214,104 @@ function Download({ id, spanMs, zoom }) {
     <${Icon} name="download" /></a>`;
 }
 
+/** `2026-11-23T14:05` in the reader's zone, as an input for it takes. */
+const localInput = (ts) => {
+  const at = new Date(ts);
+  return new Date(ts - at.getTimezoneOffset() * MINUTE).toISOString().slice(0, 16);
+};
+
+/** A range by its two ends. */
+function RangeDialog({ from, to, onChoose, onClose }) {
+  const ids = [useId(), useId()];
+  const [ends, setEnds] = useState([localInput(from), localInput(to)]);
+  const times = ends.map((text) => new Date(text).getTime());
+  const wrong = !(times[1] - times[0] >= LEAST_SPAN_MS);
+  const submit = (event) => (event.preventDefault(), onChoose(...times), onClose());
+  return html`<${Dialog} title=${t("range.custom")} onClose=${onClose}>
+    <form class="stack" onSubmit=${submit}>
+      ${["range.from", "range.to"].map(
+        (label, n) => html`<div class="field" key=${label}><label for=${ids[n]}>${t(label)}</label>
+          <input class="input" type="datetime-local" id=${ids[n]} required data-focus=${n ? undefined : true}
+            value=${ends[n]} onInput=${(e) => setEnds(ends.with(n, e.target.value))} /></div>`,
+      )}
+      <div class="dialog-foot"><button class="button primary" disabled=${wrong}>${t("range.show")}</button></div>
+    </form>
+  <//>`;
+}
+
+/** `{from, to}` of the address, which can be shared, or `null`: live. */
+function useZoom() {
+  const { query } = route.value;
+  const [from, to] = [Number(query.get("from")), Number(query.get("to"))];
+  return useMemo(() => (from > 0 && to - from >= LEAST_SPAN_MS ? { from, to } : null), [from, to]);
+}
+
+const zoomTo = (from, to) => setQuery({ from: String(Math.floor(from)), to: String(Math.ceil(to)) });
+const goLive = () => setQuery({ from: null, to: null });
+
+/** `[` and `]` go back and forth by half of what is seen, `-` and `+` zoom, `0` goes back to live. */
+function useRangeKeys(from, to) {
+  useEffect(() => {
+    const onKeyDown = (event) => {
+      if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.("input, textarea, select")) return;
+      if (document.querySelector("dialog[open]")) return;
+      const half = (to - from) / 2;
+      const ranges = {
+        "[": () => zoomTo(from - half, to - half),
+        "]": () => (to + half >= Date.now() ? goLive() : zoomTo(from + half, to + half)),
+        "-": () => zoomTo(from - half, to + half),
+        "+": () => half > LEAST_SPAN_MS && zoomTo(from + half / 2, to - half / 2),
+        0: goLive,
+      };
+      ranges[event.key]?.();
+    };
+    document.addEventListener("keydown", onKeyDown);
+    return () => document.removeEventListener("keydown", onKeyDown);
+  });
+}
+
 /** The range buttons and the charts of a device's numeric keys. */
 export function Charts({ device }) {
   const asked = route.value.query.get("range");
   const [usual] = useState(() => (Date.now() - device.created < YOUNG_MS ? "5m" : DEFAULT_SPAN));
   const range = asked in SPANS ? asked : usual;
-  const [zoom, setZoom] = useState(null);
+  const zoom = useZoom();
+  const [from, to] = zoom ? [zoom.from, zoom.to] : [Date.now() - SPANS[range], Date.now()];
+  useRangeKeys(from, to);
   const keys = Object.keys(device.latest)
     .filter((key) => typeof device.latest[key].value === "number")
     .sort();
-  const live = () => setZoom(null);
+  const names = keys.join("\n");
+  const groups = useMemo(() => byUnit(keys, (key) => unitOf(key, device.fields)), [names, device.fields]);
   if (!keys.length) {
     const any = Object.keys(device.latest).length > 0;
     return html`<div class="card"><${Empty} icon="activity"
       title=${t(any ? "charts.none_title" : "charts.empty_title")}><p>
         ${t(any ? "charts.none_text" : "charts.empty_text")}</p><//></div>`;
   }
+  const custom = () => showDialog(() => RangeDialog, { from, to, onChoose: zoomTo });
   return html`<section aria-label=${t("charts.label")}>
     <div class="toolbar">
       <div class="chips-scroll"><div class="segments" role="group" aria-label=${t("charts.range")}>
         ${Object.keys(SPANS).map((each) => html`<button type="button" key=${each}
           aria-pressed=${!zoom && each === range}
-            onClick=${() => (live(), setQuery({ range: each === usual ? null : each }))}>${t(`range.${each}`)}
-            </button>`)}
+            onClick=${() => setQuery({ range: each === usual ? null : each, from: null, to: null })}>
+            ${t(`range.${each}`)}</button>`)}
+        <button type="button" aria-pressed=${Boolean(zoom)} onClick=${custom}>${t("range.custom")}</button>
       </div></div>
       ${
         zoom
-          ? html`<button type="button" class="button small" onClick=${live}><${Icon} name="play" />${t("charts.resume")}
-          </button>`
+          ? html`<button type="button" class="button small" onClick=${goLive}><${Icon} name="play" />
+            ${t("charts.resume")}</button>`
           : html`<span class="live-mark"><i></i>${t("charts.live")}</span>`
       }
       <span class="hint zoom-hint">${t("charts.zoom_hint")}</span>
       <${Download} id=${device.id} spanMs=${SPANS[range]} zoom=${zoom} />
     </div>
     <div class="charts">
-      ${keys.map(
-        (
-          key,
-          i,
-        ) => html`<${ChartCard} key=${key} id=${device.id} name=${key} latest=${device.latest[key]} index=${i}
-          spanMs=${SPANS[range]} zoom=${zoom}
-        onZoom=${(from, to) => setZoom({ from, to })} onReset=${live} />`,
+      ${groups.map(
+        (group) => html`<${ChartCard} key=${group[0]} device=${device} keys=${group}
+          first=${keys.indexOf(group[0])} spanMs=${SPANS[range]} zoom=${zoom} onZoom=${zoomTo} onReset=${goLive} />`,
       )}
     </div>
   </section>`;

@@ -45,12 +45,13 @@ function useSending() {
 
 function Foot({ onClose, busy, label, danger = false, disabled = false }) {
   return html`<div class="dialog-foot">
-    <button type="button" class="button" onClick=${onClose}>${t("action.cancel")}</button>
+    ${onClose && html`<button type="button" class="button" onClick=${onClose}>${t("action.cancel")}</button>`}
     <button class="button primary ${danger ? "danger" : ""}" disabled=${busy || disabled}>${label}</button>
   </div>`;
 }
 
-export function EditDialog({ device, onClose }) {
+/** Name, labels and interval. `onCancel` where there is something to go back to. */
+export function DeviceForm({ device, onSaved, onCancel }) {
   const { error, busy, run } = useSending();
   const [name, setName] = useState(device.name);
   const [labels, setLabels] = useState(labelLines(device.labels));
@@ -62,11 +63,10 @@ export function EditDialog({ device, onClose }) {
       const changes = { name: name.trim(), labels: parseLabels(labels) };
       if (every !== set) changes.expected_every_s = every === "" ? null : Number(every);
       deviceSignal(device.id).value = await api("PATCH", devicePath(device.id), changes);
-      onClose();
+      onSaved();
     });
   };
-  return html`<${Dialog} title=${t("edit.title")} onClose=${onClose}>
-    <form class="stack" onSubmit=${submit}>
+  return html`<form class="stack" onSubmit=${submit}>
       ${error && html`<${Problem} error=${error} />`}
       <div class="field"><label for="edit-name">${t("add.name")}</label>
         <input class="input" id="edit-name" data-focus required maxlength="128" autocomplete="off" value=${name}
@@ -79,8 +79,13 @@ export function EditDialog({ device, onClose }) {
         <input class="input" id="edit-every" type="number" min="0.1" step="any" max="31536000"
           placeholder=${t("edit.every_learnt")} value=${every} onInput=${(e) => setEvery(e.target.value)} />
         <span class="hint">${t("edit.every_hint")}</span></div>
-      <${Foot} onClose=${onClose} busy=${busy} label=${t("action.save")} />
-    </form>
+      <${Foot} onClose=${onCancel} busy=${busy} label=${t("action.save")} />
+    </form>`;
+}
+
+export function EditDialog({ device, onClose }) {
+  return html`<${Dialog} title=${t("edit.title")} onClose=${onClose}>
+    <${DeviceForm} device=${device} onSaved=${onClose} onCancel=${onClose} />
   <//>`;
 }
 

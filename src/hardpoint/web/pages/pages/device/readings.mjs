@@ -6,13 +6,28 @@ import { onLive } from "../../core/live.mjs";
 const POINTS = 600;
 /** Live readings are appended as they are; after so many the thinned-out series is fetched anew. */
 const MOST_APPENDED = 600;
+/** Into how many parts a range is cut for its band. */
+export const BAND_POINTS = 150;
+const NO_BAND = [];
+
+/** `[[ts, least, greatest], …]`: what each of `BAND_POINTS` parts of a range holds. Rejects with ApiError. */
+async function fetchBand(path, query, signal) {
+  const edge = (agg) => {
+    const asked = new URLSearchParams({ ...query, points: String(BAND_POINTS), agg });
+    return api("GET", `${path}?${asked}`, undefined, { signal });
+  };
+  const [low, high] = await Promise.all([edge("min"), edge("max")]);
+  const most = new Map(high.points);
+  return low.points.map(([ts, least]) => [ts, least, most.get(ts) ?? least]);
+}
 
 /**
- * `{points, agg, error}` of a key; `points` is `[[ts, value], …]`, or `null` until the first answer. With `zoom`
- * (`{from, to}` ms) that window, else the last `spanMs`. Nothing is fetched until `visible`.
+ * `{points, agg, band, error}` of a key; `points` is `[[ts, value], …]`, or `null` until the first answer. With `zoom`
+ * (`{from, to}` ms) that window, else the last `spanMs`. Nothing is fetched until `visible`. With `band`, where the
+ * points stand for more readings than they are, `band` is between what those lie.
  */
-export function useReadings(id, key, { spanMs, zoom, visible }) {
-  const [state, setState] = useState({ points: null, agg: "", error: null });
+export function useReadings(id, key, { spanMs, zoom, visible, band = false }) {
+  const [state, setState] = useState({ points: null, agg: "", band: NO_BAND, error: null });
   const [round, setRound] = useState(0);
   const appended = useRef(0);
 
@@ -20,22 +35,28 @@ export function useReadings(id, key, { spanMs, zoom, visible }) {
     if (!visible) return undefined;
     const abort = new AbortController();
     const to = zoom?.to ?? Date.now();
-    const query = new URLSearchParams({
-      key,
-      from: String(Math.floor(zoom?.from ?? to - spanMs)),
-      points: String(POINTS),
-    });
+    const query = { key, from: String(Math.floor(zoom?.from ?? to - spanMs)) };
     // A window that ends now has no end: readings stamped by a clock slightly ahead belong to it.
-    if (zoom) query.set("to", String(Math.ceil(to)));
-    api("GET", devicePath(id, `/readings?${query}`), undefined, { signal: abort.signal }).then(
-      ({ points, agg }) => {
-        appended.current = 0;
-        setState((before) => ({ points: merge(numbers(points), zoom ? [] : tail(before.points)), agg, error: null }));
-      },
-      (error) => error.name === "AbortError" || setState((before) => ({ ...before, error })),
-    );
+    if (zoom) query.to = String(Math.ceil(to));
+    const path = devicePath(id, "/readings");
+    const failed = (error) => error.name === "AbortError" || setState((before) => ({ ...before, error }));
+    const load = async () => {
+      const asked = new URLSearchParams({ ...query, points: String(POINTS) });
+      const { points, agg } = await api("GET", `${path}?${asked}`, undefined, { signal: abort.signal });
+      appended.current = 0;
+      setState((before) => ({
+        points: merge(numbers(points), zoom ? [] : tail(before.points)),
+        agg,
+        band: agg === "lttb" ? before.band : NO_BAND,
+        error: null,
+      }));
+      if (!band || agg !== "lttb") return;
+      const edges = await fetchBand(path, query, abort.signal);
+      setState((before) => ({ ...before, band: edges }));
+    };
+    load().catch(failed);
     return () => abort.abort();
-  }, [id, key, spanMs, zoom?.from, zoom?.to, visible, round]);
+  }, [id, key, spanMs, zoom?.from, zoom?.to, visible, round, band]);
 
   useEffect(() => {
     if (!visible || zoom) return undefined;

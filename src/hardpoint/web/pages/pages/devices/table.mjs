@@ -2,7 +2,7 @@
 import { html, signal, useEffect, useMemo, useRef, useState } from "../../vendor/preact.mjs";
 import { mayAs } from "../../core/api.mjs";
 import { deviceSignal, presenceWord } from "../../core/devices.mjs";
-import { absolute, now, unitOf, valueParts } from "../../core/format.mjs";
+import { absolute, labelOf, now, unitOf, valueParts } from "../../core/format.mjs";
 import { t } from "../../core/i18n.mjs";
 import { loadModule } from "../../core/modules.mjs";
 import { recall, remember } from "../../core/preferences.mjs";
@@ -113,11 +113,11 @@ export function select(ids, on) {
   selected.value = next;
 }
 
-function Metric({ id, name, latest, index }) {
-  const [value, unit] = valueParts(name, latest.value);
+function Metric({ id, name, latest, index, fields }) {
+  const [value, unit] = valueParts(name, latest.value, fields);
   return html`<div class="metric">
     <div class="metric-text">
-      <span class="metric-key" title=${name}>${name}</span>
+      <span class="metric-key" title=${name}>${labelOf(name, fields)}</span>
       <span class="metric-value" title=${value}>${value}${unit && html`<small>${unit}</small>`}</span>
     </div>
     ${
@@ -130,7 +130,7 @@ function Metric({ id, name, latest, index }) {
 
 function Values({ device }) {
   return html`<div class="metrics">${headlineKeys(device.latest).map((key, i) => html`<${Metric} key=${key}
-    id=${device.id} name=${key} latest=${device.latest[key]} index=${i} />`)}</div>`;
+    id=${device.id} name=${key} latest=${device.latest[key]} index=${i} fields=${device.fields} />`)}</div>`;
 }
 
 function From({ connected }) {
@@ -146,7 +146,7 @@ function From({ connected }) {
 function OwnKey({ device, name }) {
   const latest = device.latest[name];
   if (!latest) return html`<span class="faint">–</span>`;
-  const [value, unit] = valueParts(name, latest.value);
+  const [value, unit] = valueParts(name, latest.value, device.fields);
   return html`<span class="metric-value" title=${value}>${value}${unit && html`<small>${unit}</small>`}</span>`;
 }
 
