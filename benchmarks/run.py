@@ -20,7 +20,7 @@ BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     "loop-tls": (["loop/tls.py"], ["--rounds", "3"]),
     "loop-micro": (["loop/micro.py"], ["--rounds", "3"]),
     "loop-memory": (["loop/memory.py"], ["--idle", "3000", "--rounds", "1"]),
-    "http": (["http/hello.py", "get", "post", "file"], ["--rounds", "2"]),
+    "http": (["http/hello.py", "get", "post", "file", "paced"], ["--rounds", "2"]),
     "asgi": (["http/hello.py", "asgi", "asgi-post"], ["--rounds", "2"]),
     "http-cpu": (["http/memory.py"], ["--rounds", "5"]),
     "http-memory": (["http/many.py", "memory"], ["--connections", "1000"]),

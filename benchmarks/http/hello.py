@@ -6,8 +6,9 @@
 One core for the server, one for wrk; the servers take turns in short rounds, so what else the machine does meets all
 alike. Shown are the median and the best round, and the median of the ratios to the yardstick, taken round by round. CPU
 a request is the scheduler's time of the server's processes divided by wrk's count: unlike requests a second it does not
-depend on how fast wrk is. uvicorn and granian (one worker, one thread of its runtime) run the smallest ASGI
-application, on uvloop, without access log. What is *not* measured: TLS, a network, a framework.
+depend on how fast wrk is. p99 is of a server that is full, but for ``paced``: there all have the same to do, far below
+what each can. uvicorn and granian (one worker, one thread of its runtime) run the smallest ASGI application, on uvloop,
+without access log. What is *not* measured: TLS, a network, a framework.
 """
 
 from __future__ import annotations
@@ -31,12 +32,16 @@ wrk.body = '{"temp":21.5,"hum":60,"note":"%s"}'
 wrk.headers["Content-Type"] = "application/json"
 """ % ("x" * 990)
 
+# Each of the 64 connections rests between two requests, so that every server has the same to do.
+PACED_SCRIPT = "function delay() return math.random(16, 48) end"
+
 # name: (title, path, wrk script, servers, the yardstick)
 CASES = {
     "get": ('GET, 13 bytes back ("Hello, world!")', "/", "", NAMES[:6], "nginx"),
     "post": ("POST, 1 KB of JSON decoded and encoded", "/echo", POST_SCRIPT, (*NAMES[:3], *NAMES[4:6]), "uvicorn"),
     "asgi": ("GET, 13 bytes back, of the same ASGI application", "/", "", NAMES[4:], "uvicorn"),
     "asgi-post": ("POST, 1 KB of JSON, of the same ASGI application", "/echo", POST_SCRIPT, NAMES[4:], "uvicorn"),
+    "paced": ("GET, 13 bytes back, at most 2,000 a second", "/", PACED_SCRIPT, NAMES, "nginx"),
     "file": ("GET of a file of 1 MB", "/file", "", NAMES[:4], "nginx"),
 }
 
