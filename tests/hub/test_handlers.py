@@ -205,6 +205,30 @@ def test_what_a_handler_raises_is_logged_and_the_next_reading_comes(anyrun, capl
     assert "handler test_what_a_handler_raises" in caplog.text
 
 
+@pytest.mark.parametrize("kind", ["plain", "async"])
+@pytest.mark.parametrize("error", [SystemExit(3), asyncio.CancelledError(), StopIteration()])
+def test_what_would_end_a_loop_or_a_future_ends_neither(anyrun, caplog, kind, error):
+    async def scene():
+        seen = []
+
+        def broken(reading):
+            seen.append(reading.value)
+            raise error
+
+        async def broken_async(reading):
+            broken(reading)
+
+        async with open_hub() as hub:
+            hub.handlers.add(broken if kind == "plain" else broken_async)
+            device, session = await attached(hub)
+            for n in range(2):
+                hub.ingest(session, device, [(n, "a", n)], n)
+            await until(lambda: seen == [0, 1])
+            await until(lambda: caplog.text.count("failed on Reading") == 2)
+
+    anyrun(scene())
+
+
 def test_one_that_falls_behind_loses_its_oldest_and_nobody_elses(anyrun, caplog, monkeypatch):
     async def scene():
         monkeypatch.setattr(handlers_module, "MAX_QUEUED", 3)

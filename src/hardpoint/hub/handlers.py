@@ -80,18 +80,32 @@ class Handler:
         self._task.add_done_callback(self._served)
 
     async def _serve(self) -> None:
-        loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        assert task is not None
         while self._queue:
             reading = self._queue.popleft()
             try:
-                if self._thread is None:
-                    await self.callback(reading)  # type: ignore[misc]
-                else:
-                    made = await loop.run_in_executor(self._thread, self.callback, reading)
-                    if inspect.isawaitable(made):  # a callable that returns a coroutine
-                        await made
-            except Exception:
+                await self._call_with(reading)
+            except asyncio.CancelledError:
+                if task.cancelling():
+                    raise
+                logger.exception("handler %s failed on %s", self, reading)  # what it waited for was cancelled
+            except (Exception, SystemExit):  # a task lets SystemExit through, and it would end the server
                 logger.exception("handler %s failed on %s", self, reading)
+
+    async def _call_with(self, reading: Reading) -> None:
+        if self._thread is None:
+            await self.callback(reading)  # type: ignore[misc]
+            return
+        made = await asyncio.get_running_loop().run_in_executor(self._thread, self._call_plain, reading)
+        if inspect.isawaitable(made):  # a callable that returns a coroutine
+            await made
+
+    def _call_plain(self, reading: Reading) -> Awaitable[None] | None:
+        try:
+            return self.callback(reading)
+        except StopIteration as error:  # a future of asyncio takes none, and would never be done (Python 3.11)
+            raise RuntimeError("the handler raised StopIteration") from error
 
     def _served(self, task: asyncio.Task[None]) -> None:
         self._task = None

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import re
+
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from simpleeval import SimpleEval
 
 from hardpoint.errors import BadInput
-from hardpoint.hub.rules.conditions import MAX_SAMPLES, Unusable, parse_condition
+from hardpoint.hub.rules.conditions import MAX_SAMPLES, NOTHING_CALM, Unusable, parse_condition
+from hardpoint.hub.rules.expressions import FUNCTIONS, Expression, operators
 
 ABOVE = {"key": "temp", "is": "above", "value": 30, "until": 28}
 BELOW = {"key": "temp", "is": "below", "value": 5, "until": 7}
@@ -178,6 +183,101 @@ class TestExpressions:
     def test_have_functions(self):
         text = "avg(temp, 30) == 25 and abs(-temp) == 20 and min(temp, 3) == 3 and max(temp, 3) == round(20.4)"
         assert holds({"is": "expression", "text": text}, 20)
+
+
+NUMBERS = st.sampled_from(["-3", "0", "1.5", "30", "9007199254740993"])
+VALUES = st.one_of(st.sampled_from([-3, 0, 1.5, 30, True, "30", "a"]), st.floats(-40, 40), st.integers(-(2**60), 2**60))
+
+
+def compared(draw_from):
+    """Expressions that only compare ``t`` and ``key("u")``, if both are asked for, with numbers."""
+    sides = st.tuples(st.one_of(NUMBERS, draw_from), st.sampled_from(["<", "<=", ">", ">=", "==", "!="]), draw_from)
+    simple = st.one_of(
+        sides.map(" ".join),
+        st.tuples(NUMBERS, draw_from, NUMBERS).map(lambda parts: f"{parts[0]} < {parts[1]} <= {parts[2]}"),
+        st.sampled_from(["true", "false"]),
+    )
+    return st.recursive(
+        simple,
+        lambda inner: st.one_of(
+            st.tuples(inner, inner).map(lambda two: f"({two[0]} and {two[1]})"),
+            st.tuples(inner, inner).map(lambda two: f"({two[0]} or {two[1]})"),
+            st.tuples(inner, inner, inner).map(lambda three: f"({three[0]} if {three[1]} else {three[2]})"),
+            inner.map(lambda one: f"(not {one})"),
+        ),
+        max_leaves=6,
+    )
+
+
+def computed():
+    """Any expressions."""
+    terms = st.recursive(
+        st.one_of(NUMBERS, st.sampled_from(["t", 'key("u")', "true", "'30'"])),
+        lambda inner: st.one_of(
+            st.tuples(inner, st.sampled_from(["+", "-", "*", "/", "//", "%"]), inner).map(
+                lambda three: f"({' '.join(three)})"
+            ),
+            inner.map(lambda one: f"(-{one})"),
+            inner.map(lambda one: f"abs({one})"),
+            st.tuples(inner, inner).map(lambda two: f"max({two[0]}, {two[1]})"),
+        ),
+        max_leaves=5,
+    )
+    return compared(terms)
+
+
+class TestExpressionsAgainstSimpleeval:
+    """What an expression means is simpleeval's: ours are only quicker."""
+
+    @given(computed(), VALUES, VALUES)
+    def test_the_same_is_true_and_the_same_is_refused(self, text, t, u):
+        try:
+            expression = Expression(text)
+        except BadInput:
+            assume(False)
+        values = {"t": t, "u": u}
+        named = values | {"true": True, "false": False}
+        reference = SimpleEval(operators=operators(), functions=FUNCTIONS | {"key": values.__getitem__}, names=named)
+        try:
+            expected = bool(reference.eval(text))
+        except Exception as error:
+            with pytest.raises(ValueError, match=re.escape(str(error).partition("\n")[0])):
+                expression.is_true(values)
+        else:
+            assert expression.is_true(values) is expected
+
+    @given(compared(st.just("t")), st.one_of(st.none(), compared(st.just("t"))), VALUES, VALUES, st.booleans())
+    def test_what_is_calm_changes_nothing(self, text, until, first, then, held):
+        when = {"is": "expression", "text": text} | ({} if until is None else {"until": until})
+        try:
+            probe = parse_condition(when).probe({})
+        except BadInput:
+            assume(False)
+        try:
+            before = probe.holds("t", 1, first, held)
+        except Unusable:
+            assert probe.calm(held) == NOTHING_CALM
+            return
+        low, high = probe.calm(before)
+        if type(then) in (int, float) and low <= then <= high:
+            assert probe.holds("t", 2, then, before) == before
+
+    @pytest.mark.parametrize(
+        ("text", "value", "calm"),
+        [
+            ("t > 100 and t < 300", 20, (-math.inf, math.nextafter(100, 0))),
+            ("not (-5 <= t <= 5)", 0, NOTHING_CALM),  # it holds not, and was not held
+            ("t == 1", 1.5, (math.nextafter(1, 2), math.inf)),
+            ("t > 100", 100, NOTHING_CALM),
+            ("t + 1 > 100", 20, NOTHING_CALM),
+            ("t > 9007199254740993", 20, NOTHING_CALM),
+            ("t > u", 20, NOTHING_CALM),
+            ("t > 100", "x", NOTHING_CALM),
+        ],
+    )
+    def test_where_it_is_calm(self, text, value, calm):
+        probe = parse_condition({"is": "expression", "text": text}).probe({"t": value, "u": 300})
+        assert probe.calm(text.startswith("not")) == calm
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ import msgspec
 from ...errors import BadInput
 from ...model import checked_key
 from .expressions import Expression
+from .thresholds import around
 
 if TYPE_CHECKING:
     from ...model import Json, Value
@@ -280,6 +281,21 @@ class _ExpressionProbe(Probe):
             return self._condition.expression.is_true(self._values)
         except ValueError as error:
             raise Unusable(str(error)) from None
+
+    def calm(self, held: bool) -> Calm:
+        """See `Probe`. With one key that is compared with numbers, those between which the latest value lies."""
+        condition = self._condition
+        expression = condition.end if held and condition.end is not None else condition.expression
+        if len(condition.keys) > 1 or expression.thresholds is None:
+            return NOTHING_CALM
+        value = self._values.get(condition.keys[0])
+        if type(value) is not float and type(value) is not int:
+            return NOTHING_CALM
+        try:
+            steady = self.holds(condition.keys[0], 0, value, held) == held
+        except Unusable:
+            return NOTHING_CALM
+        return (steady and around(value, expression.thresholds)) or NOTHING_CALM
 
 
 # What comes in → a condition.

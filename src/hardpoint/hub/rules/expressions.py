@@ -1,9 +1,9 @@
 """Free expressions over a device's latest values: ``temp > 30 and (hum < 40 or key("door.open"))``.
 
-simpleeval does the work: it walks the syntax tree, so nothing of Python is within reach but what is listed here.
-It is given scalars and our few functions only (objects in reach of ``names`` were CVE-2026-32640), without powers and
-without multiplied strings; an expression is at most `MAX_LENGTH` characters long and has at most `MAX_NODES` nodes, and
-none of them can repeat.
+The language is a part of simpleeval's: its operators, which watch how much they make, over a syntax tree of which only
+what is listed here is let in (`closures` evaluates it). So nothing of Python is within reach. Values are scalars, and
+functions our few (objects in reach of ``names`` were CVE-2026-32640); there are no powers and no multiplied strings; an
+expression is at most `MAX_LENGTH` characters long and has at most `MAX_NODES` nodes, and none of them can repeat.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from __future__ import annotations
 import ast
 import operator
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ...errors import BadInput
 from ...model import KEY_PATTERN
+from .closures import KEY, WORDS, closure_of
+from .thresholds import thresholds_of
 
 if TYPE_CHECKING:
-    from simpleeval import SimpleEval
-
     from ...model import Value
 
 MAX_LENGTH = 500
@@ -58,7 +59,9 @@ _NODES = (
 
 
 class Expression:
-    """One expression, parsed. ``keys`` are those whose values it reads."""
+    """One expression, parsed. ``keys`` are those whose values it reads; ``thresholds`` what it compares its one key
+    with, where it does nothing else (see that module).
+    """
 
     def __init__(self, text: str) -> None:
         """Parse it.
@@ -74,8 +77,8 @@ class Expression:
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             raise BadInput(f"{text[:80]!r} is no expression: {_reason(error)}", field="when.text") from None
         self.keys = _keys_of(tree)
-        self._parsed = tree.body
-        self._evaluator, self._current = _evaluator()
+        self.thresholds = thresholds_of(tree.body) if len(self.keys) == 1 else None
+        self._evaluate = closure_of(tree.body, operators(), FUNCTIONS)
 
     def is_true(self, values: Mapping[str, Value]) -> bool:
         """Whether it is true of these values.
@@ -83,14 +86,12 @@ class Expression:
         Raises:
             ValueError: a key has no value yet, or the values do not fit; the message says which.
         """
-        missing = [key for key in self.keys if key not in values]
-        if missing:
-            raise ValueError(f"{missing[0]} has no reading yet")
-        self._current.clear()
-        self._current.update({key: value for key, value in values.items() if isinstance(value, str | int | float)})
+        for key in self.keys:
+            if key not in values:
+                raise ValueError(f"{key} has no reading yet")
         try:
-            return bool(self._evaluator.eval(self.text, previously_parsed=self._parsed))
-        except Exception as error:  # noqa: BLE001 - simpleeval raises its own, Python's operators theirs
+            return bool(self._evaluate(values))
+        except Exception as error:  # noqa: BLE001 - simpleeval's operators raise its own, Python's theirs
             raise ValueError(f"{self.text[:80]}: {_reason(error)}") from None
 
 
@@ -108,14 +109,14 @@ def _keys_of(tree: ast.Expression) -> tuple[str, ...]:
             raise BadInput("an expression holds numbers, strings, true and false", field="when.text")
         if isinstance(node, ast.Call):
             name = node.func.id if isinstance(node.func, ast.Name) else ""
-            if name != "key" and name not in FUNCTIONS:
-                raise BadInput(f"functions are key, {', '.join(FUNCTIONS)}", field="when.text")
+            if name != KEY and name not in FUNCTIONS:
+                raise BadInput(f"functions are {KEY}, {', '.join(FUNCTIONS)}", field="when.text")
             if node.keywords:
                 raise BadInput(f"{name} takes no named arguments", field="when.text")
-            if name == "key":
+            if name == KEY:
                 keys[_quoted_key(node)] = None
-        elif isinstance(node, ast.Name) and id(node) not in called and node.id not in ("true", "false"):
-            if node.id in FUNCTIONS or node.id == "key":
+        elif isinstance(node, ast.Name) and id(node) not in called and node.id not in WORDS:
+            if node.id in FUNCTIONS or node.id == KEY:
                 raise BadInput(f"{node.id} is a function: {node.id}(…)", field="when.text")
             keys[node.id] = None
     return tuple(keys)
@@ -157,21 +158,15 @@ def _modulo(a: Any, b: Any) -> Any:
     return a % b
 
 
-def _evaluator() -> tuple[SimpleEval, dict[str, Any]]:
-    """simpleeval with our operators, and the names it looks in. Imported when the first expression is made."""
-    from simpleeval import DEFAULT_OPERATORS, SimpleEval
+@cache
+def operators() -> dict[type, Callable[..., Any]]:
+    """simpleeval's, of those nodes that are let in, with ours where its own are for more than scalars. Imported when
+    the first expression is made.
+    """
+    from simpleeval import DEFAULT_OPERATORS
 
-    names: dict[str, Any] = {}
-
-    def look_up(node: ast.Name) -> Any:
-        return names[node.id] if node.id in names else {"true": True, "false": False}[node.id]
-
-    operators: dict[type, Callable[..., Any]] = {
-        kind: function for kind, function in DEFAULT_OPERATORS.items() if issubclass(kind, _NODES)
-    }
-    operators |= {ast.Mult: _times, ast.Mod: _modulo, ast.In: lambda a, b: operator.contains(b, a)}
-    evaluator = SimpleEval(operators=operators, functions={**FUNCTIONS, "key": names.__getitem__}, names=look_up)
-    return evaluator, names
+    found = {kind: function for kind, function in DEFAULT_OPERATORS.items() if issubclass(kind, _NODES)}
+    return found | {ast.Mult: _times, ast.Mod: _modulo, ast.In: lambda a, b: operator.contains(b, a)}
 
 
 def _reason(error: BaseException) -> str:
