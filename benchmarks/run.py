@@ -32,6 +32,10 @@ BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
     "telemetry": (["server/telemetry.py"], ["--rounds", "2"]),
     "rules": (["server/rules.py"], ["--rounds", "2", "--devices", "1000"]),
     "rules-micro": (["server/rules.py", "--micro"], ["--rounds", "2", "--devices", "1000"]),
+    "commands": (
+        ["server/commands.py"],
+        ["--devices", "500", "--rules", "100", "--queued", "2000", "--trips", "100"],
+    ),
     "mqtt": (["mqtt/brokers.py"], ["--rounds", "1", "--seconds", "1", "--idle", "2000"]),
     "footprint": (["server/footprint.py"], ["--devices", "2000"]),
 }
