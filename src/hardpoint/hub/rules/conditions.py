@@ -286,7 +286,7 @@ class _ExpressionProbe(Probe):
         """See `Probe`. With one key that is compared with numbers, those between which the latest value lies."""
         condition = self._condition
         expression = condition.end if held and condition.end is not None else condition.expression
-        if len(condition.keys) > 1 or expression.thresholds is None:
+        if len(condition.keys) != 1 or expression.thresholds is None:
             return NOTHING_CALM
         value = self._values.get(condition.keys[0])
         if type(value) is not float and type(value) is not int:
