@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import BadInput
+from .channel_quiet import command as quiet
 from .command import Group, json_option
 from .connection import with_client
 from .output import ago, document, now_ms, printable, say, shown, table
@@ -29,6 +30,7 @@ command = Group(
     hardpoint channel log
     """,
 )
+command.add_command(quiet)
 
 
 @command.command("ls", examples="hardpoint channel ls")
