@@ -40,7 +40,12 @@ types: $(VENV)/.check ## mypy --strict and pyright
 	@$(BIN)/mypy
 	@$(BIN)/pyright
 
-conformance: $(VENV)/.test $(VENV)/.conformance ## Against others' parsers, real clients (nc, curl, a browser) and real libraries
+# An environment of its own: a scanner's requirements are not ours to fulfil.
+$(VENV)/wapiti/bin/wapiti: | $(VENV)/.core
+	@$(PYTHON) -m venv $(VENV)/wapiti
+	@$(VENV)/wapiti/bin/python -m pip install --quiet --disable-pip-version-check 'wapiti3>=3.2'
+
+conformance: $(VENV)/.test $(VENV)/.conformance $(VENV)/wapiti/bin/wapiti ## Against others' parsers, real clients (nc, curl, a browser) and real libraries
 	@$(BIN)/python -bb -m pytest -m conformance $(ARGS)
 
 fuzz: $(VENV)/.test ## Every property with far more examples, and mutated requests, packets, frames (FUZZ_EXAMPLES, FUZZ_SECONDS)

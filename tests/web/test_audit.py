@@ -81,7 +81,7 @@ class TestDeeds:
                 ]
                 assert {entry.address for entry in found} == {"127.0.0.1"}
                 assert [entry.device for entry in found[1:]] == ["ofen-1"] * 5 + [None, "ofen-1"]
-                assert found[5].detail == {"fields": ["name"], "name": ["Ofen 1", "Oven"]}
+                assert found[5].detail == {"fields": ["name"], "name": {"from": "Ofen 1", "to": "Oven"}}
                 assert found[7].detail == {"fields": ["name", "labels"], "name": "Ofen 1", "labels": {"a": "b"}}
 
         anyrun(scene())

@@ -19,6 +19,7 @@ COMMANDS = {
     "Run": ("serve", "agent"),
     "Devices": ("connect", "device", "send", "tail", "readings", "tap", "replay", "firmware"),
     "Rules": ("rule", "alert", "channel"),
+    "People": ("user", "token", "activity"),
     "Messages": ("pub", "sub"),
     "History": ("store",),
     "See how it is": ("status", "health", "doctor", "lab"),

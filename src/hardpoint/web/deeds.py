@@ -62,6 +62,15 @@ def tell(
         entry.detail.update(detail)
 
 
+def changed_of(before: object, changes: Mapping[str, Json]) -> dict[str, Json]:
+    """What of a record is another then: ``{name: {"from": …, "to": …}}``."""
+    return {
+        name: {"from": getattr(before, name), "to": value}
+        for name, value in changes.items()
+        if getattr(before, name) != value
+    }
+
+
 class Auditor:
     """Writes down what requests do: `begin` when one may be handled, `handled` when its handler has answered."""
 

@@ -11,7 +11,7 @@ from ..errors import BadInput, Forbidden
 from ..http import Response
 from ..wire.telemetry import parse_attributes
 from . import shapes
-from .deeds import tell
+from .deeds import changed_of, tell
 from .filters import DeviceView, Filter
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ class DeviceRoutes:
         if given.via is not UNSET:
             gateway = request.user.find(self._hub.catalogue, given.via) if given.via else None
             changes["via"] = f"{gateway.id}/{device.record.name}" if gateway is not None else ""
-        tell(request, {name: [getattr(device.record, name), value] for name, value in changes.items()})
+        tell(request, changed_of(device.record, changes))
         await to_its_end(self._hub.change_device(device, changes))
         return Response.json(self._hub.describe(device))
 

@@ -13,7 +13,7 @@ from ..hub.principal import checked_limits
 from ..model import User
 from . import shapes
 from .accounts import EVERYBODY, SESSION_ID_LENGTH
-from .deeds import tell
+from .deeds import changed_of, tell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,7 +95,7 @@ class PeopleRoutes:
         changes: dict[str, Any] = {"role": role, "labels": checked_limits(role, labels)}
         if given.disabled is not UNSET:
             changes["disabled"] = int(given.disabled)
-        tell(request, {name: [getattr(user, name), value] for name, value in changes.items()})
+        tell(request, changed_of(user, changes))
         if given.password is not UNSET:
             changes["password_hash"] = await self._passwords.hash(given.password)
         changed = await self._accounts.change_user(user.name, changes, keep_session=request.user.credential)

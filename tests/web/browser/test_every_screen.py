@@ -66,6 +66,19 @@ SCREENS: dict[str, Callable[[Any, Server], None]] = {
         page.locator(".page-head .menu-anchor button").click(),
         page.locator("[role=menuitem]").first.click(),
     ),
+    "people": lambda page, server: page.goto(server.url + "/people"),
+    "add-person": lambda page, server: (
+        page.goto(server.url + "/people"),
+        page.locator(".page-head .button").click(),
+    ),
+    "tokens": lambda page, server: page.goto(server.url + "/people/tokens"),
+    "add-token": lambda page, server: (
+        page.goto(server.url + "/people/tokens"),
+        page.locator(".page-head .button").click(),
+    ),
+    "sessions": lambda page, server: page.goto(server.url + "/people/sessions"),
+    "account": lambda page, server: page.goto(server.url + "/account"),
+    "activity": lambda page, server: page.goto(server.url + "/activity"),
     "shared-over": lambda page, server: page.goto(server.url + "/shared#nothing"),
 }
 READY = {
@@ -97,6 +110,13 @@ READY = {
     "label": ".board .u-over",
     "kiosk": ".kiosk .u-over",
     "share": ".link-row",
+    "people": ".people li",
+    "add-person": "dialog[open] .pick",
+    "tokens": ".people li",
+    "add-token": "dialog[open] .pick",
+    "sessions": ".people li",
+    "account": ".people li",
+    "activity": ".deed",
     "shared-over": ".gate .empty",
 }
 
@@ -115,6 +135,16 @@ def furnish_alerts(server: Server, device: LineDevice) -> None:
     server.call("POST", "/channels", {"name": "Ada's phone", "kind": "ntfy", "settings": settings})
     night = {"begins": "22:00", "ends": "07:00", "time_zone": "Europe/Berlin"}
     server.call("PUT", "/quiet-hours", {"items": [night]})
+
+
+def furnish_people(server: Server) -> None:
+    """People of each role, one limited and one who may not sign in; tokens; and things done and refused."""
+    limited = {"name": "Bob", "password": "correct horse", "role": "operator", "labels": ["site:greenhouse", "row"]}
+    server.call("POST", "/users", limited)
+    server.call("POST", "/users", {"name": "老王", "password": "correct horse"})
+    server.call("PATCH", "/users/%E8%80%81%E7%8E%8B", {"disabled": True})
+    server.call("POST", "/tokens", {"name": "grafana", "labels": ["site:greenhouse"], "expires_s": 864_000})
+    server.call("POST", "/tokens", {"name": "node-red", "role": "admin"})
 
 
 def board_of(page: Any, server: Server) -> str:
@@ -152,6 +182,7 @@ def furnished(server: Server) -> Iterator[Server]:
     server.add("silent")
     furnish_alerts(server, device)
     furnish_dashboard(server)
+    furnish_people(server)
     server.call("POST", "/devices/silent/commands", {"method": "wake", "ttl_s": 600})
     server.call("POST", "/devices/shown/commands", {"method": "blink", "params": {"pin": 4}})
     number = device.read().split(" ")[0]

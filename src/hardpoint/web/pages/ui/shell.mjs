@@ -1,6 +1,6 @@
 // What stands around every signed-in page: the bar on top, the connection's state, the keys.
 import { effect, html, signal, useEffect } from "../vendor/preact.mjs";
-import { session, signOut } from "../core/api.mjs";
+import { mayAs, session, signOut } from "../core/api.mjs";
 import { chooseLocale, LOCALES, locale, t } from "../core/i18n.mjs";
 import { firingAlerts, liveStatus } from "../core/live.mjs";
 import { loadModule } from "../core/modules.mjs";
@@ -86,6 +86,10 @@ export function TopBar({ crumb }) {
   const user = session.value?.user?.name ?? "";
   const items = [
     { title: t("menu.signed_in_as", { name: user }) },
+    { label: t("menu.own_account"), icon: "user", run: () => navigate("/account") },
+    mayAs("admin") && { label: t("menu.people"), icon: "key-round", run: () => navigate("/people") },
+    mayAs("operator") && { label: t("menu.activity"), icon: "activity", run: () => navigate("/activity") },
+    "-",
     { label: t("menu.shortcuts"), icon: "keyboard", run: showShortcuts },
     "-",
     { label: t("menu.sign_out"), icon: "log-out", run: () => signOut().catch(toastError) },
@@ -96,7 +100,7 @@ export function TopBar({ crumb }) {
     ${crumb && html`<span class="crumb"><${Icon} name="chevron-right" /><span>${crumb}</span></span>`}
     <div class="top-end">
       <${Preferences} />
-      <${Menu} icon="user" label=${t("menu.account")} items=${items} />
+      <${Menu} icon="user" label=${t("menu.account")} items=${items.filter(Boolean)} />
     </div>
   </div></header>`;
 }
