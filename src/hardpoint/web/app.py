@@ -21,6 +21,20 @@ if TYPE_CHECKING:
 ExtraMetrics = Callable[[], "Iterator[tuple[str, str, str, dict[str, float]]]"]
 
 
+API_HEADERS = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cache-Control", "no-store"),
+)
+"""With every answer of the app API, errors too: a browser is to show it to nobody, run nothing in it and keep no copy.
+Devices are spared the bytes, and mounted applications say what is right for them.
+"""
+DEVICE_API = "/api/v1/"
+
+
 class WebApp:
     """Every route of ours on one `Router`; `plan`, `handle` and `handle_local` are what an `HttpServer` calls."""
 
@@ -118,6 +132,9 @@ class WebApp:
         """Answer a request that came over the network."""
         if not self._declared:
             self.declare()
+        if request.path.startswith("/api/") and not request.path.startswith(DEVICE_API):
+            for name, value in API_HEADERS:
+                request.add_header(name, value)
         auditor = self.sign_ins.auditor
         try:
             return auditor.handled(request, self.router.handle(request))

@@ -95,11 +95,11 @@ class SharedRoutes:
         secure = "; Secure" if request.scheme == "https" else ""
         path = f"/api/shared/{link.id}"
         cookie = f"{COOKIE}={given.secret}; Path={path}; Max-Age={COOKIE_S}; HttpOnly; SameSite=Strict{secure}"
-        return Response.json(self._describe(link), headers=[("Set-Cookie", cookie), ("Cache-Control", "no-store")])
+        return Response.json(self._describe(link), headers=[("Set-Cookie", cookie)])
 
     def show(self, request: Request) -> Response:
         """``GET /api/shared/{id}``."""
-        return Response.json(self._describe(self._link(request)), headers=[("Cache-Control", "no-store")])
+        return Response.json(self._describe(self._link(request)))
 
     async def readings(self, request: Request) -> Response:
         """``GET /api/shared/{id}/devices/{device}/readings``."""
