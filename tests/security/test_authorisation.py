@@ -29,6 +29,7 @@ WARM = {"key": "temp", "is": "above", "value": 30}
 ASKED = {
     "GET /api/devices": ("", None),
     "POST /api/devices": ("", {"name": "new", "labels": {"site": "{site}"}}),
+    "POST /api/devices/{id}/claim": ("", {"secret": f"of {MINE}"}),  # whose secret is known is as good as seen
     "GET /api/commands/{number:int}": ("", None),
     "DELETE /api/commands/{number:int}": ("", None),
     "GET /api/readings": ("?device={device}", None),
@@ -86,6 +87,7 @@ class House:
         for name, site in ((MINE, "north"), (FOREIGN, "foreign-south")):
             device, session = await attached(hub, name, takes_commands=False)
             await hub.change_device(device, {"labels": {"site": site}})
+            self.web.app.claims.offer(device, {"secretKey": f"of {name}"})
             rule = Rule(f"{name}-rule", f"{name} rule", f"device:{name}", WARM, 0)
             await hub.alerting.rules.add(rule)
             hub.ingest(session, device, [(None, "temp", 31.5), (None, f"{name}.key", 1)], "r")
