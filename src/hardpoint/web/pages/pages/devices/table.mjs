@@ -10,8 +10,11 @@ import { deviceHref, setQuery } from "../../core/router.mjs";
 import { Ago, Icon, Presence } from "../../ui/elements.mjs";
 
 const METRICS = 3;
-/** Rows come and go in bodies of so many: one observer each, and one layout when it changes. */
-const BODY_ROWS = 40;
+/**
+ * Rows come and go in bodies of so many. Of 300 devices at 200 readings a second the list takes 6 to 12 % of a core with
+ * 20, and 8 to 13 % with 40, for rows that nobody sees follow their devices as well.
+ */
+const BODY_ROWS = 20;
 const ROW_PX = 72;
 export const WORDS = ["online", "late", "offline", "never"];
 
@@ -195,11 +198,11 @@ function Row({ id, index, names, maySelect }) {
   </tr>`;
 }
 
-// One observer for all bodies, with some screens of margin: a fast wheel does not outrun it.
+// One observer for all bodies, with some rows of margin, so that a wheel does not outrun it.
 const onSight = new WeakMap();
 const sight = new IntersectionObserver(
   (entries) => entries.forEach((entry) => onSight.get(entry.target)?.(entry.isIntersecting)),
-  { rootMargin: "900px" },
+  { rootMargin: "400px" },
 );
 
 /** Some rows, or the height that they had where they are out of sight: they then follow nothing and cost nothing. */
