@@ -7,8 +7,9 @@ message, the smallest of the rounds, and messages a second, the median. All spea
 password, but for ``readings``: there devices sign in, and a message is acknowledged when its reading is on disk. What
 is *not* measured: TLS, latency, messages of more than four bytes.
 
-Peers that are not installed are left out: mosquitto is looked for on the path, amqtt in this Python, aedes by ``node``
-(``npm install --prefix DIR aedes@0`` and ``--aedes DIR``).
+Peers that are not installed are left out: mosquitto is looked for on the path, amqtt in this Python, and aedes is
+fetched by ``npm`` where that is there (``--aedes DIR`` names a folder that has it). Ratios are to mosquitto; that of
+durable readings to its QoS 1, which stores nothing.
 """
 
 from __future__ import annotations
@@ -51,10 +52,14 @@ async def main():
 asyncio.run(main())
 """
 AEDES = """
-const { Aedes } = require('aedes');
-(Aedes.createBroker ? Aedes.createBroker() : Promise.resolve(require('aedes')())).then(broker =>
+const aedes = require('aedes');
+(aedes.Aedes ? aedes.Aedes.createBroker() : Promise.resolve(aedes())).then(broker =>
   require('net').createServer(broker.handle).listen(%d, '127.0.0.1'));
 """
+
+
+class NotStarted(Exception):
+    """A peer that is here does not work."""
 
 
 class Peer:
@@ -69,7 +74,8 @@ class Peer:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
                 return
             if self.process.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit(f"{command[0]} did not start")
+                self.stop()
+                raise NotStarted(f"{command[0]} did not start")
             time.sleep(0.05)
 
     def stop(self) -> None:
@@ -97,11 +103,26 @@ def make_peers(folder: Path, aedes: Path | None, only: list[str]) -> dict[str, P
     if importlib.util.find_spec("amqtt") and (not only or "amqtt" in only):
         port, file = free_port(), folder / "amqtt_broker.py"
         file.write_text(AMQTT % port)
-        made["amqtt"] = Peer([sys.executable, file], port)
+        try:
+            made["amqtt"] = Peer([sys.executable, file], port)
+        except NotStarted as error:
+            print(f"left out: {error}")
     if aedes is not None and shutil.which("node") and (not only or "aedes" in only):
         port = free_port()
-        made["aedes"] = Peer(["node", "-e", AEDES % port], port, cwd=aedes)
+        try:
+            made["aedes"] = Peer(["node", "-e", AEDES % port], port, cwd=aedes)
+        except NotStarted as error:
+            print(f"left out: {error}")
     return made
+
+
+def find_aedes(folder: Path) -> Path | None:
+    """The folder, with aedes installed into it; None: it cannot be."""
+    if not (shutil.which("node") and shutil.which("npm")):
+        return None
+    command = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", folder, "aedes@0"]
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    return folder if done.returncode == 0 else None
 
 
 def run_load(load: Path, arguments: list[str]) -> int | None:
@@ -114,7 +135,9 @@ def run_load(load: Path, arguments: list[str]) -> int | None:
     return int(done.stdout) if done.returncode == 0 and int(done.stdout) else None
 
 
-def measure(peers: dict[str, Peer | Hardpoint], load: Path, rounds: int, seconds: float) -> None:
+def measure(peers: dict[str, Peer | Hardpoint], load: Path, rounds: int, seconds: float) -> float:
+    """Every case on every broker; what mosquitto's QoS 1 costs, or 0."""
+    base = 0.0
     print(f"{'case':<18} {'broker':<12} {'µs/message':>11} {'ratio':>7} {'messages/s':>11}")
     for case, (mode, clients, qos) in CASES.items():
         costs: dict[str, list[float]] = {name: [] for name in peers}
@@ -126,11 +149,14 @@ def measure(peers: dict[str, Peer | Hardpoint], load: Path, rounds: int, seconds
                 if count is not None:
                     costs[name].append((cpu_s(peer.pid) - before) / count * 1e6)
                     rates[name].append(count / seconds)
-        print_row(case, costs, rates)
+        of_mosquitto = min(costs.get("mosquitto") or [0.0])
+        if case == "publish, QoS 1":
+            base = of_mosquitto
+        print_rows(case, costs, rates, of_mosquitto)
+    return base
 
 
-def print_row(case: str, costs: dict[str, list[float]], rates: dict[str, list[float]]) -> None:
-    base = min(costs.get("mosquitto") or [0.0])
+def print_rows(case: str, costs: dict[str, list[float]], rates: dict[str, list[float]], base: float) -> None:
     for name, values in costs.items():
         if not values:
             print(f"{case:<18} {name:<12} {'failed':>11}")
@@ -139,7 +165,7 @@ def print_row(case: str, costs: dict[str, list[float]], rates: dict[str, list[fl
         print(f"{case:<18} {name:<12} {min(values):>11.2f} {ratio:>7} {statistics.median(rates[name]):>11,.0f}")
 
 
-def measure_readings(load: Path, rounds: int, seconds: float) -> None:
+def measure_readings(load: Path, rounds: int, seconds: float, base: float) -> None:
     """Durable readings at QoS 1, with devices that sign in."""
     with tempfile.TemporaryDirectory() as made:
         server = Hardpoint(Path(made), "--listen", "mqtt://127.0.0.1:0")
@@ -156,7 +182,7 @@ def measure_readings(load: Path, rounds: int, seconds: float) -> None:
                 if count:
                     costs["hardpoint"].append((cpu_s(server.pid) - before) / count * 1e6)
                     rates["hardpoint"].append(count / seconds)
-            print_row("durable readings", costs, rates)
+            print_rows("durable readings", costs, rates, base)
         finally:
             server.stop()
 
@@ -207,19 +233,21 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     with tempfile.TemporaryDirectory() as made:
         load = compile_c(HERE / "mqtt_load.c", Path(made))
+        aedes = given.aedes or (None if given.only and "aedes" not in given.only else find_aedes(Path(made) / "aedes"))
+        base = 0.0
         for idle in (True, False):  # memory first: what a load leaves behind would hide it
             (Path(made) / str(idle)).mkdir()
-            peers = make_peers(Path(made) / str(idle), given.aedes, given.only)
+            peers = make_peers(Path(made) / str(idle), aedes, given.only)
             try:
                 if idle:
                     measure_idle(peers, min(given.idle, hard - 200))
                     print()
                 else:
-                    measure(peers, load, given.rounds, given.seconds)
+                    base = measure(peers, load, given.rounds, given.seconds)
             finally:
                 for peer in peers.values():
                     peer.stop()
-        measure_readings(load, given.rounds, given.seconds)
+        measure_readings(load, given.rounds, given.seconds, base)
 
 
 if __name__ == "__main__":
