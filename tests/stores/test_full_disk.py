@@ -41,18 +41,18 @@ class Disk(NamedTuple):
 
 @pytest.fixture
 def tmpfs() -> Iterator[Disk]:
-    """A real file system of 1 MiB, half of it taken by a file that can be removed.
+    """A real file system of 2 MiB, two thirds of it taken by a file that can be removed.
 
     Not under pytest's own folder: were this process killed, the mount left behind would fail every later clean-up.
     """
     point = Path(tempfile.mkdtemp(prefix="hardpoint-full-disk-"))
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(point)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(point)]
     if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode != 0:
         point.rmdir()
         pytest.skip("mounting a small tmpfs needs root; the limited database stands in for it")
     try:
         ballast = point / "ballast"
-        ballast.write_bytes(bytes(500 * 1024))
+        ballast.write_bytes(bytes(1400 * 1024))
         yield Disk(point / "data", ballast.unlink)
     finally:
         # Lazily: a test that failed has its store open still.

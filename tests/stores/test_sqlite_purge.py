@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from storing import commit_and_wait, wait_until
 
 from hardpoint.model import Delete, DeleteReadings, Device, Put, Series
-from hardpoint.stores.sqlite import SqliteStore, purge, writer
+from hardpoint.stores.sqlite import SqliteStore, fold, purge, work, writer
 from hardpoint.stores.sqlite.chunks import write
 
 EVER = (0, 2**62)
@@ -23,10 +26,16 @@ def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SqliteStore:
     changes = [Put(Device("d", "d", 0)), Put(Series(1, "d", "a")), Put(Series(2, "d", "b"))]
     rows = [(1 + n % 2, n // 2, n) for n in range(2 * COUNT)] + [(3, 0, "another device's")]
     assert commit_and_wait(store, rows, changes) is None
+    store._do(folded)
     wait_until(lambda: store._writer is not None and not store._writer.work.due)
     monkeypatch.setattr(writer.Writer, "_slice", lambda *_, **__: True)
     monkeypatch.setattr(writer.Writer, "_patience_s", lambda _: None)
     return store
+
+
+def folded(connection: sqlite3.Connection, pending: work.Work) -> Iterator[int]:
+    """For `SqliteStore._do`: everything in blocks or chunks."""
+    yield pending.fold_all(connection)
 
 
 def in_table(store: SqliteStore) -> int:
@@ -109,3 +118,103 @@ def test_goes_on_between_commits_and_after_a_restart(tmp_path: Path, monkeypatch
     wait_until(lambda: again.describe()["readings"] == 5)
     assert [value for _, value in again.readings(2, *EVER)] == ["stays"] * 5
     again.close()
+
+
+def copied(store: SqliteStore, target: Path) -> SqliteStore:
+    """As it would be after kill -9 now."""
+    target.mkdir()
+    for name in ("hardpoint.db-wal", "hardpoint.db"):
+        shutil.copy(Path(str(store.describe()["path"])).with_name(name), target / name)
+    return SqliteStore(target)
+
+
+class TestInTheJournal:
+    """Deleting waits for no folding: the journal itself loses the readings."""
+
+    ROWS = tuple((1 + n % 3, n // 3, n) for n in range(900))
+
+    def expected(self, series: int, *more: tuple[int, object]) -> list[tuple[int, object]]:
+        rows = [(ts, value) for one, ts, value in self.ROWS if one == series and not (one == 1 and 100 <= ts < 200)]
+        return sorted([*rows, *more])
+
+    def assert_deleted(self, store: SqliteStore, *more: tuple[int, object]) -> None:
+        assert list(store.readings(1, *EVER)) == self.expected(1, *more)
+        assert list(store.readings(2, *EVER)) == []
+        assert store.extent(2) is None
+        assert list(store.latest(2)) == []
+        assert list(store.readings(3, *EVER)) == self.expected(3)
+        assert [series for series, _, _ in store.latest()] == [1, 3]
+
+    @pytest.mark.parametrize("batch", [30, 900])
+    def test_no_commit_folds(self, tmp_path: Path, batch: int) -> None:
+        store = SqliteStore(tmp_path / "running")
+        store.open()
+        for start in range(0, 900, batch):
+            assert commit_and_wait(store, self.ROWS[start : start + batch]) is None
+        # A reading of the same commit comes after what it deletes.
+        gone = [DeleteReadings(1, 100, 200), DeleteReadings(2, 0, 1000)]
+        assert commit_and_wait(store, [(1, 150, "new")], gone) is None
+        assert in_table(store) == 0
+        self.assert_deleted(store, (150, "new"))
+        assert commit_and_wait(store, [(1, 151, "newer")]) is None
+        assert store.check().readings == 500 + 2
+        killed = copied(store, tmp_path / "killed")
+        for each in (store, killed):
+            if each is killed:
+                each.open()
+            self.assert_deleted(each, (150, "new"), (151, "newer"))
+            each._do(lambda connection, pending: pending.everything_in_chunks(connection))
+            self.assert_deleted(each, (150, "new"), (151, "newer"))
+            assert each.check()[1:] == (502, ())
+            each.close()
+
+    def test_a_commit_that_fails_deletes_nothing(self, tmp_path: Path) -> None:
+        store = SqliteStore(tmp_path)
+        store.open()
+        assert commit_and_wait(store, self.ROWS) is None
+        bad = [(1, 1000, 1), (1, 1001, object())]
+        assert commit_and_wait(store, bad, [DeleteReadings(1, 0, 1000)]) is not None
+        assert len(list(store.readings(1, *EVER))) == 300
+        assert commit_and_wait(store, [(1, 1000, 1)]) is None
+        assert len(list(store.readings(1, *EVER))) == 301
+        store.close()
+
+    @pytest.mark.parametrize("direct", [2, 10_000])
+    @pytest.mark.parametrize("slices", [1, 3, 7])
+    def test_while_a_pass_of_folding_is_under_way(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slices: int, direct: int
+    ) -> None:
+        monkeypatch.setattr(fold, "MAX_BLOCK_READINGS", 90)
+        monkeypatch.setattr(fold, "MAX_DIRECT_READINGS", 90)
+        monkeypatch.setattr(fold, "DIRECT_READINGS", direct)
+        store = SqliteStore(tmp_path / "running")
+        store.open()
+        assert commit_and_wait(store, self.ROWS) is None
+
+        def some_slices(connection: sqlite3.Connection, pending: work.Work) -> Iterator[int]:
+            for _ in range(slices):
+                pending._fold_step(connection, 0.0)
+            # Nothing goes on by itself from here.
+            monkeypatch.setattr(writer.Writer, "_slice", lambda *_, **__: True)
+            monkeypatch.setattr(writer.Writer, "_patience_s", lambda _: None)
+            yield from ()
+
+        store._do(some_slices)
+        assert store._journal.frozen is not None
+        gone = [DeleteReadings(1, 100, 200), DeleteReadings(2, 0, 1000)]
+        assert commit_and_wait(store, [(3, 5, 17)], gone) is None
+        assert store._journal.frozen is not None, "the pass goes on as slowly as it was"
+        self.assert_deleted(store)
+        killed = copied(store, tmp_path / "killed")
+        assert commit_and_wait(store, [(1, 150, "new")]) is None
+        assert store._journal.frozen is None, "this one had to wait for it"
+        self.assert_deleted(store, (150, "new"))
+        monkeypatch.undo()
+        killed.open()
+        assert commit_and_wait(killed, [(1, 150, "new")]) is None
+        for each in (store, killed):
+            self.assert_deleted(each, (150, "new"))
+            each._do(lambda connection, pending: pending.everything_in_chunks(connection))
+            self.assert_deleted(each, (150, "new"))
+            assert each.check()[1:] == (501, ())
+            each.close()

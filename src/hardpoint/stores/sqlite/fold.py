@@ -108,6 +108,8 @@ class Fold:
                 done.append(self._waiting.pop())
             else:
                 self._ordered = _Ordered(times, values, end, direct)
+            if not values:
+                continue
             if start > 0 or end < len(values):
                 times, values = times[start:end], values[start:end]
             if direct:
@@ -126,7 +128,10 @@ class Fold:
         return block_bytes // 4000 + chunk_pages
 
     def _begin(self, connection: sqlite3.Connection, series: int) -> _Ordered:
-        times, values = in_order(*self._columns.by_series[series])
+        column = self._columns.by_series.get(series)
+        if column is None:  # all of it was deleted since
+            return _Ordered((), (), 0, direct=False)
+        times, values = in_order(*column)
         direct = (
             len(times) >= DIRECT_READINGS
             and self._may_skip_blocks(series)

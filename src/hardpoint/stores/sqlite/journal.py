@@ -7,6 +7,9 @@ reader cuts off what its own transaction does not see. It asks SQLite, in one st
 
 Folding freezes what there is and goes through it in slices; new readings go to columns of their own meanwhile. A
 column takes some 40 bytes a reading; kept as rows it would be 130.
+
+A commit that deletes readings is a row of its own, a `Purged`: whoever reads the journal again leaves out what the rows
+before it have of these ranges, and the columns lose it as soon as the commit is durable.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from __future__ import annotations
 import threading
 from array import array
 from collections import deque
+from itertools import compress
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import msgspec
@@ -35,11 +39,22 @@ APPEND_SQL = "INSERT INTO journal (seq, batch) VALUES (?, ?)"
 _SPAN_SQL = "SELECT (SELECT min(seq) FROM journal), (SELECT max(seq) FROM journal)"
 # One SELECT with both would scan the table: SQLite's shortcut to either end holds for a lone min or max only.
 
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(list[tuple[int, int, Value]])
-
 Column: TypeAlias = "tuple[array[int], list[Value]]"
 """Times and values in the order in which they came."""
+
+
+Ranges: TypeAlias = "Sequence[tuple[int, int, int]]"
+"""``(series, start_ms, end_ms)`` each."""
+
+
+class Purged(msgspec.Struct):
+    """What a commit deleted of the readings before it."""
+
+    ranges: list[tuple[int, int, int]]
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(list[tuple[int, int, Value]] | Purged)
 
 
 class Columns:
@@ -70,6 +85,16 @@ class Columns:
             if not values:
                 del self.by_series[series]
 
+    def forget(self, ranges: Ranges) -> None:
+        """Leave out what lies in the ranges. Columns that readers hold already stay as they are."""
+        for series, start_ms, end_ms in ranges:
+            times, values = self.by_series.get(series, (array("q"), []))
+            kept = [not start_ms <= ts < end_ms for ts in times]
+            if any(kept):
+                self.by_series[series] = (array("q", compress(times, kept)), list(compress(values, kept)))
+            else:
+                self.by_series.pop(series, None)
+
 
 class Span(NamedTuple):
     """The first and last ``seq`` that a read transaction sees in the journal; None in an empty one."""
@@ -96,6 +121,7 @@ class Journal:
         """The last of the frozen, or else of the folded commits."""
         self._frozen_first = 0  # the first of the frozen ones, or else of those that were folded last
         self.next_seq = 1
+        self._purged_seq = 0  # of the last `Purged`
         self._newest: deque[tuple[int, Sequence[Row], int]] = deque(maxlen=REMEMBERED_BATCHES)
 
     @property
@@ -128,7 +154,12 @@ class Journal:
         with self._lock:
             self._reset()
         for seq, blob in connection.execute("SELECT seq, batch FROM journal ORDER BY seq"):
-            self.add(seq, decode_batch(blob), len(blob))
+            entry = decode_batch(blob)
+            if isinstance(entry, Purged):
+                self.add(seq, ())
+                self.forget(seq, entry.ranges)
+            else:
+                self.add(seq, entry, len(blob))
 
     def add(self, seq: int, rows: Sequence[Row], blob_bytes: int = 0) -> None:
         """Note a batch **before** its transaction commits."""
@@ -147,6 +178,27 @@ class Journal:
             self.active.take_back(rows)
             self.active.readings -= weight
             self.next_seq = seq
+
+    def forget(self, seq: int, ranges: Ranges) -> None:
+        """Leave out what the commits before this one have of the ranges, **after** its transaction.
+
+        What a pass of folding has taken out already goes to blocks and chunks still, where the range is purged later.
+        """
+        with self._lock:
+            newer = [rows for number, rows, _ in self._newest if number > seq]
+            for rows in reversed(newer):
+                self.active.take_back(rows)
+            for part in (self.active, self.frozen):
+                if part is not None:
+                    part.forget(ranges)
+            for rows in newer:
+                self.active.add(rows)
+            remembered = [
+                (number, rows if number > seq else _outside(rows, ranges), weight)
+                for number, rows, weight in self._newest
+            ]
+            self._newest = deque(remembered, maxlen=REMEMBERED_BATCHES)
+            self._purged_seq = seq
 
     def freeze(self) -> Columns:
         """Let what there is be folded; what comes from now on is kept apart."""
@@ -211,8 +263,10 @@ class Journal:
         return iter(sorted(item for item in found.items() if item[1][1]))
 
     def _parts(self, span: Span) -> list[Columns]:
-        if span.first is None:
+        if span.first is None or span.last is None:
             return []
+        if span.last < self._purged_seq:
+            raise Gone  # it sees readings that were deleted since
         if span.first > self.frozen_seq:
             return [self.active]
         if self.frozen is None or span.first < self._frozen_first:
@@ -242,7 +296,22 @@ def encode_batch(rows: Sequence[Row]) -> bytes:
         return _encoder.encode([(series, ts, to_column(value)) for series, ts, value in rows])
 
 
-def decode_batch(blob: bytes) -> list[Row]:
-    """What `encode_batch` was given."""
-    rows = _decoder.decode(blob)
-    return [(series, ts, from_column(value)) for series, ts, value in rows]
+def encode_purged(ranges: Ranges) -> bytes:
+    """What was deleted, as the journal keeps it."""
+    return _encoder.encode(Purged(list(ranges)))
+
+
+def decode_batch(blob: bytes) -> list[Row] | Purged:
+    """What `encode_batch` or `encode_purged` was given.
+
+    Raises:
+        msgspec.MsgspecError: it is neither.
+    """
+    entry = _decoder.decode(blob)
+    return entry if isinstance(entry, Purged) else [(series, ts, from_column(value)) for series, ts, value in entry]
+
+
+def _outside(rows: Sequence[Row], ranges: Ranges) -> Sequence[Row]:
+    for series, start_ms, end_ms in ranges:
+        rows = [row for row in rows if row[0] != series or not start_ms <= row[1] < end_ms]
+    return rows

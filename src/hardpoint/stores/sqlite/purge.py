@@ -4,8 +4,9 @@ A device's readings may be many millions, and deleting them in one transaction t
 gets its answer. So the transaction only notes the range in ``purges``; readers leave out what lies in one, and the
 writer empties it bit by bit. A reading that comes for a range that is not empty yet makes its way first.
 
-The writer folds the journal before it notes a range: everything that is to be deleted is in blocks and chunks then, or
-in the rows of schema 1, and everything in the journal came later.
+The journal loses what lies in a range at once (`Journal.forget`). What a pass of folding had taken out of it by then
+goes to blocks and chunks still, so a range is emptied only between two passes. The others wait for none: a commit that
+deletes readings takes no longer than any.
 """
 
 from __future__ import annotations
@@ -43,6 +44,10 @@ _COUNT_SQL = "UPDATE totals SET readings = max(0, readings - ?)"
 _FORGET_SQL = "DELETE FROM purges WHERE id = ?"
 
 
+class PassUnderWay(Exception):
+    """A range cannot be emptied before a pass of folding has ended."""
+
+
 class Purge(NamedTuple):
     """A range that is deleted for every reader."""
 
@@ -71,11 +76,22 @@ class Purges:
         """Whether one of these readings lies in a range that is not empty yet: then `make_way` for them."""
         return any(purge.contains(rows) for purge in self.waiting)
 
-    def make_way(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
-        """Empty the ranges that these readings lie in, as part of the transaction that will hold them."""
+    def added(self, connection: sqlite3.Connection) -> list[tuple[int, int, int]]:
+        """``(series, start_ms, end_ms)`` of those that the transaction has added so far."""
+        known = {purge.id for purge in self.waiting}
+        return [(series, start, end) for id_, series, start, end in connection.execute(_RANGES_SQL) if id_ not in known]
+
+    def make_way(self, connection: sqlite3.Connection, rows: Sequence[Row], *, pass_under_way: bool) -> None:
+        """Empty the ranges that these readings lie in, as part of the transaction that will hold them.
+
+        Raises:
+            PassUnderWay: there are some, and what a pass of folding writes now would fill them again: end it first.
+        """
         for row in connection.execute(_RANGES_SQL).fetchall():
             purge = Purge._make(row)
             if purge.contains(rows):
+                if pass_under_way:
+                    raise PassUnderWay
                 _empty(connection, purge, ALL)
 
     def step(self, connection: sqlite3.Connection) -> int:

@@ -135,7 +135,7 @@ _PURGE_DEVICE_SQL = "INSERT INTO purges (series, start_ms, end_ms) SELECT id, ?,
 
 
 def removes_readings(change: Change) -> bool:
-    """Whether readings go with it: then those in the journal must be in their table first."""
+    """Whether readings go with it: then the journal has to lose some."""
     return isinstance(change, DeleteReadings) or (
         isinstance(change, Delete) and isinstance(change.record, Device | Series)
     )

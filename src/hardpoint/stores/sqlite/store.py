@@ -41,7 +41,7 @@ T = TypeVar("T")
 log = logging.getLogger("hardpoint.store")
 
 DROPS_A_COMMIT = 64
-"""Ranges of series. The commit waits until the journal is folded, so it should be for more than one."""
+"""Ranges of series: a few milliseconds of statements."""
 
 _FINAL_STATES_SQL = ", ".join(f"'{state}'" for state in sorted(COMMAND_FINAL_STATES))
 # Spelled as in the partial index `open_commands`, or SQLite does not see that the index serves.

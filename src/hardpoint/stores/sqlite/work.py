@@ -37,7 +37,7 @@ FOLD_AT_READINGS_AT_MOST = 262_144
 SLICE_S = 0.002
 """A slice when nothing presses."""
 FOLD_ALL_S = 1.0
-"""A slice when a commit waits for all of it: one that deletes readings."""
+"""A slice when somebody waits for all of it: a commit into a range that is being deleted, or the end of the process."""
 MAX_SLICE_S = 0.25
 """A slice when far too much waits. Commits of 10,000 readings, one after another, need some 30 ms of slices each: were
 slices shorter, blocks would pile up and reading would become slow, instead of writing a little slower.
@@ -143,6 +143,13 @@ class Work:
         """Fold until the journal is empty."""
         pages = 0
         while self.journal.readings or self.journal.frozen is not None:
+            pages += self._fold_step(connection, FOLD_ALL_S)
+        return pages
+
+    def end_pass(self, connection: sqlite3.Connection) -> int:
+        """End the pass of folding that is under way."""
+        pages = 0
+        while self.journal.frozen is not None:
             pages += self._fold_step(connection, FOLD_ALL_S)
         return pages
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ...errors import StorageError, StorageFull
 from .connections import storage_error
 from .failpoints import reach
-from .journal import APPEND_SQL, Journal, encode_batch
+from .journal import APPEND_SQL, Journal, encode_batch, encode_purged
+from .purge import PassUnderWay
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -142,8 +143,6 @@ class Writer:
         try:
             if self._journal.readings > MAX_UNFOLDED_READINGS:
                 raise StorageFull(f"{self._journal.readings} readings in {self._folder.path} wait for space")
-            if job.removes_readings:
-                self._checkpointer.wrote(self.work.fold_all(self._connection))
             if job.statements or self.work.purges.touched_by(job.rows):
                 self._commit_changes(job)
             elif job.rows:
@@ -173,31 +172,50 @@ class Writer:
         self._checkpointer.wrote(1 + len(blob) // PAGE_BYTES)
 
     def _commit_changes(self, job: Job) -> None:
-        blob = encode_batch(job.rows) if job.rows else None
-        seq = self._journal.next_seq
-        purging = job.removes_readings or bool(self.work.purges.waiting)
-        if blob is not None:
-            self._journal.add(seq, job.rows, len(blob))
+        try:
+            self._try_changes(job)
+        except PassUnderWay:
+            self._checkpointer.wrote(self.work.end_pass(self._connection))
+            self._try_changes(job)
+
+    def _try_changes(self, job: Job) -> None:
+        """
+        Raises:
+            PassUnderWay: nothing is done; see `Purges.make_way`.
+        """
+        journal, purges = self._journal, self.work.purges
+        purging = job.removes_readings or bool(purges.waiting)
+        purged: list[tuple[int, int, int]] = []
+        first_seq = journal.next_seq
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             reach("commit: begun")
             for sql, parameters in job.statements:
                 self._connection.execute(sql, parameters)
-            if blob is not None:
+            if job.removes_readings and journal.readings:
+                purged = purges.added(self._connection)
+                journal.add(first_seq, ())
+                self._connection.execute(APPEND_SQL, (first_seq, encode_purged(purged)))
+            if job.rows:
                 if purging:
-                    self.work.purges.make_way(self._connection, job.rows)
+                    purges.make_way(self._connection, job.rows, pass_under_way=journal.frozen is not None)
+                blob = encode_batch(job.rows)
+                seq = journal.next_seq
+                journal.add(seq, job.rows, len(blob))
                 self._connection.execute(APPEND_SQL, (seq, blob))
             reach("commit: before the end")
             self._connection.execute("COMMIT")
         except BaseException:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-            if blob is not None:
-                self._journal.take_back(seq)
+            while journal.next_seq > first_seq:
+                journal.take_back(journal.next_seq - 1)
             raise
         reach("commit: durable")
+        if purged:
+            journal.forget(first_seq, purged)
         if purging:
-            self.work.purges.load(self._connection)
+            purges.load(self._connection)
         self._checkpointer.wrote(1 + 2 * len(job.statements))
 
     def _failed(self, error: StorageError) -> StorageError:
