@@ -70,7 +70,7 @@ def test_a_switch_shows_the_life_of_its_command(server: Server, open_page: Any, 
     device.lines.write(f"{device.read().split(' ')[0]} ERR it is stuck\n")
     device.lines.flush()
     page.get_by_text("it is stuck").wait_for()
-    page.wait_for_function("document.querySelector('[role=switch]').getAttribute('aria-checked') === 'true'")
+    page.locator("[role=switch][aria-checked=true]").wait_for()
 
 
 def test_a_slider_writes_a_shared_attribute_and_a_button_asks(
@@ -108,10 +108,10 @@ def test_cards_are_moved_sized_and_removed_by_keys(server: Server, open_page: An
     page.keyboard.press("Home")
     page.get_by_text("three: place 1 of 3").wait_for(state="attached")
     assert titles(page) == ["three", "one", "two"]
-    page.wait_for_function("document.activeElement.getAttribute('aria-label') === 'Move three'")
+    page.locator("[aria-label='Move three']:focus").wait_for()
     page.get_by_role("group", name="Size of three").get_by_role("button", name="Large").press("Enter")
     page.get_by_role("button", name="Remove one").press("Enter")
-    page.wait_for_function("document.activeElement.getAttribute('aria-label') === 'Move two'")
+    page.locator("[aria-label='Move two']:focus").wait_for()
     page.get_by_role("textbox", name="Name of the dashboard").fill("By keys")
     page.get_by_role("button", name="Save").press("Enter")
     page.get_by_role("heading", name="By keys").wait_for()
@@ -131,7 +131,7 @@ def test_cards_are_dragged_and_added_by_mouse(server: Server, open_page: Any, li
     page.mouse.down()
     page.mouse.move(target["x"] + 20, target["y"] + 40, steps=6)
     page.mouse.up()
-    page.wait_for_function("document.querySelector('.board-card h2').textContent === 'hum'")
+    page.locator(".board-card:first-child h2").get_by_text("hum").wait_for()
     page.get_by_role("button", name="Add a card").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("button", name="Gauge").click()

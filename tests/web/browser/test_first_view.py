@@ -51,7 +51,7 @@ def test_one_copy_of_each_module_is_there(server: Server, open_page: Any) -> Non
 
 def test_the_font_comes_when_all_else_is_there_and_stays(server: Server, open_page: Any) -> None:
     page = open_page(server, "/devices")
-    page.wait_for_function("document.documentElement.dataset.font === ''")
+    page.locator("html[data-font]").wait_for(state="attached")
     assert page.evaluate("document.fonts.check('1rem Inter')")
     page.add_init_script("globalThis.requestIdleCallback = () => 0")
     page.reload()
