@@ -37,6 +37,8 @@ BENCHMARKS: dict[str, tuple[list[str], list[str]]] = {
         ["--devices", "500", "--rules", "100", "--queued", "2000", "--trips", "100"],
     ),
     "mqtt": (["mqtt/brokers.py"], ["--rounds", "1", "--seconds", "1", "--idle", "2000"]),
+    "pages": (["web/list.py"], ["--seconds", "10"]),
+    "streams": (["web/streams.py"], ["--seconds", "10"]),
     "footprint": (["server/footprint.py"], ["--devices", "2000"]),
 }
 

@@ -38,6 +38,7 @@ from .notify.publish import Publish
 from .stores.packages import PackageFiles
 from .threads import ExitDeadline, call_apart
 from .web.app import WebApp
+from .web.recent import RecentLog
 from .wire.http1 import HttpLimits
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ class Server:
         self._host_task: asyncio.Task[None] | None = None
         self._retention_task: asyncio.Task[None] | None = None
         self._began = 0.0
+        self._recent = RecentLog()
 
     # -- for the program that embeds it
 
@@ -195,7 +197,16 @@ class Server:
                 hub.handlers.add(callback, device, key)
             claims = Claims(hub)
             packages = Packages(hub, PackageFiles(config.data / "packages"))
-            web = WebApp(hub, __version__, health=self._health, metrics=self._metrics, claims=claims, packages=packages)
+            web = WebApp(
+                hub,
+                __version__,
+                health=self._health,
+                metrics=self._metrics,
+                claims=claims,
+                packages=packages,
+                settings=self._settings,
+                log=self._recent.lines,
+            )
             provisioning = Provisioning(hub, *_provision_keys(config))
             HttpDialect(hub, provisioning, claims, packages).register(web.router)
             websocket = WebSocketDialect(hub, __version__)
@@ -294,6 +305,7 @@ class Server:
             loop.add_signal_handler(signum, stop, signum)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         loop.set_exception_handler(_LoopErrors())
+        logging.getLogger().addHandler(self._recent)
         async with self:
             self._write_ports_file()
             sign_ins = self._running.web.sign_ins
@@ -425,6 +437,10 @@ class Server:
             "bridge": self._bridge.describe() if self._bridge is not None else None,
             "store": hub.store.describe() | {"failing": failed},
         }
+
+    def _settings(self) -> dict[str, Any]:
+        config = self.config
+        return {name: {"value": config.value(name), "from": str(config.origin(name))} for name in sorted(settings())}
 
     def _metrics(self) -> Iterator[tuple[str, str, str, dict[str, float]]]:
         parts = self._running

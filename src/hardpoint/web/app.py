@@ -47,7 +47,10 @@ class WebApp:
         metrics: ExtraMetrics,
         claims: Claims | None = None,
         packages: Packages | None = None,
+        settings: Callable[[], dict[str, Any]] = dict,
+        log: Callable[[], list[str]] = list,
     ) -> None:
+        """``settings`` and ``log``, each setting and the last lines, are for the diagnostics bundle."""
         self.router = Router()
         self.sign_ins = SignIns(hub, version)
         self.accounts = self.sign_ins.accounts
@@ -60,6 +63,8 @@ class WebApp:
         self._version = version
         self._health = health
         self._metrics = metrics
+        self._settings = settings
+        self._log = log
         self._declared = False
         self.sign_ins.register(self.router)  # and with it the guard
 
@@ -74,12 +79,14 @@ class WebApp:
         from .adoption import AdoptionRoutes
         from .alerts import AlertRoutes, ChannelRoutes
         from .audit import AuditRoutes
+        from .backups import BackupRoutes
         from .claims import ClaimRoutes
         from .commands import CommandRoutes
         from .dashboards import DashboardRoutes
         from .devices import DeviceRoutes
         from .fields import FieldRoutes
         from .metrics import Metrics
+        from .overview import OverviewRoutes
         from .packages import PackageRoutes
         from .people import PeopleRoutes, SessionRoutes, TokenRoutes
         from .readings import ReadingRoutes
@@ -94,6 +101,7 @@ class WebApp:
         hub = self._hub
         metrics = Metrics(hub, self.live, self._metrics)
         boards = Dashboards(hub)
+        store = StoreRoutes(hub)
         readings = ReadingRoutes(hub)
         for part in (
             DeviceRoutes(hub),
@@ -109,7 +117,9 @@ class WebApp:
             RuleRoutes(hub),
             AlertRoutes(hub),
             ChannelRoutes(hub),
-            StoreRoutes(hub),
+            store,
+            BackupRoutes(hub, store),
+            OverviewRoutes(hub, self.live, metrics, health=self._health, settings=self._settings, log=self._log),
             DashboardRoutes(hub, boards, self.live),
             SharedRoutes(hub, boards, self.live, readings),
             PeopleRoutes(hub, self.sign_ins),

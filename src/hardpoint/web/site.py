@@ -37,6 +37,8 @@ CLIENT_ROUTES = (
     "/people/sessions",
     "/account",
     "/activity",
+    "/system",
+    "/settings",
     "/alerts",
     "/alerts/history",
     "/alerts/rules",

@@ -100,7 +100,7 @@ class StoreRoutes:
     async def check(self, request: Request) -> Response:
         """``POST /api/store/check``: takes as long as reading everything does."""
         repair = request.query.get("repair") == "true"
-        with self._alone("a check"):
+        with self.alone("a check"):
             found = await call_apart("hardpoint-check", lambda: self._hub.store.check(repair=repair))
         series = self._hub.catalogue.series
         findings = []
@@ -124,17 +124,17 @@ class StoreRoutes:
         """``POST /api/store/backup``: the copy is made in the data folder first, so that it is whole before its first
         byte leaves, and removed when its last one has.
         """
-        with self._alone("a backup"):
+        with self.alone("a backup"):
             file, size_bytes = await call_apart("hardpoint-backup", lambda: _copied(self._hub.store))
         return StreamResponse(
-            _FilePieces(file),
+            FilePieces(file),
             content_type="application/vnd.sqlite3",
             headers=[("Content-Disposition", 'attachment; filename="hardpoint.db"')],
             length=size_bytes,
         )
 
     @contextmanager
-    def _alone(self, what: str) -> Generator[None]:
+    def alone(self, what: str) -> Generator[None]:
         """One of these at a time: each reads everything there is.
 
         Raises:
@@ -172,7 +172,7 @@ def _copied(store: Store) -> tuple[FileIO, int]:
     return file, os.fstat(file.fileno()).st_size
 
 
-class _FilePieces(AsyncIterator[bytes]):
+class FilePieces(AsyncIterator[bytes]):
     """A file's content, read on threads."""
 
     def __init__(self, file: FileIO) -> None:

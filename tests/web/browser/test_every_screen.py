@@ -79,6 +79,15 @@ SCREENS: dict[str, Callable[[Any, Server], None]] = {
     "sessions": lambda page, server: page.goto(server.url + "/people/sessions"),
     "account": lambda page, server: page.goto(server.url + "/account"),
     "activity": lambda page, server: page.goto(server.url + "/activity"),
+    "system": lambda page, server: page.goto(server.url + "/system"),
+    "settings": lambda page, server: page.goto(server.url + "/settings"),
+    "palette": lambda page, server: (
+        page.goto(server.url + "/devices"),
+        page.locator(".device-name").first.wait_for(),
+        page.keyboard.press("Control+k"),
+        page.locator("[role=option]").first.wait_for(),
+        page.keyboard.type("s"),
+    ),
     "shared-over": lambda page, server: page.goto(server.url + "/shared#nothing"),
 }
 READY = {
@@ -117,6 +126,9 @@ READY = {
     "sessions": ".people li",
     "account": ".people li",
     "activity": ".deed",
+    "system": ".system-backups, .system-grid .hint",
+    "settings": ".settings select",
+    "palette": "[role=option]",
     "shared-over": ".gate .empty",
 }
 

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from .words import Ms
+
 
 class Listener(Struct):
     """A door, where it really is, and how many are in."""
@@ -46,3 +48,43 @@ class Health(Struct):
     certificates: list[ShownCertificate]
     bridge: BridgeState | None
     store: dict[str, Any]
+
+
+class Process(Struct):
+    """The server's process. ``turn_ms``: how long a turn of the event loop took just now."""
+
+    pid: int
+    cpu_s: float
+    rss_bytes: int | None
+    threads: int
+    turn_ms: float
+    python: str
+    sqlite: str
+    platform: str
+
+
+class Overview(Struct):
+    """How the server does. Counters only grow: their difference over a time is a rate."""
+
+    at: Ms
+    health: Health
+    process: Process
+    counters: dict[str, int]
+    refused: dict[str, int]
+    sessions: dict[str, int]
+    gauges: dict[str, int]
+
+
+class Backup(Struct):
+    """A copy of everything, kept in the data folder."""
+
+    name: str
+    bytes: int
+    made: Ms
+
+
+class BackupList(Struct):
+    """The copies, the newest first, and how many may be kept."""
+
+    items: list[Backup]
+    most: int

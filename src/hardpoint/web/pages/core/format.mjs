@@ -1,6 +1,7 @@
 // Numbers, units and times as people read them, in the language on screen.
 import { signal } from "../vendor/preact.mjs";
 import { locale, t } from "./i18n.mjs";
+import { hourCycle, temperatureUnit, timeZone } from "./preferences.mjs";
 
 /** Now in ms, in steps of 5 s: relative times change with it, so that a page of them stays calm. */
 export const now = signal(Date.now());
@@ -16,6 +17,38 @@ function cached(Kind, name, options) {
   if (!format) formats.set(id, (format = new Kind(locale.value, options)));
   return format;
 }
+
+/** The same for times, in the person's zone. */
+const times = (name, options) =>
+  cached(Intl.DateTimeFormat, `${timeZone.value}/${hourCycle.value}/${name}`, {
+    timeZone: timeZone.value || undefined,
+    ...options,
+  });
+
+/** How far the person's zone is behind UTC at a time, ms: below 0 in the east, as `Date.getTimezoneOffset` has it. */
+export function zoneOffset(ts) {
+  if (!timeZone.value) return new Date(ts).getTimezoneOffset() * 60_000;
+  const format = times("o", {
+    hourCycle: "h23",
+    year: "numeric",
+    month: "numeric",
+    day: "numeric",
+    hour: "numeric",
+    minute: "numeric",
+    second: "numeric",
+    calendar: "gregory",
+    numberingSystem: "latn",
+  });
+  const parts = Object.fromEntries(format.formatToParts(ts).map(({ type, value }) => [type, Number(value)]));
+  const { year, month, day: date, hour, minute, second } = parts;
+  return Math.floor(ts / 1_000) * 1_000 - Date.UTC(year, month - 1, date, hour, minute, second);
+}
+
+/** The unit a stored one is shown in. */
+export const shownUnit = (unit) => (unit === "°C" ? temperatureUnit.value : unit);
+
+/** A number of a stored unit in the one it is shown in. */
+const converted = (value, unit) => (shownUnit(unit) === "°F" ? value * 1.8 + 32 : value);
 
 /** Unit of a key, guessed from its name. The first row that matches wins; the order is from particular to general. */
 const UNITS = [
@@ -46,7 +79,7 @@ export const unitOf = (key, fields) =>
 export const labelOf = (key, fields) => fields?.[key]?.label || key;
 
 /** Units whose sensors are no better than a tenth. */
-const COARSE = new Set(["%", "°C", "hPa", "dBm", "B", "B/s"]);
+const COARSE = new Set(["%", "°C", "°F", "hPa", "dBm", "B", "B/s"]);
 const BYTE_STEPS = ["", "k", "M", "G", "T", "P"];
 
 /** Which prefix a number of bytes takes: 0 for none, 1 for k … Other units take none. */
@@ -59,10 +92,12 @@ const fixed = (digits) =>
   cached(Intl.NumberFormat, `f${digits}`, { minimumFractionDigits: digits, maximumFractionDigits: digits });
 
 /**
- * A number and its unit, apart, so that the unit can be set smaller: `["21.5", "°C"]`. Bytes get a prefix. With
- * `decimals` it has just so many.
+ * A number of a stored unit and the unit it is shown in, apart, so that the unit can be set smaller: `["21.5", "°C"]`.
+ * Bytes get a prefix. With `decimals` it has just so many.
  */
-export function numberParts(value, unit = "", decimals = null) {
+export function numberParts(stored, storedUnit = "", decimals = null) {
+  let value = converted(stored, storedUnit);
+  const unit = shownUnit(storedUnit);
   if (decimals !== null) return [fixed(decimals).format(value), unit];
   const step = byteStep(value, unit);
   const prefix = BYTE_STEPS[step];
@@ -82,7 +117,9 @@ export function numberParts(value, unit = "", decimals = null) {
 }
 
 /** Labels of an axis whose marks are `increment` apart: just the digits that tell them apart. */
-export function axisLabels(marks, unit, increment) {
+export function axisLabels(stored, unit, storedIncrement) {
+  const marks = stored.map((mark) => converted(mark, unit));
+  const increment = shownUnit(unit) === "°F" ? storedIncrement * 1.8 : storedIncrement;
   const step = byteStep(Math.max(...marks.map(Math.abs)), unit);
   const scale = 1000 ** step;
   const digits = Math.min(9, Math.max(0, -Math.floor(Math.log10(increment / scale) + 1e-9)));
@@ -109,21 +146,21 @@ export function relative(ts, at = now.value) {
   return format.format(-Math.floor(seconds / 86_400), "day");
 }
 
-/** Date and time to the second, in the browser's zone: tooltips and lists. */
+/** Date and time to the second: tooltips and lists. */
 export const absolute = (ts) =>
-  cached(Intl.DateTimeFormat, "a", { dateStyle: "medium", timeStyle: "medium" }).format(ts);
+  times("a", { dateStyle: "medium", timeStyle: "medium", hourCycle: hourCycle.value }).format(ts);
 
 /** Time of day; to the second with `seconds`. */
 export const clock = (ts, seconds = false) =>
-  cached(Intl.DateTimeFormat, `c${seconds}`, {
+  times(`c${seconds}`, {
     hour: "2-digit",
     minute: "2-digit",
     second: seconds ? "2-digit" : undefined,
-    hourCycle: "h23",
+    hourCycle: hourCycle.value,
   }).format(ts);
 
 /** Day and month. */
-export const day = (ts) => cached(Intl.DateTimeFormat, "d", { day: "numeric", month: "short" }).format(ts);
+export const day = (ts) => times("d", { day: "numeric", month: "short" }).format(ts);
 
 /** A length of time in its largest fitting unit: `42 ms`, `1.5 s`, `10 s`, `2.5 min`. */
 export function duration(seconds) {

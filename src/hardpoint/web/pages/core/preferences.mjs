@@ -24,6 +24,22 @@ export function remember(name, text) {
 /** `system`, `light` or `dark`: what the person chose. */
 export const theme = signal(recall("theme", "system"));
 
+/** A choice that this browser keeps. */
+function kept(name, usual) {
+  const choice = signal(recall(name, usual));
+  effect(() => remember(name, choice.value));
+  return choice;
+}
+
+/** The zone that times are shown in, as Europe/Berlin; "" for the browser's own. */
+export const timeZone = kept("zone", "");
+/** `h23` or `h12`. */
+export const hourCycle = kept("hours", "h23");
+/** `°C` or `°F`: what temperatures are shown in. */
+export const temperatureUnit = kept("temperature", "°C");
+/** Whether keys without Ctrl do something: "on" or "off" (WCAG 2.1.4). */
+export const singleKeys = kept("keys", "on");
+
 const systemDark = matchMedia("(prefers-color-scheme: dark)");
 const systemScheme = signal(systemDark.matches ? "dark" : "light");
 systemDark.addEventListener("change", () => (systemScheme.value = systemDark.matches ? "dark" : "light"));

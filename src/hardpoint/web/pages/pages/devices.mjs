@@ -4,6 +4,7 @@ import { mayAs } from "../core/api.mjs";
 import { deviceIds, deviceSignal, deviceTotal, loadDevices, MAX_LISTED, presenceWord } from "../core/devices.mjs";
 import { now } from "../core/format.mjs";
 import { t } from "../core/i18n.mjs";
+import { singleKeys } from "../core/preferences.mjs";
 import { loadModule, whenIdle } from "../core/modules.mjs";
 import { route, setQuery } from "../core/router.mjs";
 import { Empty, Icon, IconButton, Loading, Problem } from "../ui/elements.mjs";
@@ -94,7 +95,7 @@ function Unknown() {
 function useAddKey(mayAdd) {
   useEffect(() => {
     const onKeyDown = (event) => {
-      if (event.key !== "n" || event.ctrlKey || event.metaKey || event.altKey || !mayAdd) return;
+      if (event.key !== "n" || singleKeys.peek() === "off" || event.ctrlKey || event.metaKey || event.altKey || !mayAdd) return;
       if (event.target.closest?.("input:not([type=checkbox]), textarea, select")) return;
       if (document.querySelector("dialog[open]")) return;
       event.preventDefault();

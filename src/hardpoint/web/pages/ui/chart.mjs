@@ -1,6 +1,6 @@
 // One line over time on uPlot, in this page's colours and the reader's language.
 import uPlot from "../vendor/uplot.mjs";
-import { axisLabels, clock, day } from "../core/format.mjs";
+import { axisLabels, clock, day, zoneOffset } from "../core/format.mjs";
 import { loadStyle } from "../core/styles.mjs";
 
 await loadStyle("vendor/uplot.css");
@@ -79,8 +79,7 @@ function timeLabels(plot, marks, _axis, _space, step) {
   const end = plot.bbox.width / devicePixelRatio - HALF_LABEL_PX;
   return marks.map((ts) => {
     if (plot.valToPos(ts, "x") > end) return "";
-    const at = new Date(ts);
-    const midnight = at.getHours() === 0 && at.getMinutes() === 0 && step >= MINUTE;
+    const midnight = (ts - zoneOffset(ts)) % DAY === 0 && step >= MINUTE;
     return step >= DAY || midnight ? day(ts) : clock(ts, step < MINUTE);
   });
 }
@@ -88,7 +87,7 @@ function timeLabels(plot, marks, _axis, _space, step) {
 /** Marks at round local times. uPlot's own are in seconds and know nothing of the reader's zone with `ms: 1`. */
 function timeMarks(_plot, _axis, from, to, step) {
   const marks = [];
-  const offset = new Date(from).getTimezoneOffset() * MINUTE;
+  const offset = zoneOffset(from);
   for (let ts = Math.ceil((from - offset) / step) * step + offset; ts <= to; ts += step) marks.push(ts);
   return marks;
 }

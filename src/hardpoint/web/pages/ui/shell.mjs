@@ -4,7 +4,7 @@ import { mayAs, session, signOut } from "../core/api.mjs";
 import { chooseLocale, LOCALES, locale, t } from "../core/i18n.mjs";
 import { firingAlerts, liveStatus } from "../core/live.mjs";
 import { loadModule } from "../core/modules.mjs";
-import { theme } from "../core/preferences.mjs";
+import { singleKeys, theme } from "../core/preferences.mjs";
 import { navigate, route } from "../core/router.mjs";
 import { Icon, Mark } from "./elements.mjs";
 import { Menu } from "./menu.mjs";
@@ -12,7 +12,7 @@ import { toast, toastError } from "./toast.mjs";
 
 const LOST_AFTER_MS = 1_500; // shorter losses are a restart or a changed network: a toast would only flicker
 const CHORD_MS = 1_000;
-const CHORDS = { d: "/devices", b: "/dashboards", a: "/alerts", r: "/alerts/rules" };
+const CHORDS = { d: "/devices", b: "/dashboards", a: "/alerts", r: "/alerts/rules", s: "/system" };
 
 /** The dialog that is shown over the page, as a component, or `null`. */
 export const overlay = signal(null);
@@ -27,7 +27,9 @@ export async function showDialog(load, props = {}) {
   }
 }
 
-const showShortcuts = () => showDialog(async () => (await loadModule("ui/shortcuts.mjs")).ShortcutsDialog);
+export const showShortcuts = () => showDialog(async () => (await loadModule("ui/shortcuts.mjs")).ShortcutsDialog);
+
+const showPalette = () => showDialog(async () => (await loadModule("ui/palette.mjs")).Palette);
 
 /** Theme and language, also offered before sign-in. */
 export function Preferences() {
@@ -56,6 +58,7 @@ const SECTIONS = [
   ["devices", "cpu", /^\/(devices(\/|$)|$)/],
   ["dashboards", "layout-dashboard", /^\/dashboards(\/|$)/],
   ["alerts", "bell", /^\/alerts(\/|$)/],
+  ["system", "server", /^\/system$/],
 ];
 /** The colour of the badge is that of the worst. */
 const SEVERITIES = ["critical", "warning", "info"];
@@ -86,6 +89,8 @@ export function TopBar({ crumb }) {
   const user = session.value?.user?.name ?? "";
   const items = [
     { title: t("menu.signed_in_as", { name: user }) },
+    { label: t("palette.title"), icon: "search", run: showPalette },
+    { label: t("nav.settings"), icon: "settings", run: () => navigate("/settings") },
     { label: t("menu.own_account"), icon: "user", run: () => navigate("/account") },
     mayAs("admin") && { label: t("menu.people"), icon: "key-round", run: () => navigate("/people") },
     mayAs("operator") && { label: t("menu.activity"), icon: "activity", run: () => navigate("/activity") },
@@ -105,13 +110,23 @@ export function TopBar({ crumb }) {
   </div></header>`;
 }
 
-/** `/` the filter, `?` the list of keys, `g d` the devices, `g a` the alerts, `g r` the rules. Not while typing, and not with a dialog open. */
+/**
+ * Ctrl or Cmd with K opens the palette, also while typing. `/` the filter, `?` the list of keys, `g` and a letter the
+ * parts of the site: not while typing, not with a dialog open, and not where the person has switched them off.
+ */
 export function useShortcuts() {
   useEffect(() => {
     let chordAt = -Infinity;
     function onKeyDown(event) {
+      const open = document.querySelector("dialog[open]");
+      if ((event.ctrlKey || event.metaKey) && event.key === "k" && session.peek()?.user) {
+        event.preventDefault();
+        if (!open) showPalette();
+        return;
+      }
+      if (singleKeys.peek() === "off") return;
       const typing = event.target.closest?.("input, textarea, select, [contenteditable]");
-      if (typing || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+      if (typing || event.ctrlKey || event.metaKey || event.altKey || open) return;
       const inChord = event.timeStamp - chordAt < CHORD_MS;
       chordAt = -Infinity;
       if (inChord && event.key in CHORDS) navigate(CHORDS[event.key]);

@@ -4,11 +4,13 @@ import { t } from "../core/i18n.mjs";
 import { Dialog } from "./dialog.mjs";
 
 const KEYS = [
+  [["Ctrl", "K"], "shortcut.palette"],
   [["/"], "shortcut.filter"],
   [["g", "d"], "shortcut.devices"],
   [["g", "b"], "shortcut.dashboards"],
   [["g", "a"], "shortcut.alerts"],
   [["g", "r"], "shortcut.rules"],
+  [["g", "s"], "shortcut.system"],
   [["n"], "shortcut.add"],
   [["j", "k"], "shortcut.rows"],
   [["x"], "shortcut.select"],

@@ -130,7 +130,7 @@ const FIELDS = {
   button: ({ card, set }) => html`<${ActFields} card=${card} set=${set} />
     <${ValueInput} label=${t(card.act.does === "command" ? "command.params" : "editor.value")} value=${card.value}
       onChange=${(value) => set({ value })} />
-    <label class="check"><input type="checkbox" class="box" checked=${card.ask}
+    <label class="check"><input type="checkbox" checked=${card.ask}
       onChange=${(event) => set({ ask: event.target.checked })} />${t("editor.ask")}</label>`,
   slider: ({ card, set }) => html`<${ActFields} card=${card} set=${set} /><${Ends} card=${card} set=${set} more=${html`
     <${Number_} label=${t("editor.step")} value=${card.step} required min="0.000001" onChange=${(step) => set({ step })} />`} />`,

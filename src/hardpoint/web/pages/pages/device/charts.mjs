@@ -1,6 +1,6 @@
 // Live charts of a device's numbers, one a unit. They share the time axis and the crosshair.
 import { html, useEffect, useId, useMemo, useRef, useState } from "../../vendor/preact.mjs";
-import { absolute, clock, duration, labelOf, now, unitOf, valueParts } from "../../core/format.mjs";
+import { absolute, clock, duration, labelOf, now, shownUnit, unitOf, valueParts } from "../../core/format.mjs";
 import { t } from "../../core/i18n.mjs";
 import { route, setQuery } from "../../core/router.mjs";
 import { Dialog } from "../../ui/dialog.mjs";
@@ -71,7 +71,7 @@ function Table({ series, fields }) {
     .sort((a, b) => b.ts - a.ts)
     .slice(0, TABLE_ROWS);
   const many = series.length > 1;
-  const unit = unitOf(series[0].key, fields);
+  const unit = shownUnit(unitOf(series[0].key, fields));
   return html`<div class="chart-table" tabindex="0"><table>
     <thead><tr><th scope="col">${t("chart.time")}</th>${many && html`<th scope="col">${t("data.key")}</th>`}
       <th scope="col">${many ? t("data.value") : labelOf(series[0].key, fields)}${unit && ` (${unit})`}</th></tr></thead>

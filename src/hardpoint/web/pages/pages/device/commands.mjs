@@ -4,6 +4,7 @@ import { api, devicePath, mayAs } from "../../core/api.mjs";
 import { absolute, clock, duration } from "../../core/format.mjs";
 import { t } from "../../core/i18n.mjs";
 import { onLive } from "../../core/live.mjs";
+import { route, setQuery } from "../../core/router.mjs";
 import { Icon, IconButton, Problem } from "../../ui/elements.mjs";
 import { toastError } from "../../ui/toast.mjs";
 
@@ -95,6 +96,14 @@ function CommandForm({ id, methods }) {
   const [params, setParams] = useState("");
   const [ttl, setTtl] = useState(LIFETIMES_S[0]);
   const [error, setError] = useState(null);
+
+  // The palette's "send a command to …" leads here.
+  const asked = route.value.query.get("do") === "command";
+  useEffect(() => {
+    if (!asked) return;
+    setQuery({ do: null });
+    document.getElementById("command-method").focus();
+  }, [asked]);
 
   async function submit(event) {
     event.preventDefault();

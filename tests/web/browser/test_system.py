@@ -1,0 +1,96 @@
+"""The system page, the palette and the settings, as a person meets them."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .conftest import LineDevice, Server
+
+Attach = Callable[[Server, str], LineDevice]
+
+
+def open_palette(page: Any) -> Any:
+    """By its keys; the keyboard, when the box has the focus."""
+    page.keyboard.press("Control+k")
+    page.locator("[role=combobox]:focus").wait_for()
+    return page.keyboard
+
+
+def test_the_system_page_counts_and_backs_up(server: Server, open_page: Any, line_device: Attach) -> None:
+    device = line_device(server, server.add("counted"))
+    page = open_page(server, "/system")
+    page.get_by_text("All parts work").wait_for()
+    page.get_by_role("row").filter(has_text=f"127.0.0.1:{server.ports['line']}").wait_for()
+    page.locator(".pairs div").filter(has_text="line").get_by_text("1", exact=True).wait_for()
+    device.say("temp=1 hum=2")
+    device.say("nonsense")
+    page.locator(".pairs div").filter(has_text="unknown_verb").wait_for()
+    page.locator(".system-tile .spark-line").first.wait_for(state="attached")
+    page.get_by_role("button", name="Back up now").click()
+    page.locator(".system-backups li").wait_for()
+    with page.expect_download() as copied:
+        page.get_by_role("link", name="Fetch hardpoint-").click()
+    assert Path(copied.value.path()).read_bytes().startswith(b"SQLite format 3")
+    page.get_by_role("button", name="Remove hardpoint-").click()
+    page.get_by_text("No copy is kept yet.").wait_for()
+    with page.expect_download() as bundle:
+        page.get_by_role("link", name="Diagnostics").click()
+    assert "health.json" in zipfile.ZipFile(io.BytesIO(Path(bundle.value.path()).read_bytes())).namelist()
+
+
+def test_everything_is_reached_by_the_palette_alone(server: Server, open_page: Any, line_device: Attach) -> None:
+    device = line_device(server, server.add("heater", room="cellar"))
+    page = open_page(server, "/devices")
+    page.get_by_role("link", name="heater").wait_for()
+    open_palette(page).type("send heat")
+    page.get_by_role("option", name="Send a command to heater", selected=True).wait_for()
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="heater").wait_for()
+    page.locator("#command-method:focus").wait_for()
+    page.keyboard.type("warm")
+    page.keyboard.press("Enter")
+    assert device.read().endswith("warm null")
+    open_palette(page).type("cellar")
+    page.get_by_role("option", name="room: cellar").click()
+    page.get_by_role("heading", name="room: cellar").wait_for()
+    open_palette(page).type("no such thing anywhere")
+    page.get_by_text("Nothing is called so").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="detached")
+    open_palette(page).type("system")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="System", exact=True).wait_for()
+
+
+def test_times_and_units_are_shown_as_chosen(server: Server, open_page: Any, line_device: Attach) -> None:
+    device = line_device(server, server.add("warm"))
+    device.say("temp=20")
+    page = open_page(server, "/settings", timezone_id="Europe/Berlin")
+    page.get_by_label("Time zone").select_option("Asia/Shanghai")
+    page.get_by_label("Clock").select_option("h12")
+    page.get_by_label("Temperatures").select_option("°F")
+    page.get_by_text("As in 70.7 °F").wait_for()
+    page.locator(".hint").filter(has_text=re.compile("[AP]M$")).wait_for()
+    page.goto(server.url + "/devices/warm")
+    page.locator(".chart-value").get_by_text("68").wait_for()
+    page.reload()
+    page.locator(".chart-value").get_by_text("°F").wait_for()
+
+
+def test_single_keys_can_be_switched_off(server: Server, open_page: Any) -> None:
+    page = open_page(server, "/settings")
+    page.get_by_label("Single keys do something").uncheck()
+    page.get_by_role("heading", name="Settings").click()
+    page.keyboard.press("?")
+    page.keyboard.press("g")
+    page.keyboard.press("d")
+    page.keyboard.press("Control+k")
+    page.get_by_role("dialog", name="Find and do").wait_for()
+    assert page.url.endswith("/settings")
