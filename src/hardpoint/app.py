@@ -197,16 +197,7 @@ class Server:
                 hub.handlers.add(callback, device, key)
             claims = Claims(hub)
             packages = Packages(hub, PackageFiles(config.data / "packages"))
-            web = WebApp(
-                hub,
-                __version__,
-                health=self._health,
-                metrics=self._metrics,
-                claims=claims,
-                packages=packages,
-                settings=self._settings,
-                log=self._recent.lines,
-            )
+            web = self._web_app(hub, claims, packages)
             provisioning = Provisioning(hub, *_provision_keys(config))
             HttpDialect(hub, provisioning, claims, packages).register(web.router)
             websocket = WebSocketDialect(hub, __version__)
@@ -437,6 +428,18 @@ class Server:
             "bridge": self._bridge.describe() if self._bridge is not None else None,
             "store": hub.store.describe() | {"failing": failed},
         }
+
+    def _web_app(self, hub: Hub, claims: Claims, packages: Packages) -> WebApp:
+        return WebApp(
+            hub,
+            __version__,
+            health=self._health,
+            metrics=self._metrics,
+            claims=claims,
+            packages=packages,
+            settings=self._settings,
+            log=self._recent.lines,
+        )
 
     def _settings(self) -> dict[str, Any]:
         config = self.config

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hardpoint.web.joined import join_modules, join_sheets, modules_of, read_module
+from hardpoint.web.joined import first_words, join_modules, join_sheets, modules_of, read_module
 
 NODE = shutil.which("node")
 
@@ -110,3 +110,21 @@ def test_comments_stay_behind(tmp_path: Path) -> None:
     (module,) = modules_of(tmp_path, ["a.mjs"])
     assert module.body == "const a = 'http://a'; // why\n"
     assert join_sheets(["/* a */\na {\n  color: red; /* why\n not */\n}", "b { }"]) == "a {\n  color: red;}\nb { }"
+
+
+def test_the_first_words_are_those_it_names() -> None:
+    catalogue = {
+        "nav.a": "A",
+        "nav.b": "B",
+        "n.cards.one": "1",
+        "n.cards.other": "2",
+        "far.away": "no",
+        "state.on": "x",
+    }
+    text = """t("nav.a"); t('n.cards', { n }); t(`state.${word}`)"""
+    assert first_words(catalogue, text) == {
+        "nav.a": "A",
+        "n.cards.one": "1",
+        "n.cards.other": "2",
+        "state.on": "x",
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from hardpoint.web import site as site_module
 from hardpoint.web.site import Site
 
-REQUEST = cast("Any", None)  # the shell is the same for everybody
+REQUEST = cast("Any", SimpleNamespace(headers={}))  # the shell is the same for everybody
 
 
 def test_a_client_that_leaves_early_takes_the_pages_from_nobody(anyrun, monkeypatch):

@@ -31,6 +31,9 @@ _COMMENT = re.compile(r"^[ \t]*(?://.*|/\*\*(?:.|\n)*?\*/)[ \t]*\n", re.MULTILIN
 """Whole lines of comment: a fifth of the packed bytes, in which nobody reads them."""
 _EXPORT_LIST = re.compile(r"\bexport\s*\{([^}]*)\};?\s*$")  # how a vendored bundle ends
 _SHEET_COMMENT = re.compile(r"[ \t]*/\*.*?\*/[ \t]*\n?", re.DOTALL)
+_KEY = re.compile(r"""["'`]([a-z]+\.[a-z0-9_]+)["'`]""")
+_FAMILY = re.compile(r"`([a-z]+\.[a-z0-9_]*)\$\{")
+_PLURAL = re.compile(r"\.(?:zero|one|two|few|many|other)$")
 _LEFT_OVER = re.compile(r"^(?:import|export|await)\b.*$", re.MULTILINE)
 
 
@@ -132,6 +135,19 @@ def join_modules(modules: list[Module]) -> str:
 def join_sheets(sheets: list[str]) -> str:
     """Style sheets one behind the other, without comments."""
     return "\n".join(_SHEET_COMMENT.sub("", sheet) for sheet in sheets)
+
+
+def first_words(catalogue: dict[str, str], text: str) -> dict[str, str]:
+    """Of a catalogue what the joined module may say: keys it names, and families it names by their beginning, as in
+    ``t(`presence.${word}`)``.
+    """
+    named = set(_KEY.findall(text))
+    families = tuple(_FAMILY.findall(text))
+    return {
+        key: words
+        for key, words in catalogue.items()
+        if _PLURAL.sub("", key) in named or key in named or key.startswith(families)
+    }
 
 
 def _name(path: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gzip
 import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,6 +17,7 @@ import msgspec
 
 from ..errors import NotFound
 from ..http import Response
+from ..http.compression import accepts_gzip
 
 if TYPE_CHECKING:
     from ..http import Request, Router, StaticFiles, StreamResponse
@@ -47,7 +49,7 @@ CLIENT_ROUTES = (
     "/alerts/channels",
     "/alerts/quiet-hours",
 )
-FIRST_MODULES = ["app.mjs", "pages/devices.mjs"]
+FIRST_MODULES = ["app.mjs", "pages/devices.mjs", "ui/spark.mjs"]
 """With what they import: what most people see first. Other pages are fetched when they are opened."""
 FIRST_SHEETS = ["css/base.css", "css/components.css", "css/devices.css"]
 JOINED_MODULE, JOINED_SHEET = "first.mjs", "css/first.css"
@@ -92,7 +94,7 @@ class Site:
 
     async def shell(self, request: Request) -> Response:
         """Any client route."""
-        return await self._shell(200)
+        return await self._shell(request, 200)
 
     async def asset(self, request: Request) -> Response | StreamResponse:
         """``/ui/<tree hash>/…``."""
@@ -103,17 +105,22 @@ class Site:
 
     async def missing(self, request: Request) -> Response:
         """A path that is nothing, asked for by a person: the shell says so, in their language."""
-        return await self._shell(404)
+        return await self._shell(request, 404)
 
-    async def _shell(self, status: int) -> Response:
+    async def _shell(self, request: Request, status: int) -> Response:
         loaded = await asyncio.shield(self.load())
-        headers = [("Cache-Control", "no-store"), *loaded.headers]
-        return Response(status, loaded.shell, "text/html; charset=utf-8", headers)
+        headers = [("Cache-Control", "no-store"), ("Vary", "Accept-Encoding"), *loaded.headers]
+        body = loaded.shell
+        if accepts_gzip(request.headers.get("accept-encoding", "")):
+            body = loaded.packed
+            headers.append(("Content-Encoding", "gzip"))
+        return Response(status, body, "text/html; charset=utf-8", headers)
 
 
 class _Loaded(NamedTuple):
     static: StaticFiles
     shell: bytes
+    packed: bytes
     headers: list[tuple[str, str]]
 
 
@@ -121,12 +128,16 @@ def _load() -> _Loaded:
     from importlib.resources import files
 
     from ..http import StaticFiles
-    from .joined import join_modules, join_sheets, modules_of
+    from .joined import first_words, join_modules, join_sheets, modules_of
 
     root = files("hardpoint.web") / "pages"
     modules = modules_of(root, FIRST_MODULES)
     sheets = [root.joinpath(*name.split("/")).read_text("utf-8") for name in FIRST_SHEETS]
-    made = {JOINED_MODULE: join_modules(modules).encode(), JOINED_SHEET: join_sheets(sheets).encode()}
+    joined = join_modules(modules)
+    made = {JOINED_MODULE: joined.encode(), JOINED_SHEET: join_sheets(sheets).encode()}
+    for entry in (root / "i18n").iterdir():
+        words = first_words(msgspec.json.decode(entry.read_bytes(), type=dict[str, str]), joined)
+        made[f"i18n/first.{entry.name}"] = msgspec.json.encode(words)
     static = StaticFiles(root, immutable=True, made=made)
     address = f"/ui/{static.tree_hash}"
     # It must stand in the shell itself, and so its digest in the policy, which allows no other script inside a page.
@@ -136,4 +147,4 @@ def _load() -> _Loaded:
     digest = base64.b64encode(hashlib.sha256(import_map).digest()).decode()
     headers = [(name, value.replace("%IMPORT_MAP%", f"sha256-{digest}")) for name, value in SECURITY_HEADERS]
     shell = (root / "index.html").read_bytes().replace(b"%UI%", address.encode()).replace(b"%IMPORT_MAP%", import_map)
-    return _Loaded(static, shell, headers)
+    return _Loaded(static, shell, gzip.compress(shell, mtime=0), headers)

@@ -146,7 +146,7 @@ async function takeFont() {
 async function start() {
   const shared = route.peek().name === "shared"; // no account: its page opens a stream of its own
   try {
-    await Promise.all([setLocale(preferredLocale()), !shared && loadSession()]);
+    await Promise.all([setLocale(preferredLocale(), { first: true }), !shared && loadSession()]);
   } catch (error) {
     failure.value = error;
   }

@@ -20,14 +20,28 @@ export function preferredLocale(chosen = recall("locale", ""), languages = navig
   return "en";
 }
 
-/** Load a catalogue and show it. Rejects when it cannot be fetched; the language then stays as it was. */
-export async function setLocale(tag) {
-  const response = await fetch(new URL(`../i18n/${tag}.json`, import.meta.url));
+let whole = false;
+let underWay = null;
+
+/**
+ * Load a catalogue and show it; with `first` the part of it that the first view needs, which the server takes out of it
+ * (joined.py). Rejects when it cannot be fetched; the language then stays as it was.
+ */
+export async function setLocale(tag, { first = false } = {}) {
+  const response = await fetch(new URL(`../i18n/${first ? "first." : ""}${tag}.json`, import.meta.url));
   if (!response.ok) throw new Error(`catalogue ${tag}: HTTP ${response.status}`);
   catalogue.value = await response.json();
+  whole = !first;
   plural = new Intl.PluralRules(tag);
   locale.value = tag;
   document.documentElement.lang = tag;
+}
+
+/** See to it that all words are there, before a page is shown that is not of the first view. Rejects as `setLocale`. */
+export async function wholeCatalogue() {
+  if (whole) return;
+  underWay ??= setLocale(locale.peek()).finally(() => (underWay = null));
+  await underWay;
 }
 
 /** `setLocale`, and remember it in this browser. */

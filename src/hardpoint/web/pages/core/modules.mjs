@@ -1,18 +1,25 @@
 // The modules that are fetched on first use. The server may be away just then, which must not be the end of the page.
 import { api, ApiError } from "./api.mjs";
-import { t } from "./i18n.mjs";
+import { t, wholeCatalogue } from "./i18n.mjs";
 
 /** Path → how often it could not be fetched. */
 const failures = new Map();
+
+/** The modules that are joined in the first one: its words were fetched with it. */
+const FIRST = new Set(Object.keys(JSON.parse(document.querySelector("script[type=importmap]").textContent).imports));
 
 // Chromium answers a repeated import of an address that failed from memory, so a retry needs an address of its own.
 function attempt(path) {
   const failed = failures.get(path) ?? 0;
   const address = new URL(`../${path}${failed ? `?retry=${failed}` : ""}`, import.meta.url).href;
-  return import(address).catch((error) => {
-    failures.set(path, failed + 1);
-    throw error;
-  });
+  const words = FIRST.has(new URL(address).pathname) ? null : wholeCatalogue();
+  return Promise.all([import(address), words]).then(
+    ([module]) => module,
+    (error) => {
+      failures.set(path, failed + 1);
+      throw error;
+    },
+  );
 }
 
 /**
