@@ -296,7 +296,7 @@ class Server:
             loop.add_signal_handler(signum, stop, signum)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         loop.set_exception_handler(_LoopErrors())
-        logging.getLogger().addHandler(self._recent)
+        _keep_lines(self._recent)
         async with self:
             self._write_ports_file()
             sign_ins = self._running.web.sign_ins
@@ -499,6 +499,16 @@ class _Parts:
     """Who is let in, whatever they speak."""
     doorways: dict[str, Doorway] = dataclasses.field(default_factory=dict)
     """Those of them where TLS comes first, or the first bytes decide."""
+
+
+def _keep_lines(recent: RecentLog) -> None:
+    """Keep the log's lines for the diagnostics bundle. Where a program has set up no logging, the last resort goes on
+    printing warnings: a handler of ours alone would silence it.
+    """
+    root = logging.getLogger()
+    if not root.handlers and logging.lastResort is not None:
+        root.addHandler(logging.lastResort)
+    root.addHandler(recent)
 
 
 def _provision_keys(config: Config) -> tuple[str, str]:
