@@ -85,7 +85,9 @@ class TestList:
 
         anyrun(scene())
 
-    @pytest.mark.parametrize("given", ["", " x", "a\x00b", "x" * 1000, new_token(), API_PREFIX + "x", "host"])
+    @pytest.mark.parametrize(
+        "given", ["", " x", "a\x00b", "x" * 1000, new_token(), new_token()[:-1], API_PREFIX + "x", "host"]
+    )
     def test_holds_no_tokens_and_nothing_that_is_no_name(self, anyrun, given):
         async def scene():
             async with open_hub(adopt=True) as hub:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from ..errors import BadInput, Conflict, NotAdopted, NotFound
 from ..model import Command
 from ..rarely import Rarely
-from .tokens import API_PREFIX, is_well_formed
+from .tokens import TOKEN_PREFIXES
 
 if TYPE_CHECKING:
     from ..model import Json
@@ -111,7 +111,8 @@ class Adoption:
             NotAdopted: it waits. For it to be sent its token, its connection has to `wait`.
             RateLimited: its address was wrong too often within the last minute, and it is a new name.
         """
-        if not self.enabled or is_well_formed(name) or name.startswith(API_PREFIX) or not self._may_be_named(name):
+        # What begins as a token does is one, perhaps mistyped: a secret must not stand in a list.
+        if not self.enabled or name.startswith(TOKEN_PREFIXES) or not self._may_be_named(name):
             return
         address = peer.rpartition(":")[0]
         key = (name, address)
