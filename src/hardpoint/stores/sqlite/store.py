@@ -263,14 +263,13 @@ class SqliteStore(Store):
             ("device_id = ?", device_id),
         ]
         chosen = [(condition, value) for condition, value in given if value is not None]
-        # Numbered, for one of them is used more than once.
-        conditions = [text.replace("?", f"?{place}") for place, (text, _) in enumerate(chosen, 1)]
-        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        where = f" WHERE {' AND '.join(condition for condition, _ in chosen)}" if chosen else ""
+        bound = [value for condition, value in chosen for _ in range(condition.count("?"))]
         table = TABLES[AuditEntry]
         with self._readers.connection() as connection:
             rows = connection.execute(
-                f"{table.select_sql}{where} ORDER BY id DESC LIMIT ?{len(chosen) + 1}",
-                (*(value for _, value in chosen), limit),
+                f"{table.select_sql}{where} ORDER BY id DESC LIMIT ?",
+                (*bound, limit),
             )
             return [cast("AuditEntry", table.decode(row)) for row in rows]
 
