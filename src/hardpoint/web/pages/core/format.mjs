@@ -47,8 +47,11 @@ export function zoneOffset(ts) {
 /** The unit a stored one is shown in. */
 export const shownUnit = (unit) => (unit === "°C" ? temperatureUnit.value : unit);
 
+/** Whether numbers of a stored unit are shown in another; a unit that somebody has set to °F is what is sent. */
+const inFahrenheit = (unit) => unit === "°C" && temperatureUnit.value === "°F";
+
 /** A number of a stored unit in the one it is shown in. */
-const converted = (value, unit) => (shownUnit(unit) === "°F" ? value * 1.8 + 32 : value);
+const converted = (value, unit) => (inFahrenheit(unit) ? value * 1.8 + 32 : value);
 
 /** Unit of a key, guessed from its name. The first row that matches wins; the order is from particular to general. */
 const UNITS = [
@@ -119,7 +122,7 @@ export function numberParts(stored, storedUnit = "", decimals = null) {
 /** Labels of an axis whose marks are `increment` apart: just the digits that tell them apart. */
 export function axisLabels(stored, unit, storedIncrement) {
   const marks = stored.map((mark) => converted(mark, unit));
-  const increment = shownUnit(unit) === "°F" ? storedIncrement * 1.8 : storedIncrement;
+  const increment = inFahrenheit(unit) ? storedIncrement * 1.8 : storedIncrement;
   const step = byteStep(Math.max(...marks.map(Math.abs)), unit);
   const scale = 1000 ** step;
   const digits = Math.min(9, Math.max(0, -Math.floor(Math.log10(increment / scale) + 1e-9)));
