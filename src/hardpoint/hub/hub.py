@@ -133,7 +133,7 @@ class Hub:
             self.commits,
             self.live,
             self.ledger,
-            senders or {},
+            {} if senders is None else senders,  # its length would look for installed plug-ins, 20 ms of a start
             agenda=Agenda(clock_ms, steady_ms),
             clock_ms=clock_ms,
         )
