@@ -26,3 +26,10 @@ def test_once_a_minute_and_how_often_meanwhile(caplog) -> None:
         "b is wrong (and 4 times since the last such line)",
         "c is wrong",
     ]
+
+
+def test_the_first_is_said_at_any_time(caplog) -> None:
+    """A clock that stands at 0.1 s, or where 60 s less and 60 s more is not the same float."""
+    for now in (0.0, 0.1, 1000.7, 69.3, 12345.6789, 1e9 + 0.1):
+        Rarely(logging.getLogger("test"), clock_s=lambda now=now: now).warn("at %s", now)
+    assert len(caplog.records) == 6

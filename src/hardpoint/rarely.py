@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from logging import Logger
@@ -22,7 +23,7 @@ class Rarely:
         from what a peer sent: so there are few of them.
         """
         now = self._clock_s()
-        said_s, times = self._said.get(message, (now - EVERY_S, 0))
+        said_s, times = self._said.get(message, (-math.inf, 0))  # not `now - EVERY_S`: rounding can make that too late
         if now - said_s < EVERY_S:
             self._said[message] = (said_s, times + 1)
             return

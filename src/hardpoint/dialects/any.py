@@ -102,7 +102,7 @@ class Doorway:
 class Newcomer(asyncio.Protocol):
     """One connection until it is known what it speaks."""
 
-    __slots__ = ("_doorway", "_held", "_refusal", "_secure", "_speakers", "_timer", "_transport")
+    __slots__ = ("_doorway", "_held", "_peer", "_refusal", "_secure", "_speakers", "_timer", "_transport")
 
     def __init__(self, doorway: Doorway, *, secure: bool, refusal: str = "") -> None:
         """``secure``: inside TLS. With a ``refusal`` it is not let in, and told so."""
@@ -111,12 +111,17 @@ class Newcomer(asyncio.Protocol):
         self._refusal = refusal
         self._speakers = doorway.secure if secure else doorway.plain
         self._held = b""
+        self._peer = "somebody"
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for bytes; for how long depends on whether silence says something here."""
         doorway = self._doorway
+        # Asked now: the kernel forgets it with a reset, and who refuses a certificate mostly sends one behind its alert.
+        name = transport.get_extra_info("peername")
+        if isinstance(name, tuple):
+            self._peer = str(name[0])
         self._transport = cast("asyncio.Transport", transport)
         if len(doorway.newcomers) >= doorway.max_newcomers or doorway.draining:
             doorway.refused["no-room"] += 1
@@ -256,11 +261,6 @@ class Newcomer(asyncio.Protocol):
             doorway.rarely.warn("%s speaks another dialect than this port does, or without TLS", peer)
         self._leave()
         transport.close()
-
-    @property
-    def _peer(self) -> str:
-        name = self._transport.get_extra_info("peername") if self._transport is not None else None
-        return str(name[0]) if isinstance(name, tuple) else "somebody"
 
 
 def any_doorway(speakers: Mapping[str, Dialect], certificates: Certificates | None) -> Doorway:

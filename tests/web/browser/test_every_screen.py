@@ -251,11 +251,17 @@ def test_snippets_are_whole_on_a_narrow_screen(server: Server, open_page: Any, w
     page.locator(".page-head .button").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("button", name="Add device").click()
-    for tab in dialog.locator(".segments button").all():
+    dialog.locator(".code pre").wait_for()
+    *snippets, simulated = dialog.locator(".segments button").all()
+    assert len(snippets) >= 7
+    for tab in snippets:
         tab.click()
         for part in (".chips-scroll", ".code pre"):
             box = dialog.locator(part)
             assert box.evaluate("box => box.scrollWidth - box.clientWidth") == 0, "nothing is cut off"
         code, copy = dialog.locator(".code pre").bounding_box(), dialog.locator(".code button").bounding_box()
         assert code["x"] + code["width"] <= copy["x"], "the button is beside the text"
+    simulated.click()
+    box = dialog.locator(".simulate")
+    assert box.evaluate("box => box.scrollWidth - box.clientWidth") == 0, "nothing is cut off"
     page.keyboard.press("Escape")
