@@ -442,8 +442,9 @@ class Server:
         )
 
     def _settings(self) -> dict[str, Any]:
-        config = self.config
-        return {name: {"value": config.value(name), "from": str(config.origin(name))} for name in sorted(settings())}
+        from .web.diagnostics import listed_settings  # when somebody asks
+
+        return listed_settings(self.config)
 
     def _metrics(self) -> Iterator[tuple[str, str, str, dict[str, float]]]:
         parts = self._running

@@ -29,6 +29,6 @@ class Rarely:
             return
         self._said[message] = (now, 0)
         if times:
-            self._logger.warning("%s (and %d times since the last such line)", message % args, times)
+            self._logger.warning(f"{message} (and %d times since the last such line)", *args, times)  # noqa: G004
         else:
             self._logger.warning(message, *args)

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import logging
-import zipfile
 
 import msgspec
 import pytest
 
 from hardpoint import Server
 from hardpoint.testing import HttpDevice, LineDevice
-from hardpoint.web import backups, shapes
+from hardpoint.web import backups, diagnostics, shapes
 from hardpoint.web.recent import MAX_LINE_LENGTH, MAX_LINES, RecentLog
 
 
 @contextlib.asynccontextmanager
 async def serving(tmp_path):
     """A server and an admin's client; ``ask(method, path, status)`` is one request of it."""
-    server = Server(data=tmp_path, listen=["line://127.0.0.1:0", "http://127.0.0.1:0"], host={"enabled": False})
+    server = Server(
+        data=tmp_path,
+        listen=["line://127.0.0.1:0", "http://127.0.0.1:0"],
+        host={"enabled": False},
+        retention={"rules": ["grandma-*:* drop 9y"]},
+    )
     async with server, HttpDevice("127.0.0.1", server.ports["http"]) as client:
         secret, _ = await server._running.web.accounts.add_token("admin", "admin", [], None, "test")
 
-        async def ask(method, path, status=200):
-            answer = await client.request(method, path, headers={"Authorization": f"Bearer {secret}"})
+        async def ask(method, path, status=200, document=None):
+            body = b"" if document is None else msgspec.json.encode(document)
+            answer = await client.request(method, path, body, {"Authorization": f"Bearer {secret}"})
             assert answer.status == status, answer
             return answer
 
@@ -46,32 +50,46 @@ def test_the_overview_counts_what_happens(run, tmp_path):
     run(scene())
 
 
-def test_the_bundle_holds_no_secret(anyrun, tmp_path, caplog):
+def test_the_bundle_holds_no_secret_and_names_only_when_they_are_wanted(anyrun, tmp_path, caplog):
     async def scene():
         async with serving(tmp_path) as (server, ask, secret):
+            _, token = await server.hub.create_device("grandma-bed")
+            hook = {"url": "https://hooks.example/services/T0/B0", "secret": "signing-key"}
+            channel = {"name": "hook", "kind": "webhook", "settings": hook}
+            await ask("POST", "/api/channels", 201, channel)
+            await ask("POST", "/api/users", 201, {"name": "ada", "role": "viewer", "password": "pass of ada's own"})
             log = logging.getLogger("hardpoint.test")
             logging.getLogger().addHandler(server._recent)
             log.setLevel("INFO")
             try:
-                log.info("a line with %s and https://ada:geheim@example.org/x", secret)
+                log.info("%s with %s, %s, %s: %s", "grandma-bed", secret, token, hook, "https://ada:geheim@h/x")
             finally:
                 logging.getLogger().removeHandler(server._recent)
             answer = await ask("GET", "/api/system/bundle")
-            assert answer.headers["content-type"] == "application/zip"
-            assert answer.headers["content-disposition"].endswith('.zip"')
-            bundle = zipfile.ZipFile(io.BytesIO(answer.body))
-            parts = {name: bundle.read(name) for name in bundle.namelist()}
-            assert set(parts) == {
+            assert answer.headers["content-type"] == "application/gzip"
+            assert answer.headers["content-disposition"].endswith('.tar.gz"')
+            parts = diagnostics.unpack(answer.body)
+            assert list(parts) == [
                 "README.txt", "about.json", "health.json", "system.json", "metrics.txt", "settings.json", "log.txt"
-            }  # fmt: skip
-            assert b"a line with [left out] and https://[left out]example.org/x" in parts["log.txt"]
+            ]  # fmt: skip
+            (line,) = parts["log.txt"].decode().splitlines()
+            assert line.endswith(
+                "grandma-bed with [left out], [left out], {'url': '[left out]', 'secret': '[left out]'}: "
+                "https://[left out]h/x"
+            )
             everything = b"".join(parts.values())
-            assert secret.encode() not in everything
-            assert b"geheim" not in everything
+            for text in (secret, token, "hooks.example", "signing-key", "geheim", "pass of ada"):
+                assert text.encode() not in everything
             settings = msgspec.json.decode(parts["settings.json"])
             assert settings["data"]["value"] == str(tmp_path)
             assert settings["loop"] == {"value": "hardpoint", "from": "default"}
+            assert settings["retention.rules"]["value"] == ["grandma-*:* drop 9y"]
             assert b"hardpoint_readings_total" in parts["metrics.txt"]
+
+            hidden = diagnostics.unpack((await ask("GET", "/api/system/bundle?names=hidden")).body)
+            assert b"grandma" not in b"".join(hidden.values())
+            assert hidden["log.txt"].decode().endswith("… with …, …, …: …")
+            await ask("GET", "/api/system/bundle?names=some", 400)
 
     anyrun(scene())
 

@@ -22,7 +22,7 @@ COMMANDS = {
     "People": ("user", "token", "activity"),
     "Messages": ("pub", "sub"),
     "History": ("store",),
-    "See how it is": ("status", "health", "doctor", "lab"),
+    "See how it is": ("status", "health", "doctor", "bugreport", "lab"),
     "Set up": ("config", "tls", "completion", "version"),
 }
 """Heading in the help → commands. Each is ``command`` in the module of its name, imported when it is called."""

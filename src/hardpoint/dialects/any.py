@@ -118,7 +118,8 @@ class Newcomer(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for bytes; for how long depends on whether silence says something here."""
         doorway = self._doorway
-        # Asked now: the kernel forgets it with a reset, and who refuses a certificate mostly sends one behind its alert.
+        # Asked now: the kernel forgets it with a reset, and who refuses a certificate mostly sends one behind its
+        # alert.
         name = transport.get_extra_info("peername")
         if isinstance(name, tuple):
             self._peer = str(name[0])

@@ -48,7 +48,7 @@ class WebApp:
         claims: Claims | None = None,
         packages: Packages | None = None,
         settings: Callable[[], dict[str, Any]] = dict,
-        log: Callable[[], list[str]] = list,
+        log: Callable[..., list[str]] = lambda **_: [],
     ) -> None:
         """``settings`` and ``log``, each setting and the last lines, are for the diagnostics bundle."""
         self.router = Router()

@@ -1,23 +1,19 @@
-"""How the server does, in one document for the system page; and all that helps to find a fault, in one file."""
+"""How the server does, in one document for the system page; and the diagnostics bundle of a running server."""
 
 from __future__ import annotations
 
 import asyncio
-import io
 import os
 import platform
-import re
 import sqlite3
 import threading
 import time
-import zipfile
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
+from ..errors import BadInput
 from ..http import Response
-from . import shapes
+from . import diagnostics, shapes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,22 +22,6 @@ if TYPE_CHECKING:
     from ..hub.hub import Hub
     from .live import LiveStreams
     from .metrics import Metrics
-
-_SECRET = re.compile(rb"hp[as]?_[0-9A-Za-z]{20,}|(?<=://)[^/@\s\"]+@")
-"""Tokens of every kind, and who signs in where within a URL. Nothing that goes into a bundle should hold one; if
-something does all the same, it is not what leaves."""
-ABOUT = """\
-What is in this file, for whoever looks for a fault:
-
-about.json     versions and the machine
-health.json    readiness of every part
-system.json    counters and the process
-metrics.txt    every metric, as /metrics gives it
-settings.json  every setting, its value and where it came from; secrets lie in files of their own and are not here
-log.txt        the last lines of the log
-
-It holds no token, no password and no reading. Names of devices may be in the log: look through it before you send it.
-"""
 
 
 class OverviewRoutes:
@@ -55,7 +35,7 @@ class OverviewRoutes:
         *,
         health: Callable[[], dict[str, Any]],
         settings: Callable[[], dict[str, Any]],
-        log: Callable[[], list[str]],
+        log: Callable[..., list[str]],
     ) -> None:
         self._hub = hub
         self._live = live
@@ -79,7 +59,8 @@ class OverviewRoutes:
             "/api/system/bundle",
             self.bundle,
             role="admin",
-            summary="What helps to find a fault, as a zip file without secrets",
+            summary="What helps to find a fault, as a tar.gz without secrets; names=hidden: nor names of devices",
+            query=("names",),
         )
 
     async def show(self, request: Request) -> Response:
@@ -88,12 +69,17 @@ class OverviewRoutes:
 
     async def bundle(self, request: Request) -> Response:
         """``GET /api/system/bundle``."""
+        names = request.query.get("names", "shown")
+        if names not in ("shown", "hidden"):
+            raise BadInput("names is shown or hidden", field="names")
         system = await self._describe()
         metrics = self._metrics.encode()
-        data = await asyncio.to_thread(self._pack, system, metrics)
-        name = f"hardpoint-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.zip"
-        headers = [("Content-Disposition", f'attachment; filename="{name}"'), ("Cache-Control", "no-store")]
-        return Response(200, data, "application/zip", headers)
+        known = diagnostics.secrets_of(self._hub.alerting.outbox)
+        now_s = time.time()
+        data = await asyncio.to_thread(self._pack, system, metrics, known, now_s, hide_names=names == "hidden")
+        disposition = f'attachment; filename="{diagnostics.file_name(now_s)}"'
+        headers = [("Content-Disposition", disposition), ("Cache-Control", "no-store")]
+        return Response(200, data, diagnostics.MEDIA_TYPE, headers)
 
     async def _describe(self) -> dict[str, Any]:
         hub = self._hub
@@ -137,28 +123,21 @@ class OverviewRoutes:
             },
         }
 
-    def _pack(self, system: dict[str, Any], metrics: bytes) -> bytes:
-        process = system["process"]
-        about = {name: process[name] for name in ("python", "sqlite", "platform")}
+    def _pack(
+        self, system: dict[str, Any], metrics: bytes, known: set[str], now_s: float, *, hide_names: bool
+    ) -> bytes:
+        as_json = diagnostics.as_json
+        lines = self._log(hide_names=hide_names)
         parts = {
-            "README.txt": ABOUT.encode(),
-            "about.json": _json({"version": system["health"]["version"], **about}),
-            "health.json": _json(system["health"]),
-            "system.json": _json({name: value for name, value in system.items() if name != "health"}),
+            "README.txt": diagnostics.readme(hide_names=hide_names),
+            "about.json": diagnostics.about(system["health"], system["process"]),
+            "health.json": as_json(system["health"]),
+            "system.json": as_json({name: value for name, value in system.items() if name != "health"}),
             "metrics.txt": metrics,
-            "settings.json": _json(self._settings()),
-            "log.txt": "\n".join(self._log()).encode("utf-8", "backslashreplace"),
+            "settings.json": diagnostics.settings_part(self._settings(), hide_names=hide_names),
+            "log.txt": "\n".join(lines).encode("utf-8", "backslashreplace"),
         }
-        packed = io.BytesIO()
-        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as bundle:
-            for name, content in parts.items():
-                bundle.writestr(name, _SECRET.sub(b"[left out]", content))
-        return packed.getvalue()
-
-
-def _json(document: object) -> bytes:
-    """For a person to read; what JSON has no word for (a path, a listener's URL) as text."""
-    return msgspec.json.format(msgspec.json.encode(document, enc_hook=str), indent=2) + b"\n"
+        return diagnostics.pack(parts, now_s, known)
 
 
 def _resident_bytes() -> int | None:

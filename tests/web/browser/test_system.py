@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import re
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from hardpoint.web.diagnostics import unpack
 
 from .conftest import LineDevice, Server
 
@@ -40,7 +40,10 @@ def test_the_system_page_counts_and_backs_up(server: Server, open_page: Any, lin
     page.get_by_text("No copy is kept yet.").wait_for()
     with page.expect_download() as bundle:
         page.get_by_role("link", name="Diagnostics").click()
-    assert "health.json" in zipfile.ZipFile(io.BytesIO(Path(bundle.value.path()).read_bytes())).namelist()
+    assert "health.json" in unpack(Path(bundle.value.path()).read_bytes())
+    with page.expect_download() as unnamed:
+        page.get_by_role("link", name="without names of devices").click()
+    assert b"Names of devices are left out" in unpack(Path(unnamed.value.path()).read_bytes())["README.txt"]
 
 
 def test_everything_is_reached_by_the_palette_alone(server: Server, open_page: Any, line_device: Attach) -> None:

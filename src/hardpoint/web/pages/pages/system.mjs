@@ -232,7 +232,11 @@ function About({ now }) {
       <${Row} name=${t("system.machine")}>${process.platform}<//>
       <${Row} name=${t("system.process")}>${process.pid}<//>
     </dl>
-    ${mayAs("admin") && html`<p class="hint">${t("system.bundle_note")}</p>`}
+    ${
+      mayAs("admin") &&
+      html`<p class="hint">${t("system.bundle_note")} <a href=${apiHref("/system/bundle?names=hidden")} download>
+        ${t("system.bundle_unnamed")}</a></p>`
+    }
   <//>`;
 }
 
