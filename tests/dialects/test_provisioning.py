@@ -69,6 +69,32 @@ class TestHttp:
 
         anyrun(scene())
 
+    def test_what_is_refused_leaves_a_frame_without_the_keys(self, run, tmp_path):
+        async def scene():
+            async with serving(tmp_path) as server, HttpDevice("127.0.0.1", server.ports["http"]) as device:
+                await ask(device, RIGHT | {"provisionDeviceSecret": "secreT", "deviceName": "pump", "token": "mine"})
+                await ask(device, RIGHT | {"deviceName": "pump"})
+                await ask(device, RIGHT | {"deviceName": "pump"})
+                await ask(device, RIGHT | {"credentialsType": "X509_CERTIFICATE", "hash": "h"})
+                await ask(device, ["secret"])
+                await device.request("POST", "/api/v1/provision", b'{"provisionDeviceSecret": "secret')
+                ((address, frames),) = server.hub.tap.strangers().items()
+                assert address == "127.0.0.1"
+                assert {frame.head for frame in frames} == {"POST /api/v1/provision"}
+                assert [frame.reason.partition(":")[0] for frame in frames] == [
+                    "unauthorized", "conflict", "bad_request", "bad_request", "bad_request",
+                ]  # fmt: skip
+                masked = {"provisionDeviceKey": "***", "provisionDeviceSecret": "***"}
+                assert [msgspec.json.decode(frame.body) for frame in frames[:3]] == [
+                    masked | {"deviceName": "pump", "token": "***"},
+                    masked | {"deviceName": "pump"},
+                    masked | {"credentialsType": "X509_CERTIFICATE", "hash": "***"},
+                ]
+                assert [frame.body for frame in frames[3:]] == ["", ""]
+                assert server.hub.refused_total == {"unauthorized": 1, "conflict": 1, "bad_request": 3}
+
+        run(scene())
+
     def test_without_the_setting_nothing_is_made(self, anyrun, tmp_path):
         async def scene():
             given = {"data": tmp_path, "listen": ["http://127.0.0.1:0"], "host": {"enabled": False}}
@@ -116,6 +142,25 @@ class TestMqtt:
                 assert all(not session.durable for session in dialect.broker.sessions.values())
                 await client.publish("elsewhere", b"1", 0)
                 assert dialect.hub.refused_total
+
+        anyrun(scene())
+
+    def test_what_is_refused_leaves_a_frame_without_the_keys(self, anyrun):
+        async def scene():
+            async with open_dialect(anonymous=False, provisions=("key", "secret")) as dialect:
+                client = await connected(dialect, username="provision")
+                wrong = msgspec.json.encode(RIGHT | {"provisionDeviceKey": "keY", "deviceName": "pump"})
+                await client.publish("/provision/request", wrong, 0)
+                await client.publish("/provision/request", b'"secret', 0)
+                (frames,) = dialect.hub.tap.strangers().values()
+                assert [(frame.head, frame.body, frame.reason.partition(":")[0]) for frame in frames] == [
+                    (
+                        "PUBLISH qos=0 retain=0 /provision/request",
+                        '{"provisionDeviceKey":"***","provisionDeviceSecret":"***","deviceName":"pump"}',
+                        "unauthorized",
+                    ),
+                    ("PUBLISH qos=0 retain=0 /provision/request", "", "bad_request"),
+                ]
 
         anyrun(scene())
 

@@ -19,7 +19,7 @@ from ..hub.provisioning import Provisioning
 from ..hub.session import Session
 from ..tls.peer import certificate_name, is_encrypted
 from ..wire.telemetry import decode_json, parse_attributes, parse_telemetry
-from .http_frames import note_refused, note_taken
+from .http_frames import PROVISION_PATH, note_refused, note_taken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -219,7 +219,7 @@ class HttpDialect:
             router.route("GET", f"/api/v1/{{token}}/{path}", fetch, role=None, device=True, summary=summary)
         router.route(
             "POST",
-            "/api/v1/provision",
+            PROVISION_PATH,
             self.provision,
             role=None,
             device=True,
@@ -229,10 +229,13 @@ class HttpDialect:
     async def provision(self, request: Request) -> Response:
         """``POST provision``: 200 whatever the outcome, as ThingsBoard does; its door is the key in the body."""
         try:
-            return Response.json(await self._provisioning.answer(request.peer, decode_json(request.body)))
+            found = await self._provisioning.answer(request.peer, decode_json(request.body))
         except HardpointError as error:
-            self._hub.note_refused(error)
+            self._note_refused(request, error)
             raise
+        if found.refused is not None:
+            self._note_refused(request, found.refused)
+        return Response.json(found.answer)
 
     def telemetry(self, request: Request) -> Deferred:
         """``POST telemetry``."""
@@ -346,6 +349,10 @@ class HttpDialect:
         self._hub.commits.wait(_session(request), answer)
         return answer
 
+    def _note_refused(self, request: Request, error: HardpointError) -> None:
+        self._hub.note_refused(error)
+        note_refused(self._hub, request, error)
+
     def _counted(self, handler: Callable[[Request], Response | Deferred]) -> Handler:
         """Count what the handler refuses; an unknown token gets the empty 401 that ThingsBoard's clients expect."""
         hub = self._hub
@@ -354,8 +361,7 @@ class HttpDialect:
             try:
                 answer = handler(request)
             except HardpointError as error:
-                hub.note_refused(error)
-                note_refused(hub, request, error)
+                self._note_refused(request, error)
                 if isinstance(error, Unauthorized):
                     return Response.empty(401)
                 raise

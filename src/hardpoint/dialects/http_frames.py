@@ -9,6 +9,7 @@ from ..http import Deferred, Response
 from ..http.errors import error_response
 from ..hub.tap import MASK, MAX_BODY_CHARS, Frame
 from ..wire.corrections import corrected_telemetry
+from .provision_frames import shown_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,10 +21,13 @@ if TYPE_CHECKING:
     from ..hub.tap import Tap
 
 DIALECT = "http"
+PROVISION_PATH = "/api/v1/provision"
 
 
 def request_frame(request: Request) -> Frame:
     """``POST /api/v1/***/telemetry``, with the body. The token is what the path holds, so it is left out whole."""
+    if request.path == PROVISION_PATH:
+        return Frame(DIALECT, "in", shown_request(request.body), head=f"POST {PROVISION_PATH}", peer=request.peer)
     _, _, _, _, *rest = request.path.split("/")
     head = f"{request.method} /api/v1/{MASK}/{'/'.join(rest)}"
     query = request.head.query

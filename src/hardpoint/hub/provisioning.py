@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from ..errors import BadInput, Conflict, TooLarge
+from ..errors import BadInput, Conflict, TooLarge, Unauthorized
 
 if TYPE_CHECKING:
+    from ..errors import HardpointError
     from ..model import Json
     from .hub import Hub
 
@@ -20,6 +21,13 @@ MAX_FIELD_LENGTH = 256
 NOT_FOUND: dict[str, Json] = {"errorMsg": "Provision data was not found!", "status": "NOT_FOUND"}
 FAILURE: dict[str, Json] = {"errorMsg": "Failed to provision device!", "status": "FAILURE"}
 """ThingsBoard's words, which its firmware compares."""
+
+
+class Outcome(NamedTuple):
+    """What a client is answered, and why nothing was made, if so: for the wire tap, which says more than the answer."""
+
+    answer: dict[str, Json]
+    refused: HardpointError | None = None
 
 
 class Provisioning:
@@ -35,7 +43,7 @@ class Provisioning:
         """Whether there is a key that opens it."""
         return bool(self._key and self._secret)
 
-    async def answer(self, peer: str, asked: Json) -> dict[str, Json]:
+    async def answer(self, peer: str, asked: Json) -> Outcome:
         """Make the device that is asked for: ``{"provisionDeviceKey", "provisionDeviceSecret", "deviceName"?,
         "credentialsType"?, "gateway"?}``. The answer has its token as ``credentialsValue``, or ``errorMsg``. Wrong keys
         count as wrong sign-ins of the address in ``peer``.
@@ -55,11 +63,13 @@ class Provisioning:
         same_secret = hmac.compare_digest(secret.encode(), self._secret)
         if not (self.enabled and same_key and same_secret):
             self._hub.throttle.failed(address)
-            return NOT_FOUND
+            wrong = "key or secret is wrong" if self.enabled else "provision.credentials is not set"
+            return Outcome(NOT_FOUND, Unauthorized(f"no device is made: {wrong}"))
         # A token, a name with a password or a certificate that the device would bring itself: tokens are made here,
         # because a firmware's own are guessable. Of ACCESS_TOKEN the one asked for is left aside, the answer has ours.
         if asked.get("credentialsType") not in (None, "ACCESS_TOKEN"):
-            return FAILURE
+            refused = BadInput("credentialsType is ACCESS_TOKEN, or left out", field="credentialsType")
+            return Outcome(FAILURE, refused)
         name = asked.get("deviceName") or f"device-{secrets.token_hex(6)}"
         if not isinstance(name, str):
             raise BadInput("deviceName is text", field="deviceName")
@@ -68,12 +78,11 @@ class Provisioning:
         try:
             device, token = await self._hub.create_device(name, gateway=asked.get("gateway") is True)
         except (BadInput, Conflict, TooLarge) as error:
-            self._hub.note_refused(error)
             audit.end(entry, error.code)
-            return FAILURE
+            return Outcome(FAILURE, error)
         entry.device_id = device.id
         audit.end(entry)
-        return {"credentialsType": "ACCESS_TOKEN", "credentialsValue": token, "status": "SUCCESS"}
+        return Outcome({"credentialsType": "ACCESS_TOKEN", "credentialsValue": token, "status": "SUCCESS"})
 
 
 def _text(asked: dict[str, Json], name: str) -> str:

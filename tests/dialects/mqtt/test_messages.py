@@ -105,6 +105,15 @@ class TestDelivery:
 
         anyrun(scene())
 
+    def test_says_so_behind_a_commit_as_well(self, anyrun):
+        async def scene():
+            async with open_dialect() as dialect:
+                sender = await connected(dialect, "s", 5, properties={p.SESSION_EXPIRY_INTERVAL: 60})
+                assert await sender.publish("a", b"x", 1, retain=True) == [Ack(p.PUBACK, 5, 0x10)]  # it is stored
+                assert await sender.publish("a", b"x", 2) == [Ack(p.PUBREC, 5, 0x10)]  # its identifier is
+
+        anyrun(scene())
+
     @pytest.mark.parametrize("kind", [p.PUBREC, p.PUBREL])
     def test_unknown_identifiers(self, anyrun, kind):
         async def scene():

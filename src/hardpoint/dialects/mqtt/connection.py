@@ -228,16 +228,18 @@ class MqttConnection(asyncio.Protocol, Session):
         return "" if self._transport is None else certificate_name(self._transport)
 
     def acknowledge(self, receipts: Sequence[object], error: StorageError | None) -> None:
-        """Send what waited for this commit. A whole number is PUBACK or PUBREC: kind and packet identifier."""
+        """Send what waited for this commit. A whole number is PUBACK or PUBREC: reason, kind and packet identifier, in
+        8, 8 and 16 bits.
+        """
         self.answers_due -= len(receipts)
         if self._transport is None:
             return
         for receipt in receipts:
             if type(receipt) is int:
-                kind, packet_id = receipt >> 16, receipt & 0xFFFF
+                kind, packet_id = receipt >> 16 & 0xFF, receipt & 0xFFFF
                 self.unacknowledged -= kind == p.PUBACK
                 if error is None:
-                    self.send(encode_ack(self.version, kind, packet_id))
+                    self.send(encode_ack(self.version, kind, packet_id, receipt >> 24))
                 else:
                     self.send(self._dialect.publishing.refusal(self, kind, packet_id, error))
             elif isinstance(receipt, Receipt):

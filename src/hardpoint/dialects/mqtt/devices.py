@@ -26,6 +26,7 @@ from ...hub.adoption import ADOPT_ID
 from ...hub.broker import Message, ProvisionAccess
 from ...hub.broker.access import DEVICES, PROVISION_REQUEST, PROVISION_RESPONSE, THINGSBOARD
 from ...hub.broker.messages import Outgoing
+from ...hub.provisioning import Outcome
 from ...hub.session import Session
 from ...hub.topics import checked_filter, fits
 from ...model import checked_key, checked_value
@@ -98,7 +99,7 @@ class DeviceTopics:
             PeerError: it cannot be done.
         """
         if topic == PROVISION_REQUEST:
-            self._provision(connection, decode_json(packet.payload))
+            self._provision(connection, packet)
             self.wait(connection, receipt)
             return
         if topic.startswith(GATEWAY):
@@ -118,25 +119,30 @@ class DeviceTopics:
         else:
             self._take_other(connection, device, rest, packet.payload, receipt)
 
-    def _provision(self, connection: MqttConnection, asked: Json) -> None:
+    def _provision(self, connection: MqttConnection, packet: Publish) -> None:
         """Make a device for a client that has none; the answer is pushed. One at a time, or a client could begin as
         many as it can send.
 
         Raises:
+            BadInput: it is no JSON.
             RateLimited: the one before is not answered yet.
         """
+        asked = decode_json(packet.payload)
         if connection in self._provisionings:
             raise RateLimited("the request before this one is not answered yet")
 
+        peer = connection.peer  # an address is throttled, also when its connection is gone by then
+
         async def answer() -> None:
             try:
-                found = await self._dialect.provisioning.answer(connection.peer, asked)
+                found = await self._dialect.provisioning.answer(peer, asked)
             except HardpointError as error:
-                self._dialect.note_refused(connection, error)
-                found = {"errorMsg": error.message, "status": "FAILURE"}
+                found = Outcome({"errorMsg": error.message, "status": "FAILURE"}, error)
             finally:
                 del self._provisionings[connection]
-            self.push(connection, PROVISION_RESPONSE, msgspec.json.encode(found))
+            if found.refused is not None:
+                self._dialect.note_refused(connection, found.refused, packet)
+            self.push(connection, PROVISION_RESPONSE, msgspec.json.encode(found.answer))
 
         self._provisionings[connection] = asyncio.get_running_loop().create_task(answer(), name="provision")
 

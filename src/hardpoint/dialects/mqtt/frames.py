@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ...hub.broker.access import PROVISION_REQUEST
 from ...hub.tap import MASK, MAX_BODY_CHARS, Frame
 from ...wire.corrections import corrected_telemetry
 from ...wire.mqtt.decoder import PacketDecoder
@@ -22,6 +23,7 @@ from ...wire.mqtt.packets import (
     Unsubscribe,
 )
 from ...wire.mqtt.properties import AUTH, CONNACK, CONNECT, DISCONNECT, SUBACK, SUBSCRIBE, UNSUBACK, UNSUBSCRIBE
+from ..provision_frames import shown_request
 
 if TYPE_CHECKING:
     from ...wire.mqtt.packets import Packet
@@ -34,7 +36,9 @@ MAX_PACKET_BYTES = 268_435_455
 def packet_frame(connection: MqttConnection, way: str, packet: Packet | None) -> Frame:
     """The frame of one packet; None: of bytes that are none."""
     body, binary = "", False
-    if isinstance(packet, Publish):
+    if isinstance(packet, Publish) and packet.topic == PROVISION_REQUEST:
+        body = shown_request(packet.payload)
+    elif isinstance(packet, Publish):
         most = 4 * MAX_BODY_CHARS
         try:
             whole = "strict" if len(packet.payload) <= most else "ignore"

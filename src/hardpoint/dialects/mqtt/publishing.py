@@ -118,7 +118,8 @@ class Publishing:
             broker.take_back(message, former)
             self.refuse(connection, p.PUBREC, packet_id, error)
 
-        connection.answer(encode_ack(connection.version, p.PUBREC, packet_id), wait=True, otherwise=not_stored)
+        data = encode_ack(connection.version, p.PUBREC, packet_id, reason)
+        connection.answer(data, wait=True, otherwise=not_stored)
 
     def _publish_to_hub(self, connection: MqttConnection, session: ClientSession, topic: str, packet: Publish) -> None:
         """A device's word to the hub: it is answered when what it says is durable."""
@@ -140,7 +141,7 @@ class Publishing:
     def _answer(self, connection: MqttConnection, kind: int, packet_id: int, reason: int, *, wait: bool) -> None:
         if wait:
             connection.expect_receipt()
-            self._dialect.hub.commits.wait(connection, kind << 16 | packet_id)
+            self._dialect.hub.commits.wait(connection, reason << 24 | kind << 16 | packet_id)
         else:
             connection.send_ack(encode_ack(connection.version, kind, packet_id, reason))
 
