@@ -9,6 +9,7 @@ import click
 
 from ..config import Config, load, settings
 from .command import Group, json_option
+from .connection import config_option
 from .output import document, say, table
 
 command = Group(
@@ -21,14 +22,6 @@ command = Group(
     """,
 )
 
-_file_option = click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Instead of the first hardpoint.toml found.  [env var: HARDPOINT_CONFIG]",
-)
-
 
 @command.command(
     "show",
@@ -39,7 +32,7 @@ _file_option = click.option(
     """,
 )
 @click.argument("prefix", default="")
-@_file_option
+@config_option
 @json_option
 def show(prefix: str, config_file: Path | None, as_json: bool) -> None:
     """Show every setting, or those whose name starts with PREFIX: value, unit, and where it came from."""

@@ -48,6 +48,13 @@ data_option = click.option(
     metavar="DIR",
     help="The data folder of a server on this machine.  [env var: HARDPOINT_DATA]",
 )
+config_option = click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Instead of the first hardpoint.toml found.  [env var: HARDPOINT_CONFIG]",
+)
 _server_option = click.option(
     "--server",
     cls=Option,

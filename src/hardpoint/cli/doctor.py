@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .command import Command, json_option
-from .connection import data_option
+from .connection import config_option, data_option
 from .output import document, printable
 
 if TYPE_CHECKING:
@@ -30,13 +30,7 @@ SYMBOLS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL", "skip": "-   "}
     """,
 )
 @data_option
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Instead of the first hardpoint.toml found.  [env var: HARDPOINT_CONFIG]",
-)
+@config_option
 @click.option("--upgrade", is_flag=True, help="Rehearse what this version will do to the stored data, on a copy.")
 @json_option
 def command(data: Path | None, config_file: Path | None, upgrade: bool, as_json: bool) -> int:

@@ -12,7 +12,7 @@ import click
 
 from ..errors import Conflict
 from .command import Group, json_option
-from .connection import data_option
+from .connection import config_option, data_option
 from .output import document, printable, say
 
 if TYPE_CHECKING:
@@ -29,13 +29,6 @@ command = Group(
     """,
 )
 
-_file_option = click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Instead of the first hardpoint.toml found.  [env var: HARDPOINT_CONFIG]",
-)
 _name_option = click.option(
     "--name",
     "names",
@@ -55,7 +48,7 @@ _name_option = click.option(
 @_name_option
 @click.option("--force", is_flag=True, help="Replace an authority that is there: nobody who trusts it will connect.")
 @data_option
-@_file_option
+@config_option
 def init(names: tuple[str, ...], force: bool, data: Path | None, config_file: Path | None) -> None:
     """Make an authority and a certificate for this machine, as the server does at its first start with TLS."""
     from ..tls.authority import CA_FILE, make_authority, make_certificate, own_names
@@ -83,7 +76,7 @@ def init(names: tuple[str, ...], force: bool, data: Path | None, config_file: Pa
 )
 @_name_option
 @data_option
-@_file_option
+@config_option
 def renew(names: tuple[str, ...], data: Path | None, config_file: Path | None) -> None:
     """Make a new certificate for this machine by the authority that is there: who trusts it need not be told.
 
@@ -111,7 +104,7 @@ def renew(names: tuple[str, ...], data: Path | None, config_file: Path | None) -
     """,
 )
 @data_option
-@_file_option
+@config_option
 @json_option
 def show(data: Path | None, config_file: Path | None, as_json: bool) -> None:
     """Show the certificates that are configured, or the server's own: names, dates, and the fingerprint to compare."""
@@ -145,7 +138,7 @@ def show(data: Path | None, config_file: Path | None, as_json: bool) -> None:
     help="Where to write it, for its owner's eyes alone; without, it is printed.",
 )
 @data_option
-@_file_option
+@config_option
 def device(name: str, out: Path | None, data: Path | None, config_file: Path | None) -> None:
     """Make a certificate by which the device NAME signs in, signed by the server's own authority.
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from ..errors import BadInput, Conflict, NotAdopted, NotFound
 from ..model import Command
 from ..rarely import Rarely
+from .session import host_of
 from .tokens import TOKEN_PREFIXES
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class Adoption:
         # What begins as a token does is one, perhaps mistyped: a secret must not stand in a list.
         if not self.enabled or name.startswith(TOKEN_PREFIXES) or not self._may_be_named(name):
             return
-        address = peer.rpartition(":")[0]
+        address = host_of(peer)
         key = (name, address)
         entry = self._entries.get(key)
         if entry is None:

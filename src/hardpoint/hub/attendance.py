@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from ..model import Attachment, EndAttachment, Habit, Put
 from .presence import late_after_s, silent_after_s
+from .session import host_of
 
 if TYPE_CHECKING:
     from ..model import Json
@@ -85,7 +86,7 @@ class Attendance:
         if session.brief and device.id in self._polls:
             chain, written_ms = self._polls[device.id]
             gap_ms = now - (chain.ended_ms if chain.ended_ms is not None else now)
-            if _host(chain.peer) == _host(session.peer) and 0 <= gap_ms <= BRIEF_GAP_MS:
+            if host_of(chain.peer) == host_of(session.peer) and 0 <= gap_ms <= BRIEF_GAP_MS:
                 chain.ended_ms = chain.why = None
                 return
             if chain.ended_ms is None:
@@ -207,10 +208,6 @@ def _attachment(session: Session, device: DeviceState) -> Attachment:
     return Attachment(
         device.id, session.slot, session.attached_ms, None, session.peer, session.dialect, session.encrypted, None
     )
-
-
-def _host(peer: str) -> str:
-    return peer.rpartition(":")[0]
 
 
 def _describe(attachment: Attachment, *, is_open: bool) -> dict[str, Json]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import BadInput, Conflict, Forbidden
 from ..model import Claim, Delete, Json, Put
+from .session import host_of
 from .tokens import hash_token
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Claims:
             RateLimited: this address was wrong too often within the last minute.
             NotFound, StorageError: as `Hub.change_device`.
         """
-        address = peer.rpartition(":")[0]
+        address = host_of(peer)
         self._hub.throttle.check(address)
         offer = None if device is None else self._offers.get(device.id)
         right = hmac.compare_digest(hash_token(secret), offer.secret_hash if offer is not None else "")

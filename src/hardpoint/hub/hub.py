@@ -49,6 +49,7 @@ from .live import LiveFeed
 from .presence import REPORT_GAP_MS, facts, note_report
 from .retention import Retention
 from .rotation import Rotation
+from .session import host_of
 from .tap import Tap
 from .throttle import Throttle
 from .tokens import hash_token, is_well_formed, new_token
@@ -236,7 +237,7 @@ class Hub:
         except Unauthorized:
             if not claimed:
                 self.adoption.knock(token, peer)
-            address = peer.rpartition(":")[0]
+            address = host_of(peer)
             self.throttle.check(address)
             self.throttle.failed(address)
             raise
@@ -474,15 +475,18 @@ class Hub:
 
     def describe(self, device: DeviceState) -> dict[str, Json]:
         """A device as the app API gives it."""
-        presence = facts(device, self.alerting.agenda.now_ms())
-        return {**device.describe(), "presence": presence, "latest": device.latest()}
+        return {**device.describe(), "presence": self.presence(device), "latest": device.latest()}
+
+    def presence(self, device: DeviceState) -> dict[str, Json]:
+        """How the device is now: `presence.facts`, by a clock that was looked at for jumps."""
+        return facts(device, self.alerting.agenda.now_ms())
 
     def publish_presence(self, device: DeviceState) -> None:
         """Tell the live feed how the device is now."""
         self.live.publish("presence", device.id, partial(self._describe_presence, device))
 
     def _describe_presence(self, device: DeviceState) -> dict[str, Json]:
-        return {"device": device.id, "presence": facts(device, self.alerting.agenda.now_ms())}
+        return {"device": device.id, "presence": self.presence(device)}
 
     # -- readings
 

@@ -9,6 +9,7 @@ import secrets
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import BadInput, Conflict, TooLarge, Unauthorized
+from .session import host_of
 
 if TYPE_CHECKING:
     from ..errors import HardpointError
@@ -56,7 +57,7 @@ class Provisioning:
         if type(asked) is not dict:
             raise BadInput("a request for a device is a JSON object")
         key, secret = (_text(asked, name) for name in ("provisionDeviceKey", "provisionDeviceSecret"))
-        address = peer.rpartition(":")[0]
+        address = host_of(peer)
         self._hub.throttle.check(address)
         # Both are compared, and whole: the time it takes tells nothing of where they differ.
         same_key = hmac.compare_digest(key.encode(), self._key)

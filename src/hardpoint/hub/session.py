@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     from .tap import Tap
 
 
+def host_of(peer: str) -> str:
+    """The host of a `Session.peer`, an IPv6 one without its brackets: what wrong tries are counted by, and what people
+    are shown. A peer without a port (``unix``, or ``""``) is its own.
+    """
+    return peer.rpartition(":")[0].strip("[]") or peer
+
+
 class Session:
     """What the hub tells a dialect's connection. The dialect subclasses this and fills in the four verbs below.
 
@@ -47,7 +54,7 @@ class Session:
 
     @property
     def peer(self) -> str:
-        """Where it comes from, as ``host:port``, or ``""`` when it cannot be told."""
+        """Where it comes from, as ``host:port``, ``[ip6]:port`` or ``unix``, or ``""`` when it cannot be told."""
         return ""
 
     @property

@@ -17,7 +17,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput, RateLimited
-from .tokens import API_PREFIX, DEVICE_PREFIX
+from .session import host_of
+from .tokens import TOKEN_PREFIXES
 
 if TYPE_CHECKING:
     from ..errors import HardpointError
@@ -43,7 +44,7 @@ MAX_TAP_S = 3_600.0
 """A tap that was forgotten ends by itself."""
 MASK = "***"
 
-_TOKENS = re.compile(rf"\b(?:{API_PREFIX}|{DEVICE_PREFIX})[0-9A-Za-z]{{16,}}")
+_TOKENS = re.compile(rf"\b(?:{'|'.join(TOKEN_PREFIXES)})[0-9A-Za-z]{{16,}}")
 
 
 class Frame:
@@ -273,7 +274,7 @@ class Tap:
 
 def of_address(peer: str) -> str:
     """The key of whom has not signed in, from ``host:port``: the address alone, for each try has a port of its own."""
-    return f"({peer.rpartition(':')[0] or peer or 'unknown'})"
+    return f"({host_of(peer) or 'unknown'})"
 
 
 def mask(text: str) -> str:

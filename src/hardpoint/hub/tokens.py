@@ -13,8 +13,8 @@ import secrets
 DEVICE_PREFIX = "hp_"
 API_PREFIX = "hpa_"
 LINK_PREFIX = "hps_"
-TOKEN_PREFIXES = (DEVICE_PREFIX, API_PREFIX, LINK_PREFIX)
 """Of links that share a dashboard."""
+TOKEN_PREFIXES = (DEVICE_PREFIX, API_PREFIX, LINK_PREFIX)
 SHOWN_PREFIX_LENGTH = 10
 """How much of a token a list shows: enough to tell two apart, too little to help anyone."""
 

@@ -65,8 +65,8 @@ class Accounts:
 
     def by_token(self, secret: str, now_ms: int, address: str = "") -> Principal | None:
         """Whose API token it is; None: nobody's, or no longer."""
-        token = self.tokens.get(hash_token(secret))
-        if token is None or is_over(token, now_ms):
+        token = self.find_token(secret)
+        if token is None:
             return None
         token.used_from = address
         if now_ms - token.used_ms >= NOTED_EVERY_MS:
@@ -76,28 +76,28 @@ class Accounts:
 
     def find_token(self, secret: str) -> ApiToken | None:
         """The API token of that secret, unless its time is up."""
-        token = self.tokens.get(hash_token(secret))
-        return None if token is None or is_over(token, self._hub.clock_ms()) else token
+        return self._live(self.tokens.get(hash_token(secret)))
 
     def again(self, before: Principal) -> bool:
         """Whether whoever went through a door may still stay behind it, with the rights they had then."""
-        now = self._hub.clock_ms()
         if before.via == "token":
-            token = self.token_by_id(before.credential)
-            return token is not None and not is_over(token, now) and _of_token(token) == before
+            token = self.live_token(before.credential)
+            return token is not None and _of_token(token) == before
         if before.via == "cookie":
             entry = self.sessions.get(before.credential)
-            return entry is not None and self._of_session(entry, now) == before
+            return entry is not None and self._of_session(entry, self._hub.clock_ms()) == before
         return True
 
     def live_token(self, token_id: str) -> ApiToken | None:
         """The API token of that id, unless its time is up."""
-        token = self.token_by_id(token_id)
-        return None if token is None or is_over(token, self._hub.clock_ms()) else token
+        return self._live(self.token_by_id(token_id))
 
     def token_by_id(self, token_id: str) -> ApiToken | None:
         """The API token of that id, also when its time is up."""
         return next((token for token in self.tokens.values() if token.id == token_id), None)
+
+    def _live(self, token: ApiToken | None) -> ApiToken | None:
+        return None if token is None or is_over(token, self._hub.clock_ms()) else token
 
     def _of_session(self, entry: SignIn, now_ms: int) -> Principal | None:
         if entry.expires_ms <= now_ms:

@@ -86,7 +86,7 @@ class SharedRoutes:
     def open(self, request: Request) -> Response:
         """``POST /api/shared``."""
         given = request.json(shapes.LinkSecret)
-        address = request.peer.rpartition(":")[0]
+        address = request.address
         self._hub.throttle.check(address)
         link = self._boards.link_of(given.secret)
         if link is None:
@@ -195,7 +195,7 @@ class SharedView:
 
 def shared_presence(hub: Hub, device: DeviceState) -> dict[str, Json]:
     """A device's presence without what tells of its network."""
-    presence = hub.describe(device)["presence"]
+    presence = hub.presence(device)
     return {
         "connected": presence["connected"] is not None,
         **{name: presence[name] for name in ("last_seen", "last_reading", "expected_every_s", "late", "silent")},

@@ -63,6 +63,16 @@ export function isolated(values) {
   return last >= 0 ? [...found, last] : found;
 }
 
+/** The colour of series `n` in the present theme, as a script can use it. */
+export function colourOf(element, n) {
+  const probe = document.createElement("i");
+  probe.className = `series-${n}`;
+  element.append(probe);
+  const colour = getComputedStyle(probe).getPropertyValue("--chart-line");
+  probe.remove();
+  return colour;
+}
+
 /** Bottom and top of the value axis: some air around the line. */
 export function valueRange(low, high) {
   if (low === null || high === null) return [0, 1];

@@ -5,23 +5,13 @@ import { deviceSignal } from "../../core/devices.mjs";
 import { clock, now, unitOf, valueParts } from "../../core/format.mjs";
 import { locale, t } from "../../core/i18n.mjs";
 import { scheme } from "../../core/preferences.mjs";
-import { LineChart, withGaps } from "../../ui/chart.mjs";
+import { LineChart, colourOf, withGaps } from "../../ui/chart.mjs";
 import { summary } from "../device/charts.mjs";
 import { useReadings } from "../device/readings.mjs";
 
 /** As many as the API lets a card have. Hooks are called for each of them, whether there is a series or not. */
 const MOST = 8;
 const PLACES = Array.from({ length: MOST }, (_, place) => place);
-
-/** The colour of series `n` in the present theme, as a script can use it. */
-function colourOf(element, n) {
-  const probe = document.createElement("i");
-  probe.className = `series-${n}`;
-  element.append(probe);
-  const colour = getComputedStyle(probe).getPropertyValue("--chart-line");
-  probe.remove();
-  return colour;
-}
 
 /** `LineChart` with `count` lines. */
 class ManyLines extends LineChart {

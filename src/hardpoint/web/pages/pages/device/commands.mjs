@@ -35,6 +35,15 @@ export function parseParams(text) {
   return JSON.parse(typed);
 }
 
+/** The body of a command as typed, for the API; `null` where its parameters cannot be read. */
+export function commandBody(method, params, lifetimeS) {
+  try {
+    return { method: method.trim(), params: parseParams(params), ttl_s: lifetimeS };
+  } catch {
+    return null;
+  }
+}
+
 /** The newest commands of a device, kept live; `null` until they are there. */
 function useCommands(id) {
   const [commands, setCommands] = useState(null);
@@ -107,16 +116,11 @@ function CommandForm({ id, methods }) {
 
   async function submit(event) {
     event.preventDefault();
-    setError(null);
-    let parsed;
+    const body = commandBody(method, params, ttl);
+    setError(body ? null : { text: t("command.bad_params") });
+    if (!body) return;
     try {
-      parsed = parseParams(params);
-    } catch {
-      setError({ text: t("command.bad_params") });
-      return;
-    }
-    try {
-      await api("POST", devicePath(id, "/commands"), { method: method.trim(), params: parsed, ttl_s: ttl });
+      await api("POST", devicePath(id, "/commands"), body);
       setMethod("");
       setParams("");
     } catch (problem) {

@@ -3,20 +3,10 @@ import uPlot from "../../vendor/uplot.mjs";
 import { html, useEffect, useRef } from "../../vendor/preact.mjs";
 import { locale } from "../../core/i18n.mjs";
 import { scheme } from "../../core/preferences.mjs";
-import { LineChart, withGaps } from "../../ui/chart.mjs";
+import { LineChart, colourOf, withGaps } from "../../ui/chart.mjs";
 
 /** Columns of one series: its line, and the two edges of its band. */
 const COLUMNS = 3;
-
-/** The colour of series `n` in the present theme, as a script can use it. */
-function colourOf(element, n) {
-  const probe = document.createElement("i");
-  probe.className = `series-${n}`;
-  element.append(probe);
-  const colour = getComputedStyle(probe).getPropertyValue("--chart-line");
-  probe.remove();
-  return colour;
-}
 
 /** `[times, low, high]`, open where the line is. */
 function bandColumns(band) {

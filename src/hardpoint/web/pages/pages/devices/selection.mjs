@@ -7,7 +7,7 @@ import { Dialog } from "../../ui/dialog.mjs";
 import { Icon, IconButton, Problem } from "../../ui/elements.mjs";
 import { showDialog } from "../../ui/shell.mjs";
 import { toast } from "../../ui/toast.mjs";
-import { parseParams } from "../device/commands.mjs";
+import { commandBody } from "../device/commands.mjs";
 import { select, selected } from "./table.mjs";
 
 const AT_ONCE = 3; // as with sparklines: a click must find a connection free
@@ -103,15 +103,9 @@ function CommandDialog({ ids, onClose }) {
   const [error, setError] = useState(null);
   async function submit(event) {
     event.preventDefault();
-    setError(null);
-    let parsed;
-    try {
-      parsed = parseParams(params);
-    } catch {
-      setError({ text: t("command.bad_params") });
-      return;
-    }
-    const body = { method: method.trim(), params: parsed, ttl_s: TTL_S };
+    const body = commandBody(method, params, TTL_S);
+    setError(body ? null : { text: t("command.bad_params") });
+    if (!body) return;
     const failed = await work.run((id) => api("POST", devicePath(id, "/commands"), body));
     if (failed.size) return;
     onClose();
