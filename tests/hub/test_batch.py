@@ -124,6 +124,41 @@ def test_changes_are_stored_in_the_order_in_which_they_were_made(anyrun):
     anyrun(scene())
 
 
+def test_a_lingering_fact_goes_with_the_next_commit(anyrun, monkeypatch):
+    async def scene():
+        monkeypatch.setattr(batch_module, "LINGER_S", 3600)
+        store = HeldStore()
+        async with open_hub(store) as hub:
+            _, session = await attached(hub)
+            await hub.commits.durable()
+            store.batches.clear()
+            hub.commits.note(Put(Series(7, "x", "a")), lingering=True)
+            hub.commits.note(Put(Series(8, "x", "b")), lingering=True)
+            await turn(10)
+            assert store.batches == []
+            hub.commits.wait(session, "r")
+            await until(lambda: session.acknowledged)
+            assert [[change.record.id for change in changes] for _, changes in store.batches] == [[7, 8]]
+            hub.commits.note(Put(Series(9, "x", "c")), lingering=True)
+        assert [change.record.id for change in store.batches[-1][1]] == [9], "nothing is left behind at the end"
+
+    anyrun(scene())
+
+
+def test_a_lingering_fact_has_a_commit_of_its_own_in_the_end(anyrun, monkeypatch):
+    async def scene():
+        monkeypatch.setattr(batch_module, "LINGER_S", 0.01)
+        store = HeldStore()
+        async with open_hub(store) as hub:
+            for number in (7, 8):
+                store.batches.clear()
+                hub.commits.note(Put(Series(number, "x", f"k{number}")), lingering=True)
+                await until(lambda: store.batches)
+                assert [change.record.id for _, changes in store.batches for change in changes] == [number]
+
+    anyrun(scene())
+
+
 def test_facts_of_a_failed_commit_come_before_what_happened_since(anyrun):
     async def scene():
         store = HeldStore()

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from hardpoint.errors import BadInput, Conflict, NotFound, StorageFull, TooLarge
+from hardpoint.hub import batch as batch_module
 from hardpoint.hub import commands as commands_module
 from hardpoint.hub.commands import TRANSITIONS, describe
 from hardpoint.model import COMMAND_FINAL_STATES, COMMAND_STATES, MAX_VALUE_BYTES
@@ -85,6 +86,47 @@ def test_no_way_leads_out_of_a_final_state_or_back():
     for state, following in TRANSITIONS.items():
         assert all(order[state] < order[other] for other in following)
         assert following >= COMMAND_FINAL_STATES
+
+
+def test_there_and_back_takes_two_commits(anyrun, monkeypatch):
+    """Each commit is an fsync that the caller waits for: one before the command is sent, one before its answer is."""
+
+    async def scene():
+        monkeypatch.setattr(batch_module, "LINGER_S", 3600)
+        store = HeldStore()
+        async with open_hub(store) as hub:
+            device, session = await attached(hub)
+            await hub.commits.durable()
+            store.batches.clear()
+            command = await hub.ledger.queue(device, "go")
+            assert session.delivered
+            trip = asyncio.ensure_future(hub.ledger.wait(command, 5))
+            await turn()
+            hub.answer(device, command.id, True, 1)
+            assert await trip
+            stored = [[change.record.state for change in changes] for _, changes in store.batches]
+            assert stored == [["queued"], ["sent", "done"]]
+
+    anyrun(scene())
+
+
+def test_a_caller_is_told_when_the_answer_cannot_be_stored(anyrun):
+    async def scene():
+        store = HeldStore()
+        async with open_hub(store) as hub:
+            device, _ = await attached(hub)
+            command = await hub.ledger.queue(device, "go")
+            trip = asyncio.ensure_future(hub.ledger.wait(command, 5))
+            await turn()
+            store.error = FULL
+            hub.answer(device, command.id, True, 1)
+            with pytest.raises(StorageFull):
+                await trip
+            store.error = None
+            await hub.commits.durable()
+            assert [one.state for one in store.commands()] == ["done"], "the answer came, and is not lost"
+
+    anyrun(scene())
 
 
 def test_a_refusal_of_the_device_is_a_failure_with_its_reason(anyrun):

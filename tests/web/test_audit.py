@@ -9,6 +9,7 @@ import pytest
 
 from hardpoint.errors import StorageFull
 from hardpoint.hub import audit as audit_module
+from hardpoint.hub import batch as batch_module
 from hardpoint.model import AuditEntry, Put, Rule
 from hardpoint.testing import FakeClock
 from hardpoint.web import shapes
@@ -29,6 +30,32 @@ async def entries(web, client, query=""):
 
 def told(found):
     return [(entry.who, entry.via, entry.what, entry.subject, entry.result) for entry in found]
+
+
+def test_a_command_and_its_answer_are_stored_by_two_commits_entry_and_all(anyrun, monkeypatch):
+    async def scene():
+        monkeypatch.setattr(batch_module, "LINGER_S", 3600)
+        store = HeldStore()
+        async with open_web(store) as web, await web.as_role("operator") as client:
+            device, session = await attached(web.hub)
+            await client.ask("GET", "/api/devices")  # when the key was used first is noted
+            await web.hub.commits.durable()
+            store.batches.clear()
+            asked = asyncio.ensure_future(
+                client.ask("POST", "/api/devices/dev/commands", {"method": "go", "wait_s": 5})
+            )
+            await until(lambda: session.delivered)
+            web.hub.answer(device, session.delivered[0][0], True, 1)
+            answer, found = await asked
+            assert (answer.status, found["state"]) == (200, "done")
+            stored = [
+                ["entry" if isinstance(each.record, AuditEntry) else each.record.state for each in changes]
+                for _, changes in store.batches
+            ]
+            assert stored == [["entry", "queued"], ["sent", "done"]]
+            assert [entry.result for entry in await entries(web, client)][:1] == ["done"], "its end follows"
+
+    anyrun(scene())
 
 
 class TestDeeds:

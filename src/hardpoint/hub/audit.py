@@ -10,8 +10,10 @@ down once a minute for each who and what: a program that tries a thousand times 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
+from ..errors import StorageError
 from ..model import AuditEntry, DeleteAudit, Put
 
 if TYPE_CHECKING:
@@ -85,7 +87,8 @@ class Audit:
             why[:MAX_TEXT],
             result,
         )
-        self._hub.commits.note(Put(entry))
+        # Its own commit would stand before that of the change, which is asked for a turn later.
+        self._hub.commits.note(Put(entry), lingering=True)
         if number % TRIM_EVERY == 0:
             self._trim(number - self._hub.limits.max_audit_entries)
         return entry
@@ -93,7 +96,7 @@ class Audit:
     def end(self, entry: AuditEntry, result: str = DONE) -> None:
         """How it ended: `DONE`, or an error's code."""
         entry.result = result
-        self._hub.commits.note(Put(entry))
+        self._hub.commits.note(Put(entry), lingering=True)
 
     def note(
         self, what: str, *, who: str, via: str, address: str = "", device_id: str = "", subject: str = "", why: str = ""
@@ -133,8 +136,10 @@ class Audit:
         device_id: str | None,
         limit: int,
     ) -> list[AuditEntry]:
-        """`Store.audit`, on a thread."""
+        """`Store.audit`, on a thread, with all that has been noted until now."""
         store = self._hub.store
+        with contextlib.suppress(StorageError):  # what is stored can be read while the disk is full
+            await self._hub.commits.durable()
         return await self._hub.reads.run(
             lambda _: store.audit(
                 before_id=before_id, until_ms=until_ms, who=who, what=what, device_id=device_id, limit=limit

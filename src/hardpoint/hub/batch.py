@@ -36,6 +36,12 @@ them. After a commit the next one therefore waits until as many sessions as were
 long. A device alone never waits. (PostgreSQL has ``commit_delay`` and ``commit_siblings`` for it.)
 """
 
+LINGER_S = 0.05
+"""How long a fact may wait for a commit that takes place anyway, where losing it would only have it happen again. A
+command is ``sent`` and, as a rule, answered within a few milliseconds: a commit for the first of these steps would
+stand between the device's answer and the commit that its caller waits for.
+"""
+
 
 class Batch:
     """What one commit makes durable, and who waits for it."""
@@ -92,6 +98,7 @@ class GroupCommit:
         self._in_flight: Batch | None = None
         self._scheduled = False
         self._hold: asyncio.TimerHandle | None = None
+        self._linger: asyncio.TimerHandle | None = None
         self._expected_sessions = 0  # until when: `_hold_until_s`
         self._hold_until_s = 0.0
         self._on_durable = on_durable
@@ -133,11 +140,17 @@ class GroupCommit:
             self.pauses += 1
             session.pause_reading()
 
-    def note(self, change: Put | Delete | EndAttachment) -> None:
-        """Store a fact with the next commit; nobody waits for it, and it is tried again if that commit fails."""
+    def note(self, change: Put | Delete | EndAttachment, *, lingering: bool = False) -> None:
+        """Store a fact with the next commit; nobody waits for it, and it is tried again if that commit fails.
+
+        ``lingering``: it makes no commit due before `LINGER_S` have passed, and goes with whichever comes sooner.
+        """
         self.batch.changes.append(change)
         self.batch.facts[_key(change)] = change
-        self.schedule()
+        if not lingering:
+            self.schedule()
+        elif self._linger is None and not self._scheduled and not self._closed:
+            self._linger = self._loop.call_later(LINGER_S, self._lingered)
 
     def durable(self) -> asyncio.Future[None]:
         """A future that is done once the batch being collected is durable; it raises `StorageError` if it failed."""
@@ -165,6 +178,10 @@ class GroupCommit:
                 break  # each waiter was told
         self._closed = True
 
+    def _lingered(self) -> None:
+        self._linger = None
+        self.schedule()
+
     def _held(self) -> bool:
         """Whether the commit has to wait for company; a timer then ends the wait."""
         if self.batch.futures or len(self.batch.receipts) >= self._expected_sessions:
@@ -184,6 +201,9 @@ class GroupCommit:
 
     def _commit(self) -> None:
         self._hold = None
+        if self._linger is not None:
+            self._linger.cancel()
+            self._linger = None
         batch = self._in_flight = self.batch
         self.batch = Batch()
         self._scheduled = False

@@ -82,7 +82,8 @@ class Ledger:
         self.max_open_per_device = max_open_per_device
         self._loop = asyncio.get_running_loop()
         self._open: dict[int, Command] = {}
-        self._waiting: dict[int, list[asyncio.Future[None]]] = {}
+        self._waiting: dict[int, list[asyncio.Future[asyncio.Future[None]]]] = {}
+        """Who waits for an end. Each is given a future that is done once the end is durable."""
         self._expiries: list[tuple[int, int]] = []  # (expires_ms, id), a heap
         self._timer: asyncio.TimerHandle | None = None
         self._sent: dict[int, Sent] = {}
@@ -227,14 +228,18 @@ class Ledger:
         command.steps.append([state, self._clock_ms(), reason])
         if result is not None:
             command.result = result
-        self._commits.note(Put(_copy(command)))
+        # Were "sent" lost in a crash, the command would be queued, and sent again with the same number: as it is anyway
+        # when the device is back. So that step waits for company; the answer is likely to bring it.
+        self._commits.note(Put(_copy(command)), lingering=state == "sent")
         self._publish(command)
         if state in COMMAND_FINAL_STATES:
             self.finished[state] += 1
             self._forget(command)
             for waiter in self._waiting.pop(command.id, ()):
                 if not waiter.done():
-                    waiter.set_result(None)
+                    # Asked for here, it is of the batch that has this step: a task that wakes up first would wait for
+                    # the commit after that one.
+                    waiter.set_result(self._commits.durable())
 
     def answer(self, device: DeviceState, command_id: int, ok: bool, payload: Json) -> None:
         """The device has answered: ``ok`` with a result, or not, with a reason.
@@ -251,13 +256,17 @@ class Ledger:
             self.advance(command, "failed", reason=payload if isinstance(payload, str) else None, result=payload)
 
     async def wait(self, command: Command, wait_s: float) -> bool:
-        """Wait until the command has reached a final state, durably. False when the time was up first."""
+        """Wait until the command has reached a final state, durably. False when the time was up first.
+
+        Raises:
+            StorageError: it has reached one that could not be stored yet.
+        """
         if command.id in self._open:
-            waiter: asyncio.Future[None] = self._loop.create_future()
+            waiter: asyncio.Future[asyncio.Future[None]] = self._loop.create_future()
             self._waiting.setdefault(command.id, []).append(waiter)
             try:
                 async with asyncio.timeout(min(wait_s, MAX_WAIT_S)):
-                    await waiter
+                    durable = await waiter
             except TimeoutError:
                 return False
             finally:
@@ -266,7 +275,9 @@ class Ledger:
                     waiters.remove(waiter)
                     if not waiters:
                         del self._waiting[command.id]
-        await self._commits.durable()
+        else:
+            durable = self._commits.durable()
+        await durable
         return True
 
     def drop_device(self, device: DeviceState) -> None:
