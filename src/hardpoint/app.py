@@ -35,6 +35,7 @@ from .hub.packages import Packages
 from .hub.provisioning import Provisioning
 from .listeners import Listener, ProtocolFactory, listen
 from .notify.publish import Publish
+from .stores.packages import FOLDER as PACKAGES
 from .stores.packages import PackageFiles
 from .threads import ExitDeadline, call_apart
 from .web.app import WebApp
@@ -196,7 +197,7 @@ class Server:
             for callback, device, key in self._handlers:
                 hub.handlers.add(callback, device, key)
             claims = Claims(hub)
-            packages = Packages(hub, PackageFiles(config.data / "packages"))
+            packages = Packages(hub, PackageFiles.without_leftovers(config.data / PACKAGES))
             web = self._web_app(hub, claims, packages)
             provisioning = Provisioning(hub, *_provision_keys(config))
             HttpDialect(hub, provisioning, claims, packages).register(web.router)

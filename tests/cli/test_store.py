@@ -14,6 +14,8 @@ import pytest
 
 from hardpoint.cli import store_export
 from hardpoint.cli.importing import job
+from hardpoint.errors import StorageFull
+from hardpoint.stores.packages import PackageFiles
 
 from .conftest import Result
 from .serving import serving
@@ -239,6 +241,48 @@ class TestCopies:
         assert check.json["readings"] >= 13
         again = hardpoint("store", "restore", "all.db", "--data", "again")
         assert (again.code, "holds a store already" in again.err) == (1, True)
+
+    def test_firmware_is_in_it(self, hardpoint: Hardpoint, data: Path, tmp_path: Path) -> None:
+        (tmp_path / "pump.bin").write_bytes(b"firmware")
+        added = hardpoint("firmware", "add", "pump.bin", "--title", "pump", "--version", "1.3")
+        assert added.code == 0, added.err
+        (firmware,) = (data / "packages").iterdir()
+        try:
+            done = hardpoint("store", "backup", "all.db", "--quiet")
+            assert ", 1 firmware package in it." in done.err
+            restored = hardpoint("store", "restore", "all.db", "--data", "again", "--quiet")
+            assert "readings, 1 firmware package, schema" in restored.err
+            assert [path.name for path in Path("again/packages").iterdir()] == [firmware.name]
+            assert Path("again/packages", firmware.name).read_bytes() == b"firmware"
+
+            with closing(sqlite3.connect("all.db")) as old, old:  # as earlier versions made it
+                old.execute("DROP TABLE carried_files")
+            restored = hardpoint("store", "restore", "all.db", "--data", "old", "--quiet")
+            assert (restored.code, "all.db is without the firmware pump 1.3: add it" in restored.err) == (0, True)
+
+            firmware.unlink()
+            done = hardpoint("store", "backup", "lacking.db", "--quiet")
+            assert (done.code, "1 firmware package without a file" in done.err) == (0, True)
+        finally:
+            assert hardpoint("firmware", "rm", "pump", "1.3").code == 0
+
+    def test_firmware_without_room_is_an_error_and_comes_later(
+        self, hardpoint: Hardpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "pump.bin").write_bytes(b"firmware")
+        assert hardpoint("firmware", "add", "pump.bin", "--title", "pump", "--version", "1.3").code == 0
+        assert hardpoint("store", "backup", "all.db", "--quiet").code == 0
+        assert hardpoint("firmware", "rm", "pump", "1.3").code == 0
+
+        def full(files: PackageFiles) -> None:
+            raise StorageFull("no space left for the package")
+
+        with monkeypatch.context() as disk:
+            disk.setattr(PackageFiles, "begin", full)
+            refused = hardpoint("store", "restore", "all.db", "--data", "again", "--quiet")
+        assert (refused.code, "no room in again for 1 firmware package;" in refused.err) == (1, True)
+        assert hardpoint("store", "check", "--data", "again").code == 0  # opens it
+        assert [path.read_bytes() for path in Path("again/packages").iterdir()] == [b"firmware"]
 
     def test_what_is_no_backup_changes_nothing(self, hardpoint: Hardpoint, tmp_path: Path) -> None:
         (tmp_path / "text.db").write_text("no database" * 1000)

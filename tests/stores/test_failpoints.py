@@ -13,13 +13,15 @@ from pathlib import Path
 import pytest
 from storing import commit_and_wait
 
-from hardpoint.model import Summary
+from hardpoint.model import Package, Put, Summary
+from hardpoint.stores.packages import FOLDER, PackageFiles
 from hardpoint.stores.sqlite import SqliteStore, failpoints
 from hardpoint.stores.sqlite.folder import DataFolder
 from hardpoint.stores.sqlite.schema import migrate, shipped_migrations
 
 EVER = (0, 2**62)
 LEGACY_ROWS = 3000
+FIRMWARE = (b"first", b"second")
 
 # Series 1 only grows; 2 gets each time again and again; 3 is deleted from its beginning; 4, whose values are large, is
 # dropped by age, and 5 thinned; 6 comes late, before what is there already; 7 is damaged and repaired.
@@ -142,8 +144,21 @@ def assert_whole(store: SqliteStore, begun: int, done: int, retaining: bool) -> 
 
 @pytest.fixture
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A new folder; for the points of migration one of schema 1 with rows of a series of its own."""
+    """A new folder; for the points of migration one of schema 1 with rows of a series of its own, for those of
+    unpacking a backup with two packages of firmware.
+    """
     data = DataFolder(tmp_path / "data")
+    if "unpack" in request.node.callspec.params["point"]:
+        source = SqliteStore(tmp_path / "source")
+        source.open()
+        for firmware in FIRMWARE:
+            upload = PackageFiles(tmp_path / "source" / FOLDER).begin()
+            upload.write(firmware)
+            package = Package(firmware.decode(), "fw", "t", firmware.decode(), 1, upload.finish(), "", "", 0)
+            assert commit_and_wait(source, [], [Put(package)]) is None
+        data.path.mkdir()
+        source.backup(data.database)
+        source.close()
     if "migration" in request.node.callspec.params["point"]:
         data.take()
         connection = sqlite3.connect(data.database, isolation_level=None)
@@ -160,12 +175,14 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize("point", sorted(failpoints.NAMES))
 def test_killed_there(folder: Path, point: str) -> None:
-    after = 0 if point.startswith(("backup", "repair", "migration: before")) else 3  # those come once
+    after = 0 if point.startswith(("backup", "repair", "unpack", "migration: before")) else 3  # those come once
     begun, done, retaining = killed(folder, point, after)
     for _ in range(2):
         store = SqliteStore(folder)
         store.open()
         assert_whole(store, begun, done, retaining)
+        if "unpack" in point:
+            assert sorted(path.read_bytes() for path in (folder / FOLDER).iterdir()) == list(FIRMWARE)
         if "migration" in point:
             old = [(place * 10, place / 2) for place in range(LEGACY_ROWS)]
             assert list(store.readings(9, *EVER)) == old

@@ -18,7 +18,8 @@ import pytest
 from storing import commit_and_wait, wait_until
 
 from hardpoint.errors import StorageFull
-from hardpoint.model import Device, Keep, Policy, Put, Series
+from hardpoint.model import Device, Keep, Package, Policy, Put, Series
+from hardpoint.stores.packages import FOLDER, PackageFiles
 from hardpoint.stores.sqlite import SqliteStore, connections, legacy, store, work, writer
 from hardpoint.stores.sqlite.folder import DataFolder
 from hardpoint.stores.sqlite.schema import migrate, shipped_migrations
@@ -234,6 +235,37 @@ def test_a_backup_without_room_leaves_nothing_behind(tmpfs: Disk, tmp_path: Path
     tmpfs.make_space()
     held.backup(tmpfs.folder / "copy.db")
     held.close()
+
+
+def test_a_backup_whose_firmware_finds_no_room(tmpfs: Disk, tmp_path: Path) -> None:
+    """The copy's database fits, the packages beside it do not; and likewise where it is restored."""
+    held = SqliteStore(tmp_path / "data")
+    held.open()
+    upload = PackageFiles(tmp_path / "data" / FOLDER).begin()
+    upload.write(random.Random(2).randbytes(200 * 1024))
+    package = Package("p", "fw", "t", "1", upload.size, upload.finish(), "", "", 0)
+    assert commit_and_wait(held, [], [Put(package)]) is None
+    held.backup(tmp_path / "copy.db")
+    tmpfs.folder.mkdir()
+    more = tmpfs.folder / "more"
+    room_bytes = (tmp_path / "copy.db").stat().st_size - 100 * 1024
+    more.write_bytes(bytes(shutil.disk_usage(tmpfs.folder).free - room_bytes))
+    with pytest.raises(StorageFull):
+        held.backup(tmpfs.folder / "copy.db")
+    assert list(tmpfs.folder.iterdir()) == [more]
+    held.close()
+
+    more.unlink()
+    shutil.copyfile(tmp_path / "copy.db", tmpfs.folder / "hardpoint.db")
+    more.write_bytes(bytes(shutil.disk_usage(tmpfs.folder).free - 160 * 1024))
+    for room in (False, True):
+        restored = SqliteStore(tmpfs.folder)
+        restored.open()
+        assert restored.load(Package) == [package]
+        restored.close()
+        assert PackageFiles(tmpfs.folder / FOLDER).path(package.sha256).exists() is room
+        (tmpfs.folder.parent / "ballast").unlink(missing_ok=True)
+    assert [path.name for path in (tmpfs.folder / FOLDER).iterdir()] == [package.sha256]
 
 
 def old_folder(disk: Disk, rows: int, left_bytes: int) -> Disk:

@@ -43,7 +43,7 @@ def test_what_is_not_finished_leaves_nothing(tmp_path):
     upload.abort()
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "0123.partial").write_bytes(b"x")  # the process was killed
-    PackageFiles(tmp_path)
+    PackageFiles.without_leftovers(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

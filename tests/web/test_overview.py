@@ -100,10 +100,14 @@ def test_copies_are_made_listed_fetched_and_removed(anyrun, tmp_path, monkeypatc
     async def scene():
         async with serving(tmp_path) as (_, ask, _):
             path = "/api/store/backups"
+            kept = "/api/packages?title=pump&version="
+            _, lost = [(await ask("POST", f"{kept}{number}", 201, number)).json() for number in (1, 2)]
+            (tmp_path / "packages" / lost["sha256"]).unlink()
             assert (await ask("GET", path)).json() == {"items": [], "most": 1}
             made = msgspec.convert((await ask("POST", path, 201)).json(), shapes.Backup, strict=True)
             listed = msgspec.convert((await ask("GET", path)).json(), shapes.BackupList, strict=True)
             assert [(each.name, each.bytes) for each in listed.items] == [(made.name, made.bytes)]
+            assert [(each.packages, each.missing_packages) for each in (made, *listed.items)] == [(1, 1)] * 2
             fetched = await ask("GET", f"{path}/{made.name}")
             assert (fetched.body[:15], len(fetched.body)) == (b"SQLite format 3", made.bytes)
             assert "one" in (await ask("POST", path, 409)).json()["error"]["message"]
@@ -111,6 +115,17 @@ def test_copies_are_made_listed_fetched_and_removed(anyrun, tmp_path, monkeypatc
             await ask("DELETE", f"{path}/{made.name}", 404)
             await ask("GET", f"{path}/{made.name}", 404)
             assert list((tmp_path / backups.FOLDER).iterdir()) == []
+
+    anyrun(scene())
+
+
+def test_a_copy_that_cannot_be_read_is_listed_as_such(anyrun, tmp_path):
+    async def scene():
+        async with serving(tmp_path) as (_, ask, _):
+            (tmp_path / backups.FOLDER).mkdir()
+            (tmp_path / backups.FOLDER / "hardpoint-20261123T000000Z.db").write_bytes(b"cut off")
+            listed = msgspec.convert((await ask("GET", "/api/store/backups")).json(), shapes.BackupList, strict=True)
+            assert [(each.bytes, each.packages, each.missing_packages) for each in listed.items] == [(7, None, None)]
 
     anyrun(scene())
 

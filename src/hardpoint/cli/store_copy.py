@@ -17,6 +17,7 @@ from .output import say, size
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from ..model import Package
     from .client import Client
 
 COPY_TIMEOUT_S = 6 * 3600.0
@@ -39,9 +40,10 @@ DATABASE = "hardpoint.db"
 def backup(client: Client, file: Path, quiet: bool) -> None:
     """Write one consistent copy of everything the running server keeps to FILE, which must not exist.
 
-    The server goes on working meanwhile. It makes the copy in its data folder first, so as much space must be free
-    there.
+    Readings, devices, people, rules, dashboards and firmware are in it; the keys of TLS and hardpoint.toml are not. The
+    server goes on working meanwhile. It makes the copy in its data folder first, so as much space must be free there.
     """
+    from ..stores.sqlite.carried import look_into
     from .progress import Progress
 
     if file.exists():
@@ -51,7 +53,11 @@ def backup(client: Client, file: Path, quiet: bool) -> None:
         Progress("backing up", content.length, quiet=quiet) as progress,
     ):
         written = write_whole(file, content, lambda done: progress.to(done, size(done)))
-    say(f"{file}: {size(written)}. 'hardpoint store restore {file} --data DIR' makes a data folder of it")
+    copied = look_into(file)
+    firmware = f", {_counted(copied.packages)} in it" if copied.packages else ""
+    say(f"{file}: {size(written)}{firmware}. 'hardpoint store restore {file} --data DIR' makes a data folder of it")
+    if copied.missing:
+        say(f"{_counted(copied.missing)} without a file, or with a damaged one, in the server as in the copy")
 
 
 @click.command(
@@ -65,8 +71,12 @@ def backup(client: Client, file: Path, quiet: bool) -> None:
 @data_option
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def restore(file: Path, data: Path | None, quiet: bool) -> None:
-    """Make a data folder of the backup FILE. No server may run on the folder, and it may hold no store yet."""
+    """Make a data folder of the backup FILE. No server may run on the folder, and it may hold no store yet.
+
+    Backups of earlier versions are brought to this one's schema.
+    """
     from ..config import load
+    from ..model import Package
     from ..stores.sqlite import SqliteStore
     from ..stores.sqlite.folder import DataFolder
     from .progress import Progress
@@ -90,12 +100,40 @@ def restore(file: Path, data: Path | None, quiet: bool) -> None:
     finally:
         holder.release()
     store = SqliteStore(folder)
-    store.open()  # brings it to this version's schema
+    store.open()  # brings it to this version's schema, and takes the firmware out
     try:
-        found = store.describe()
+        found, packages = store.describe(), store.load(Package)
     finally:
         store.close()
-    say(f"{folder}: {found['readings']} readings, schema {found['schema']}. Start it: hardpoint serve --data {folder}")
+    firmware = f", {_counted(len(packages))}" if packages else ""
+    say(
+        f"{folder}: {found['readings']} readings{firmware}, schema {found['schema']}. "
+        f"Start it: hardpoint serve --data {folder}"
+    )
+    _tell_missing(file, folder, packages)
+
+
+def _counted(packages: int) -> str:
+    return f"{packages} firmware package{'' if packages == 1 else 's'}"
+
+
+def _tell_missing(file: Path, folder: Path, packages: list[Package]) -> None:
+    """
+    Raises:
+        StorageError: firmware that is in the backup is not in the folder yet.
+    """
+    from ..stores.packages import FOLDER, PackageFiles
+    from ..stores.sqlite.carried import look_into
+
+    files = PackageFiles(folder / FOLDER)
+    missing = [f"{each.title} {each.version}" for each in packages if not files.path(each.sha256).exists()]
+    if len(missing) > look_into(file).missing:
+        raise StorageError(
+            f"no room in {folder} for {_counted(len(missing))}; everything else is there",
+            hint="free some space: the next start of the server takes them out of the database",
+        )
+    if missing:
+        say(f"{file} is without the firmware {', '.join(missing)}: add it again, or copy packages/ from the old folder")
 
 
 def check_backup(file: Path) -> None:
@@ -118,6 +156,14 @@ def check_backup(file: Path) -> None:
         raise StorageError(f"{file} is a database, but not one of Hardpoint's")
 
 
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 def write_whole(file: Path, pieces: Iterable[bytes], tell: Callable[[int], None]) -> int:
     """Write the pieces to a file that exists under its name only when it is whole and on disk; returns its size.
 
@@ -135,6 +181,7 @@ def write_whole(file: Path, pieces: Iterable[bytes], tell: Callable[[int], None]
             target.flush()
             os.fsync(target.fileno())
         partial.replace(file)
+        _sync_folder(file.parent)
     except OSError as error:
         raise StorageError(f"{file} cannot be written: {error.strerror or error}") from error
     finally:

@@ -38,6 +38,7 @@ from .retention import Plan, Step
 __all__ = [
     "Change",
     "CheckReport",
+    "Copied",
     "Delete",
     "DeleteAudit",
     "DeleteReadings",
@@ -78,6 +79,13 @@ class CheckReport(NamedTuple):
     pieces: int
     readings: int
     findings: tuple[Finding, ...]
+
+
+class Copied(NamedTuple):
+    """What of the firmware packages that a copy tells of is in it: how many files, and how many are missing."""
+
+    packages: int
+    missing: int
 
 
 class Store(ABC):
@@ -154,10 +162,20 @@ class Store(ABC):
     def backup(self, target: Path) -> None:
         """Write one consistent copy of everything that was committed before the call, while commits go on.
 
-        Blocks the calling thread until the copy is whole and on disk; until then ``target`` does not exist.
+        Firmware packages go along. One that is removed meanwhile may be left out, with its record. Opened as a store of
+        its own the copy has all of it. Blocks the calling thread until the copy is whole and on disk; until then
+        ``target`` does not exist.
 
         Raises:
             StorageError: ``target`` exists or cannot be written, or the store keeps nothing that a file could hold.
+        """
+
+    @abstractmethod
+    def look_into(self, copy: Path) -> Copied:
+        """What a file holds that `backup` made, in this version or an earlier one, which left out packages.
+
+        Raises:
+            StorageError: it is none, or cannot be read.
         """
 
     @abstractmethod

@@ -35,7 +35,7 @@ from ..model import (
     Summary,
     Value,
 )
-from .base import Change, CheckReport, Delete, DeleteAudit, DeleteReadings, Done, EndAttachment, Put, R, Store
+from .base import Change, CheckReport, Copied, Delete, DeleteAudit, DeleteReadings, Done, EndAttachment, Put, R, Store
 from .pieces import cut
 from .retention import Plan, Step, limits_by_series
 
@@ -112,6 +112,9 @@ class MemoryStore(Store):
 
     def backup(self, target: Path) -> None:
         raise StorageError("the store is in memory: there is nothing to back up", hint="start with a data folder")
+
+    def look_into(self, copy: Path) -> Copied:
+        raise StorageError("the store is in memory: it has no copies")
 
     def check(self, *, repair: bool = False) -> CheckReport:
         with self._lock:

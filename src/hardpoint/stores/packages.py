@@ -6,24 +6,33 @@ upload's pieces are written on the caller's thread, into the page cache; the res
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import os
 import secrets
 from pathlib import Path
 
-from ..errors import NotFound, StorageError
+from ..errors import NotFound, StorageError, StorageFull
 
+FOLDER = "packages"
+"""In the data folder."""
 PARTIAL = ".partial"
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class PackageFiles:
     """The folder. It is made with the first package."""
 
     def __init__(self, folder: Path) -> None:
-        """Removes what uploads that a crash broke off have left."""
         self._folder = folder
+
+    @classmethod
+    def without_leftovers(cls, folder: Path) -> PackageFiles:
+        """For a start: remove what uploads that a crash broke off have left. An upload under way would be gone, too."""
         for path in folder.glob(f"*{PARTIAL}"):
             path.unlink(missing_ok=True)
+        return cls(folder)
 
     def begin(self) -> Upload:
         """A new one.
@@ -35,7 +44,7 @@ class PackageFiles:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             return Upload(self._folder)
         except OSError as error:
-            raise StorageError(f"a package cannot be stored: {error.strerror}") from error
+            raise _not_stored(error) from error
 
     def path(self, sha256: str) -> Path:
         """Where it lies."""
@@ -77,9 +86,13 @@ class Upload:
         try:
             self._file.write(data)
         except OSError as error:
-            raise StorageError(f"a package cannot be stored: {error.strerror}") from error
+            raise _not_stored(error) from error
         self._hash.update(data)
         self.size += len(data)
+
+    def digest(self) -> str:
+        """The SHA-256 in hex of what was written so far."""
+        return self._hash.hexdigest()
 
     def finish(self) -> str:
         """Put it on disk under its name, which is returned: its SHA-256 in hex. Blocks.
@@ -87,7 +100,7 @@ class Upload:
         Raises:
             StorageError: it cannot be.
         """
-        name = self._hash.hexdigest()
+        name = self.digest()
         try:
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -99,10 +112,17 @@ class Upload:
             finally:
                 os.close(folder)
         except OSError as error:
-            raise StorageError(f"a package cannot be stored: {error.strerror}") from error
+            raise _not_stored(error) from error
         return name
 
     def abort(self) -> None:
         """Leave nothing behind. Does nothing to one that is finished."""
-        self._file.close()
+        with contextlib.suppress(OSError):  # what is still to be written may find the disk full again
+            self._file.close()
         self._path.unlink(missing_ok=True)
+
+
+def _not_stored(error: OSError) -> StorageError:
+    if error.errno in NO_SPACE:
+        return StorageFull("no space left for the package")
+    return StorageError(f"a package cannot be stored: {error.strerror}")

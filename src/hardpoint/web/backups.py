@@ -17,6 +17,7 @@ from .store import FilePieces
 if TYPE_CHECKING:
     from ..http import Request, Router
     from ..hub.hub import Hub
+    from ..stores.base import Copied, Store
     from .store import StoreRoutes
 
 FOLDER = "backups"
@@ -51,7 +52,9 @@ class BackupRoutes:
 
     async def list(self, request: Request) -> Response:
         """``GET /api/store/backups``."""
-        return Response.json({"items": await asyncio.to_thread(_found, self._folder()), "most": MAX_KEPT})
+        return Response.json(
+            {"items": await asyncio.to_thread(_found, self._hub.store, self._folder()), "most": MAX_KEPT}
+        )
 
     async def make(self, request: Request) -> Response:
         """``POST /api/store/backups``: 201 when it is whole and on disk."""
@@ -59,11 +62,11 @@ class BackupRoutes:
         made_ms = self._hub.clock_ms()
         name = f"hardpoint-{datetime.fromtimestamp(made_ms / 1000, UTC):%Y%m%dT%H%M%SZ}.db"
         with self._store.alone("a backup"):
-            if len(await asyncio.to_thread(_found, folder)) >= MAX_KEPT:
+            if len(await asyncio.to_thread(_paths, folder)) >= MAX_KEPT:
                 raise Conflict(f"{MAX_KEPT} copies are kept already: remove one")
             await call_apart("hardpoint-backup", lambda: _make(self._hub, folder, name))
-        path = folder / name
-        return Response.json({"name": name, "bytes": path.stat().st_size, "made": made_ms}, status=201)
+        made = await asyncio.to_thread(_described, self._hub.store, folder / name)
+        return Response.json({**made, "made": made_ms}, status=201)
 
     async def fetch(self, request: Request) -> StreamResponse:
         """``GET /api/store/backups/{name}``."""
@@ -105,11 +108,28 @@ def _make(hub: Hub, folder: Path, name: str) -> None:
     hub.store.backup(folder / name)
 
 
-def _found(folder: Path) -> list[dict[str, object]]:
+def _found(store: Store, folder: Path) -> list[dict[str, object]]:
+    return [_described(store, path) for path in _paths(folder)]
+
+
+def _paths(folder: Path) -> list[Path]:
     """The newest first."""
     if not folder.is_dir():
         return []
-    names = sorted((path for path in folder.iterdir() if _NAME.fullmatch(path.name)), reverse=True)
-    return [
-        {"name": path.name, "bytes": path.stat().st_size, "made": int(path.stat().st_mtime * 1000)} for path in names
-    ]
+    return sorted((path for path in folder.iterdir() if _NAME.fullmatch(path.name)), reverse=True)
+
+
+def _described(store: Store, path: Path) -> dict[str, object]:
+    stat = path.stat()
+    copied: Copied | None
+    try:
+        copied = store.look_into(path)
+    except StorageError:  # a disk's fault, or somebody's file of that name: the others are listed all the same
+        copied = None
+    return {
+        "name": path.name,
+        "bytes": stat.st_size,
+        "made": int(stat.st_mtime * 1000),
+        "packages": None if copied is None else copied.packages,
+        "missing_packages": None if copied is None else copied.missing,
+    }

@@ -27,7 +27,8 @@ gives these.
 Files, in reading order: `folder` (the lock), `connections` (and their errors), `schema` (migrations), `records`
 (model ↔ tables), `columns` (readings ↔ bytes), `journal`, `fold`, `chunks`, `merge`, `compaction`, `legacy` (what
 schema 1 kept), `purge`, `work` (what is due), `writer`, `checkpoint`, `layers` and `newest` (one series as a
-transaction sees it), `reader`, `retain`, `check`, `backup`, `store`; `failpoints` for the tests.
+transaction sees it), `reader`, `retain`, `check`, `backup`, `carried` (firmware in a backup), `store`;
+`failpoints` for the tests.
 """
 
 from __future__ import annotations

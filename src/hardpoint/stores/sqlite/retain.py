@@ -145,11 +145,17 @@ def thinning(connection: sqlite3.Connection, journal: Journal, steps: Iterable[S
 def vacuuming(connection: sqlite3.Connection) -> Generator[int]:
     """Give free pages back to the disk, in slices, but for `SPARE_PAGES`."""
     while connection.execute("PRAGMA freelist_count").fetchone()[0] > SPARE_PAGES + VACUUM_PAGES:
-        connection.execute(f"PRAGMA incremental_vacuum({VACUUM_PAGES})").fetchall()
+        free_pages(connection, VACUUM_PAGES)
         reach("vacuum: done")
         yield 2 * VACUUM_PAGES
         if connection.execute("PRAGMA auto_vacuum").fetchone()[0] != 2:
             return  # a file of schema 1, before it was vacuumed
+
+
+def free_pages(connection: sqlite3.Connection, at_most: int) -> None:
+    """Give so many free pages back to the disk, outside of any transaction."""
+    # A step of this statement frees one page, and `execute` takes one step where a statement has no columns.
+    connection.executescript(f"PRAGMA incremental_vacuum({at_most})")
 
 
 def _anything_over(connection: sqlite3.Connection, journal: Journal, series: int, start_ms: int, end_ms: int) -> bool:

@@ -17,7 +17,7 @@ import msgspec
 
 from ...errors import StorageError
 from ...model import COMMAND_FINAL_STATES, AuditEntry, Command, DeleteReadings, Policy, Row, Series, Value
-from ..base import Change, CheckReport, Done, R, Store
+from ..base import Change, CheckReport, Copied, Done, R, Store
 from ..retention import Plan, limits_by_series
 from .checkpoint import Checkpointer
 from .connections import connect_checkpointer, connect_writer, storage_error
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
     from ...model import Stretch, Summary
+    from ..packages import PackageFiles
 
 T = TypeVar("T")
 
@@ -66,6 +67,7 @@ class SqliteStore(Store):
             connection = connect_writer(self._folder)
             self._connections.append(connection)
             self._schema = migrate(connection, self._folder, shipped_migrations())
+            self._unpack(connection)
             reclaim(connection, self._folder)
             self._journal.load(connection)
             work = Work.load(connection, self._journal)
@@ -86,6 +88,17 @@ class SqliteStore(Store):
         self._readers.open()
         self._checkpointer.start()
         self._writer.start()
+
+    def _unpack(self, connection: sqlite3.Connection) -> None:
+        from .carried import is_carrying, unpack
+
+        if is_carrying(connection):
+            unpack(connection, self._packages())
+
+    def _packages(self) -> PackageFiles:
+        from ..packages import FOLDER, PackageFiles
+
+        return PackageFiles(self._folder.path / FOLDER)
 
     def close(self) -> None:
         if self._writer is None or self._checkpointer is None:
@@ -140,7 +153,12 @@ class SqliteStore(Store):
     def backup(self, target: Path) -> None:
         from .backup import back_up
 
-        back_up(self._readers, target)
+        back_up(self._readers, self._packages(), target)
+
+    def look_into(self, copy: Path) -> Copied:
+        from .carried import look_into
+
+        return look_into(copy)
 
     def check(self, *, repair: bool = False) -> CheckReport:
         from .check import look, repairing

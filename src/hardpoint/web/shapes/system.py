@@ -76,11 +76,16 @@ class Overview(Struct):
 
 
 class Backup(Struct):
-    """A copy of everything, kept in the data folder."""
+    """A copy of everything, kept in the data folder; the last two are null where it cannot be read.
+
+    ``packages`` of firmware are in it; of ``missing_packages`` it knows, without the files: an earlier version's copy.
+    """
 
     name: str
     bytes: int
     made: Ms
+    packages: int | None
+    missing_packages: int | None
 
 
 class BackupList(Struct):

@@ -183,6 +183,12 @@ function Store({ store }) {
   <//>`;
 }
 
+/** What is wrong with a copy: it cannot be read, or an earlier version made it, which left out the files of firmware. */
+function lack({ packages, missing_packages: missing }) {
+  if (packages === null) return html`<span class="system-lack">${t("system.backup_broken")}</span>`;
+  return missing > 0 && html`<span class="system-lack">${t("system.backup_lacks", { n: missing })}</span>`;
+}
+
 function Backups() {
   const [found, setFound] = useState(null);
   const [busy, setBusy] = useState(false);
@@ -206,7 +212,9 @@ function Backups() {
     ${
       found?.items.length
         ? html`<ul class="system-backups">${found.items.map(
-            (each) => html`<li key=${each.name}><span><${Ago} ts=${each.made} /> <span class="hint">${bytes(each.bytes)}</span></span>
+            (each) => html`<li key=${each.name}><span><${Ago} ts=${each.made} /> <span class="hint">${bytes(each.bytes)}${
+              each.packages > 0 && `, ${t("system.backup_packages", { n: each.packages })}`
+            }</span>${lack(each)}</span>
             <span class="row"><a class="icon-button small" href=${apiHref(`/store/backups/${each.name}`)} download=${each.name}
               aria-label=${t("system.fetch", { name: each.name })} title=${t("system.fetch", { name: each.name })}>
               <${Icon} name="download" /></a>
