@@ -50,10 +50,11 @@ class TestAll:
 
     def test_what_needs_fixing_says_how(self, config: Config, tmp_path: Path) -> None:
         (tmp_path / "data").write_text("a file where the folder should be")
-        for check in checks.run_checks(config):
-            assert check.seen
-            if check.status in ("warn", "fail"):
-                assert check.fix, check
+        found = list(checks.run_checks(config))
+        assert all(check.seen for check in found)
+        wrong = [check for check in found if check.status in ("warn", "fail")]
+        assert "data" in {check.id for check in wrong}
+        assert all(check.fix for check in wrong), wrong
 
     def test_a_check_that_breaks_is_a_warning_and_the_others_go_on(
         self, config: Config, monkeypatch: pytest.MonkeyPatch

@@ -86,7 +86,12 @@ class TestList:
         anyrun(scene())
 
     @pytest.mark.parametrize(
-        "given", ["", " x", "a\x00b", "x" * 1000, new_token(), new_token()[:-1], API_PREFIX + "x", "host"]
+        "given",
+        [
+            *("", " x", "a\x00b", "x" * 1000, API_PREFIX + "x", "host"),
+            pytest.param(new_token(), id="token"),  # not by its value: that is another one each time
+            pytest.param(new_token()[:-1], id="most of a token"),
+        ],
     )
     def test_holds_no_tokens_and_nothing_that_is_no_name(self, anyrun, given):
         async def scene():

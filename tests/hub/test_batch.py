@@ -227,6 +227,7 @@ def test_a_full_batch_pauses_those_who_fill_it_until_the_store_has_caught_up(any
             hub.ingest(modest, modest.device, [(2, "a", 1)], 2)
             for n in range(12):
                 hub.ingest(greedy, device, [(n, "a", n)], n)
+                assert greedy.paused == (hub.commits.pending_rows >= 11), "the tenth that waits, behind one on its way"
             assert (greedy.paused, modest.paused) == (True, False)
             assert (greedy.paused_by_hub, hub.commits.pauses) == (True, 1)
             store.release()  # the batch that is collected is still the full one, or on its way

@@ -289,6 +289,20 @@ class TestPresence:
 
         anyrun(scene())
 
+    @pytest.mark.parametrize(("every_s", "allowed_s"), [(10.0, 30.0), (1.0, 5.0), (600.0, 1800.0)])
+    def test_silent_after_three_intervals_and_four_seconds(self, anyrun, clock, every_s, allowed_s):
+        async def scene():
+            async with open_hub(clock=clock) as hub:
+                device, session = await attached(hub)
+                await hub.change_device(device, {"expected_every_s": every_s})
+                hub.ingest(session, device, [(None, "a", 1)], 1)
+                clock.advance(s=allowed_s)
+                assert hub.describe(device)["presence"]["silent"] is False
+                clock.advance(ms=1)
+                assert hub.describe(device)["presence"]["silent"] is True
+
+        anyrun(scene())
+
     def test_a_clock_set_back_does_not_end_the_learning(self, anyrun, clock):
         async def scene():
             async with open_hub(clock=clock) as hub:

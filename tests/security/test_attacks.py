@@ -127,10 +127,10 @@ class TestForeignPages:
             async with open_web() as web:
                 await with_ada(web)
                 web.app.declare()
+                routes = [each for each in web.app.router.routes if each.meta["role"] and each.method != "GET"]
+                assert len(routes) > 40
                 async with web.anyone(Cookie=await sign_in(web)) as browser:
-                    for route in web.app.router.routes:
-                        if route.meta["role"] is None or route.method == "GET":
-                            continue
+                    for route in routes:
                         path = re.sub(r"\{[a-z_]+:int\}", "1", route.path)
                         path = re.sub(r"\{[a-z_]+\}", "x", path)
                         for headers in ({"Sec_Fetch_Site": "cross-site"}, {"Origin": "http://evil.example"}):

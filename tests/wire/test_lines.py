@@ -282,11 +282,12 @@ class TestLength:
         [event] = feed(head + b"x" * 300 + b"\n", max_line_bytes=self.LIMIT)
         assert event[:2] == (BAD, tag)
 
-    def test_an_endless_line_is_refused_once_and_not_kept(self):
+    @pytest.mark.parametrize("piece", [b"x", b"x" * 100], ids=["byte by byte", "in pieces"])
+    def test_an_endless_line_is_refused_once_and_not_kept(self, piece):
         decoder = LineDecoder(self.LIMIT)
         events = []
         for _ in range(1000):
-            events += decoder.receive(b"x" * 100)
+            events += decoder.receive(piece)
             assert decoder.buffered_bytes <= self.LIMIT + 1
         assert [event[0] for event in events] == [BAD]
         assert decoder.receive(b"tail\ntemp=1\n") == [readings(("temp", 1))]
