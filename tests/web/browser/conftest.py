@@ -34,6 +34,12 @@ NAME, PASSWORD = "ada", "correct horse battery"
 START_S = 15.0
 WAIT_MS = 30_000
 
+expect = playwright_api.expect
+"""Asserts what a person would see in the end. A look at a page that still draws is a race, and one at what is not
+there (no button, a box that is off) is right before anything is.
+"""
+expect.set_options(timeout=WAIT_MS)
+
 
 @dataclass
 class Server:

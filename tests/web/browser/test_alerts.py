@@ -8,6 +8,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
+from .conftest import expect
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -33,12 +35,12 @@ def test_from_a_template_to_an_alert_that_ends(server: Server, open_page: Any, l
     page.get_by_text("temp is above 30 °C").wait_for()
 
     badge = page.locator(".badge-count")
-    assert badge.count() == 0
+    expect(badge).to_have_count(0)
     device.say("temp=31")
     badge.get_by_text("1 alert firing").wait_for(state="attached")
     page.get_by_role("link", name="Alerts").click()
     alert = page.locator(".alert")
-    assert "31 °C" in alert.inner_text()
+    expect(alert).to_contain_text("31 °C")
     alert.get_by_role("button", name="Acknowledge").click()
     alert.get_by_text("ada sees to it").wait_for()
     alert.get_by_role("button", name="Mute Too hot").click()
@@ -51,7 +53,7 @@ def test_from_a_template_to_an_alert_that_ends(server: Server, open_page: Any, l
     device.say("temp=27")
     page.locator(".facts-list .state.normal").wait_for()
     page.goto(server.url + "/alerts/history")
-    assert "ada" in page.locator(".rows tbody tr").inner_text()
+    expect(page.locator(".rows tbody tr")).to_contain_text("ada")
 
 
 def test_a_refused_rule_names_its_place(server: Server, open_page: Any) -> None:
@@ -59,8 +61,7 @@ def test_a_refused_rule_names_its_place(server: Server, open_page: Any) -> None:
     page.get_by_label("Ends at", exact=True).fill("40")
     page.get_by_role("alert").get_by_text("until is not above value").wait_for()
     page.get_by_role("button", name="Make the rule").click()
-    page.locator("[aria-invalid=true]").wait_for()
-    assert page.locator("[aria-invalid=true]").get_attribute("aria-label") == "Ends at"
+    expect(page.locator("[aria-invalid=true]")).to_have_attribute("aria-label", "Ends at")
 
 
 class Receiver(BaseHTTPRequestHandler):

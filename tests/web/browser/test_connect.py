@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-from .conftest import LineDevice, Server
+from .conftest import LineDevice, Server, expect
 
 Attach = Callable[[Server, str], LineDevice]
 
@@ -88,7 +88,7 @@ def test_behind_a_proxy_what_goes_past_it_is_said(server: Server, open_page: Any
     add(page, "proxied")
     page.get_by_text("is a proxy that hands on HTTP").wait_for()
     page.get_by_role("button", name="Python, MQTT").click()
-    assert page.get_by_text("is a proxy that hands on HTTP").count() == 0
-    shown = page.locator(".code pre").first.inner_text()
-    assert 'client.connect("hp.example", 443)' in shown
-    assert 'ws_set_options("/mqtt")' in shown
+    shown = page.locator(".code pre").first
+    expect(shown).to_contain_text('client.connect("hp.example", 443)')
+    expect(shown).to_contain_text('ws_set_options("/mqtt")')
+    expect(page.get_by_text("is a proxy that hands on HTTP")).to_have_count(0)

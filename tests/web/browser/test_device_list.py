@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from .conftest import LineDevice, Server
+from .conftest import LineDevice, Server, expect
 
 Attach = Callable[[Server, str], LineDevice]
 
@@ -65,13 +65,13 @@ def test_the_filter_and_the_words_stay_in_the_address(server: Server, open_page:
     page.keyboard.press("/")
     page.keyboard.type("site:ba")
     row(page, "beta").wait_for(state="detached")
-    assert row(page, "alpha").count() == 1
-    assert "q=site%3Aba" in page.url
+    expect(row(page, "alpha")).to_have_count(1)
+    page.wait_for_url("**q=site%3Aba*")
     page.reload()
     row(page, "alpha").wait_for()
-    assert row(page, "beta").count() == 0
+    expect(row(page, "beta")).to_have_count(0)
     page.get_by_role("button", name="Never seen").click()
-    assert "is=never" in page.url
+    page.wait_for_url("**is=never*")
     page.get_by_role("searchbox").fill("no such thing")
     page.get_by_role("heading", name="No device matches").wait_for()
     page.get_by_role("button", name="Clear the filter").click()
@@ -124,7 +124,7 @@ def test_thousands_of_rows_cost_a_few_screens(server: Server, open_page: Any) ->
     page.route("**/readings?*", lambda route: route.fulfill(json={"key": "temp", "agg": "raw", "points": []}))
     page.goto(server.url + "/devices")
     row(page, "zz-0000").wait_for()
-    assert page.locator("table.devices").get_attribute("aria-rowcount") == "4001"
+    expect(page.locator("table.devices")).to_have_attribute("aria-rowcount", "4001")
     assert page.locator("tbody tr").count() <= 120
     page.evaluate("scrollTo(0, document.body.scrollHeight)")
     row(page, "zz-3999").wait_for()
@@ -133,10 +133,10 @@ def test_thousands_of_rows_cost_a_few_screens(server: Server, open_page: Any) ->
     row(page, "zz-0000").wait_for(state="detached")
     page.get_by_role("searchbox").fill("temp>48 name~zz-3")
     row(page, "zz-3049").wait_for()
-    assert page.locator("tbody tr").count() == 20
+    expect(page.locator("tbody tr")).to_have_count(20)
     page.get_by_role("button", name="Device", exact=True).click()
     page.locator("th[aria-sort=descending]").wait_for()
-    assert page.locator("tbody tr").first.inner_text().startswith("zz-3999")
+    expect(page.locator("tbody tr .device-name").first).to_have_text("zz-3999")
 
 
 def test_the_filter_follows_readings_and_says_what_is_wrong(
@@ -147,19 +147,19 @@ def test_the_filter_follows_readings_and_says_what_is_wrong(
     hot.say("warmth=40")
     page = open_page(server, "/devices?q=warmth>30")
     row(page, "hot-one").wait_for()
-    assert row(page, "cold-one").count() == 0
+    expect(row(page, "cold-one")).to_have_count(0)
     page.get_by_role("searchbox").fill("warmth>hot")
     error = page.locator("#filter-error")
-    error.wait_for()
-    assert error.inner_text() == "warmth> is followed by a number (column 1)."
-    assert row(page, "hot-one").count() == 1, "what was last right goes on"
+    expect(error).to_have_text("warmth> is followed by a number (column 1).")
+    expect(row(page, "hot-one"), "what was last right goes on").to_have_count(1)
+    expect(row(page, "cold-one")).to_have_count(0)
     page.get_by_role("searchbox").fill("warmth<30")
     row(page, "cold-one").wait_for()
     row(page, "hot-one").wait_for(state="detached")
-    assert error.count() == 0
+    expect(error).to_have_count(0)
     page.get_by_role("button", name="How to filter").click()
     page.get_by_role("dialog").get_by_role("button", name="is:late,offline").click()
-    assert page.get_by_role("searchbox").input_value() == "is:late,offline"
+    expect(page.get_by_role("searchbox")).to_have_value("is:late,offline")
     with pytest.raises(urllib.error.HTTPError, match="400"):
         server.call("GET", "/devices?filter=is:gone")
     assert [each["id"] for each in server.call("GET", "/devices?filter=warmth%3E30")["items"]] == ["hot-one"]
@@ -178,13 +178,12 @@ def test_columns_and_order_are_kept(server: Server, open_page: Any, line_device:
     dialog.get_by_role("button", name="Done").click()
     page.get_by_role("button", name="level", exact=True).click()
     names = page.locator(".device-name")
-    assert names.all_inner_texts() == ["col-c", "col-a", "col-b"], "as numbers"
+    expect(names, "as numbers").to_have_text(["col-c", "col-a", "col-b"])
     page.get_by_role("button", name="level", exact=True).click()
     page.locator("th[aria-sort=descending]").wait_for()
-    assert names.all_inner_texts() == ["col-b", "col-a", "col-c"]
+    expect(names).to_have_text(["col-b", "col-a", "col-c"])
     page.reload()
-    row(page, "col-a").wait_for()
-    assert names.all_inner_texts() == ["col-b", "col-a", "col-c"]
+    expect(names).to_have_text(["col-b", "col-a", "col-c"])
     heads = [head.split()[0] for head in page.locator("thead th").all_inner_texts() if head]
     assert heads == ["Device", "Presence", "Last", "From", "level", "site"]
     assert row(page, "col-b").locator("td").last.inner_text() == "west"
@@ -197,7 +196,7 @@ def test_columns_and_order_are_kept(server: Server, open_page: Any, line_device:
 def test_what_is_done_to_many(server: Server, open_page: Any, line_device: Attach) -> None:
     devices = [line_device(server, server.add(f"many-{n}", old="yes")) for n in range(3)]
     page = open_page(server, "/devices?q=many-")
-    row(page, "many-0").wait_for()
+    expect(page.locator("tbody tr")).to_have_count(3)  # before the filter is there, all devices are
     page.get_by_label("Select many-1").check()
     page.get_by_text("1 selected").wait_for()
     page.get_by_label("Select all that are listed").check()
@@ -218,31 +217,30 @@ def test_what_is_done_to_many(server: Server, open_page: Any, line_device: Attac
     page.get_by_role("dialog").get_by_role("button", name="Save").click()
     row(page, "many-2").get_by_text("room: attic").wait_for()
     page.get_by_role("button", name="Undo").click()
-    row(page, "many-2").get_by_text("room: attic").wait_for(state="detached")
+    expect(page.get_by_text("room: attic")).to_have_count(0)
     assert server.call("GET", "/devices/many-0")["labels"] == {"old": "yes"}
 
     page.get_by_label("Select many-0").check()
     page.get_by_label("Select many-2").check()
     page.get_by_role("button", name="Delete…").click()
     delete = page.get_by_role("dialog").get_by_role("button", name="Delete for ever")
-    assert delete.is_disabled()
+    expect(delete).to_be_disabled()
     page.get_by_role("dialog").get_by_label("Type 2 to confirm").fill("2")
     delete.click()
     row(page, "many-0").wait_for(state="detached")
     row(page, "many-2").wait_for(state="detached")
-    assert row(page, "many-1").count() == 1
+    expect(row(page, "many-1")).to_have_count(1)
 
 
 def test_rows_have_keys(server: Server, open_page: Any) -> None:
     for name in ("keys-a", "keys-b"):
         server.add(name)
     page = open_page(server, "/devices?q=keys-")
-    row(page, "keys-b").wait_for()
+    expect(page.locator("tbody tr")).to_have_count(2)  # before the filter is there, all devices are
     page.keyboard.press("j")
     page.keyboard.press("j")
     page.keyboard.press("x")
-    page.locator("tr.selected").wait_for()
-    assert page.locator("tr.selected .device-name").inner_text() == "keys-b"
+    expect(page.locator("tr.selected .device-name")).to_have_text("keys-b")
     page.keyboard.press("k")
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="keys-a").wait_for()
@@ -257,8 +255,7 @@ def test_without_a_mouse(server: Server, open_page: Any) -> None:
     page.keyboard.press("Escape")
     page.get_by_role("dialog").wait_for(state="detached")
     page.keyboard.press("n")
-    page.get_by_role("dialog", name="Add a device").wait_for()
-    assert page.evaluate("document.activeElement.id") == "device-name"
+    expect(page.get_by_role("dialog", name="Add a device").get_by_label("Name")).to_be_focused()
     page.keyboard.press("Escape")
     page.get_by_role("dialog").wait_for(state="detached")
     page.get_by_role("link", name="keyed").focus()
@@ -266,11 +263,11 @@ def test_without_a_mouse(server: Server, open_page: Any) -> None:
     page.get_by_role("heading", name="keyed").wait_for()
     page.get_by_role("button", name="Actions for this device").focus()
     page.keyboard.press("Enter")
-    page.get_by_role("menu").wait_for()
+    expect(page.get_by_role("menuitem").first).to_be_focused()
     page.keyboard.press("ArrowDown")
-    assert page.evaluate("document.activeElement.textContent") == "New token…"
+    expect(page.get_by_role("menuitem", name="New token…")).to_be_focused()
     page.keyboard.press("Escape")
-    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == "Actions for this device"
+    expect(page.get_by_role("button", name="Actions for this device")).to_be_focused()
     page.keyboard.press("g")
     page.keyboard.press("d")
     page.get_by_role("heading", name="Devices", exact=True).wait_for()

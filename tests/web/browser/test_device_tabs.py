@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from .conftest import LineDevice, Server
+from .conftest import LineDevice, Server, expect
 
 Attach = Callable[[Server, str], LineDevice]
 DAY_MS = 86_400_000
@@ -19,13 +19,14 @@ def test_keys_of_one_unit_share_a_chart(server: Server, open_page: Any, line_dev
     page = open_page(server, "/devices/twin")
     chart = page.get_by_role("region", name="temp.in, temp.out")
     chart.locator(".u-over").wait_for()
-    assert page.locator(".chart").count() == 2
+    expect(page.locator(".chart")).to_have_count(2)
     inside = chart.get_by_role("button", name=re.compile("temp.in"))
-    assert inside.inner_text().split() == ["temp.in", "21", "°C"]
+    expect(inside).to_have_text(re.compile(r"^\s*temp\.in\s*21\s*°C\s*$"))
     inside.click()
-    assert inside.get_attribute("aria-pressed") == "false"
+    expect(inside).to_have_attribute("aria-pressed", "false")
     inside.click(modifiers=["Alt"])
-    assert chart.get_by_role("button", name=re.compile("temp.out")).get_attribute("aria-pressed") == "false"
+    expect(chart.get_by_role("button", name=re.compile("temp.out"))).to_have_attribute("aria-pressed", "false")
+    expect(inside).to_have_attribute("aria-pressed", "true")
     device.say("temp.in=22.5")
     inside.get_by_text("22.5").wait_for()
 
@@ -38,8 +39,7 @@ def test_a_long_range_has_a_band_and_an_address(server: Server, open_page: Any) 
     page = open_page(server, f"/devices/band?from={now - DAY_MS}&to={now}")
     page.locator(".chart .u-over").wait_for()
     sums = page.locator(".chart-sums[title]")
-    sums.wait_for()
-    assert sums.get_attribute("title") == "The band is the least and the greatest of each 9.6 min."
+    expect(sums).to_have_attribute("title", "The band is the least and the greatest of each 9.6 min.")
     page.get_by_role("button", name="Back to live").wait_for()
     page.locator(".chart-body").focus()
     page.keyboard.press("ArrowLeft")
@@ -52,7 +52,7 @@ def test_a_long_range_has_a_band_and_an_address(server: Server, open_page: Any) 
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("From").fill("2026-01-02T00:00")
     dialog.get_by_label("To", exact=True).fill("2026-01-01T00:00")
-    assert dialog.get_by_role("button", name="Show").is_disabled()
+    expect(dialog.get_by_role("button", name="Show")).to_be_disabled()
     dialog.get_by_label("To", exact=True).fill("2026-01-03T00:00")
     dialog.get_by_role("button", name="Show").click()
     page.get_by_text("No readings in this range.").wait_for()
@@ -71,18 +71,19 @@ def test_the_wire_tap_and_the_sessions(server: Server, open_page: Any, line_devi
     page.locator(".frame.out pre").filter(has_text="OK 1").wait_for()
     device.say("temp 5")
     page.locator(".frame.refused .frame-why").wait_for()
-    assert page.locator(".frame.refused .code pre").inner_text() == "temp=5"
+    expect(page.locator(".frame.refused .code pre")).to_have_text("temp=5")
     page.get_by_label("only refused").check()
-    assert page.locator(".frame").count() == 1
+    expect(page.locator(".frame")).to_have_count(1)
     page.get_by_label("only refused").uncheck()
     page.get_by_label("Filter the frames").fill("note")
     page.locator(".frame.refused").wait_for(state="detached")
     page.get_by_role("button", name="Stop").click()
     page.get_by_text("Only what was refused is kept.").wait_for()
     sessions = page.locator(".sessions tbody tr")
-    assert sessions.first.inner_text().split("\t")[1] == "attached"
+    ended = sessions.first.locator("td").nth(1)
+    expect(ended).to_have_text("attached")
     device.close()
-    page.wait_for_function("document.querySelector('.sessions tbody tr').cells[1].textContent.trim() !== 'attached'")
+    expect(ended).not_to_have_text("attached")
     page.reload()
     page.get_by_role("heading", name="Sessions").wait_for()
     assert page.url.endswith("/devices/tapped/log")
@@ -104,7 +105,7 @@ def test_how_a_key_is_shown_is_set_and_kept(server: Server, open_page: Any, line
     page.get_by_role("link", name="Live").click()
     chart = page.get_by_role("region", name="Air <b>")
     chart.locator(".u-over").wait_for()
-    assert re.sub(r"\s", "", chart.locator(".chart-value").inner_text()) == "21.46°F"
+    expect(chart.locator(".chart-value")).to_have_text(re.compile(r"^\s*21\.46\s*°F\s*$"))
     page.get_by_role("link", name="Hardpoint").click()
     page.locator("tr").filter(has_text="shown").get_by_text("Air <b>").wait_for()
 
