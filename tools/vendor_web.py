@@ -28,6 +28,7 @@ PACKAGES = {
     "@preact/signals-core": ("1.14.5", "MIT"),
     "htm": ("3.1.1", "Apache-2.0"),
     "uplot": ("1.6.32", "MIT"),
+    "uqr": ("0.1.3", "MIT"),
     "lucide-static": ("1.62.0", "ISC"),
     "@fontsource-variable/inter": ("5.3.0", "OFL-1.1"),
     "axe-core": ("4.14.1", "MPL-2.0"),
@@ -44,6 +45,7 @@ export { useComputed, useSignal, useSignalEffect } from "@preact/signals";
 export const html = htm.bind(h);
 """
 UPLOT_ENTRY = 'export { default } from "uplot";\n'
+QR_ENTRY = 'export { encode } from "uqr";\n'
 
 ICONS = (
     "activity",
@@ -61,6 +63,7 @@ ICONS = (
     "eye",
     "eye-off",
     "grip-vertical",
+    "house",
     "key-round",
     "keyboard",
     "languages",
@@ -140,7 +143,7 @@ def write_files(work: Path) -> None:
     modules = work / "node_modules"
     (VENDOR / "licences").mkdir(parents=True, exist_ok=True)
     TEST_VENDOR.mkdir(parents=True, exist_ok=True)
-    for name, source in (("preact", PREACT_ENTRY), ("uplot", UPLOT_ENTRY)):
+    for name, source in (("preact", PREACT_ENTRY), ("uplot", UPLOT_ENTRY), ("uqr", QR_ENTRY)):
         entry = work / f"{name}.entry.mjs"
         entry.write_text(source)
         run(

@@ -11,7 +11,7 @@ import pytest
 from hardpoint.dialects.http import HttpDialect
 from hardpoint.http import HttpServer, Router
 from hardpoint.hub.claims import Claims
-from hardpoint.hub.hub import wall_clock_ms
+from hardpoint.hub.clocks import wall_clock_ms
 from hardpoint.testing import HttpDevice, Refused
 from hub.hubs import FULL, HeldStore, open_hub, until
 

@@ -303,7 +303,7 @@ class TestExpiry:
 
     def test_happens_by_itself(self, anyrun):
         async def scene():
-            from hardpoint.hub.hub import wall_clock_ms
+            from hardpoint.hub.clocks import wall_clock_ms
 
             async with open_hub(clock=wall_clock_ms) as hub:
                 device, _ = await hub.create_device("dev")

@@ -47,6 +47,7 @@ ASKED = {
     "POST /api/rules": ("", {"name": "n", "scope": "device:{device}", "when": WARM}),
     "POST /api/rules/dry-run": ("", {"name": "n", "scope": "device:{device}", "when": WARM}),
     "GET /api/audit": ("?device={device}", None),
+    "GET /api/home": ("", None),
     "GET /api/dashboards": ("", None),
     "POST /api/dashboards": ("", {"name": "new", "cards": [CARD | {"device": "{device}"}]}),
     "GET /api/dashboards/{id}": ("", None),
@@ -71,6 +72,7 @@ LISTS = (
     "/api/rules",
     "/api/dashboards",
     "/api/audit",
+    "/api/home",
 )
 
 

@@ -311,3 +311,34 @@ def test_a_tick_that_is_too_much_for_anybody_is_a_reset_and_cuts_nobody(run):
             assert streams.dropped_slow == 0
 
     run(scene())
+
+
+def test_that_the_log_has_grown_is_told_to_whoever_may_read_it(anyrun):
+    """By a number alone, once the entry is on disk; a viewer gets what else happens in the same tick."""
+
+    async def scene():
+        async with open_web() as web, await web.as_role("admin") as admin:
+            streams = {}
+            for role, labels in (("viewer", ()), ("operator", ()), ("operator", ("site:north",))):
+                person = await web.as_role(role, *labels)
+                reader, writer = await asyncio.open_connection("127.0.0.1", web.port)
+                authorization = person.headers["Authorization"]
+                writer.write(f"GET /api/live HTTP/1.1\r\nHost: x\r\nAuthorization: {authorization}\r\n\r\n".encode())
+                await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+                streams[role, labels] = stream = Stream(reader, writer)
+                assert (await stream.next())[0] == "hello"
+            await admin.ask("POST", "/api/devices", {"name": "new", "labels": {"site": "north"}})
+            for who in (("operator", ()), ("operator", ("site:north",))):
+                while (told := await streams[who].next())[0] != "audit":
+                    pass
+                newest = max(entry.id for entry in web.hub.store.audit(limit=9))
+                assert told == ("audit", {"id": newest})
+            await web.hub.remove_device(web.hub.catalogue.find("new"))
+            seen = [await streams["viewer", ()].next()]
+            while seen[-1][1].get("action") != "removed":
+                seen.append(await streams["viewer", ()].next())
+            assert {kind for kind, _ in seen} == {"device"}
+            for stream in streams.values():
+                stream.close()
+
+    anyrun(scene())

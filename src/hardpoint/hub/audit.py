@@ -17,7 +17,9 @@ from ..errors import StorageError
 from ..model import AuditEntry, DeleteAudit, Put
 
 if TYPE_CHECKING:
-    from ..model import Alert, Json, Rule
+    from collections.abc import Iterable
+
+    from ..model import Alert, Delete, EndAttachment, Json, Rule
     from .hub import Hub
 
 DONE = "done"
@@ -28,6 +30,8 @@ TRIM_EVERY_S = 3600.0
 REFUSED_EVERY_MS = 60_000
 MAX_REFUSED = 1_000
 """Of whom and what it is remembered that they were refused; beyond it the oldest are forgotten."""
+TELL_EVERY_S = 0.25
+"""How often at most the live feed is told that the log has grown: a script may do a hundred things a second."""
 MAX_TEXT = 256
 """Characters of each text of an entry."""
 
@@ -41,6 +45,7 @@ class Audit:
         self._refused: dict[tuple[str, str, str, str], int] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._looking: asyncio.Task[None] | None = None
+        self._telling: asyncio.TimerHandle | None = None
         hub.alerting.on_command = self._command_by_rule
 
     def fill(self) -> None:
@@ -51,8 +56,9 @@ class Audit:
 
     async def close(self) -> None:
         """Look for old entries no more."""
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._telling):
+            if timer is not None:
+                timer.cancel()
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.gather(self._looking, return_exceptions=True)
@@ -125,6 +131,17 @@ class Audit:
         if len(self._refused) > MAX_REFUSED:
             del self._refused[next(iter(self._refused))]
         self.begin(what, who=who, via=via, address=address, device_id=device_id, subject=subject, result=code)
+
+    def stored(self, facts: Iterable[Put | Delete | EndAttachment]) -> None:
+        """These are on disk. Where entries are among them the live feed is soon told, by the newest one's number alone:
+        who may read what it says is judged when it is asked for.
+        """
+        if self._telling is None and any(isinstance(fact, Put) and type(fact.record) is AuditEntry for fact in facts):
+            self._telling = asyncio.get_running_loop().call_later(TELL_EVERY_S, self._tell)
+
+    def _tell(self) -> None:
+        self._telling = None
+        self._hub.live.publish("audit", "", {"id": self._next_id - 1})
 
     async def entries(
         self,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -41,11 +40,13 @@ from .alerting import Alerting
 from .attendance import Attendance
 from .audit import Audit
 from .batch import Batch, GroupCommit
+from .clocks import steady_clock_ms, wall_clock_ms
 from .commands import Ledger
 from .devices import Catalogue, DeviceState, SeriesState, checked_labels
 from .handlers import Handlers
 from .history.pool import ReadPool
 from .live import LiveFeed
+from .pace import Pace
 from .presence import REPORT_GAP_MS, facts, note_report
 from .retention import Retention
 from .rotation import Rotation
@@ -79,16 +80,6 @@ MAX_PAST_READINGS = 10_000
 """In one `Hub.backfill`: checked within some milliseconds, and stored by one commit."""
 MAX_OPEN_COMMANDS = 1_000_000
 """Loaded at start. ``max_devices`` times ``max_open_commands_per_device`` could be more; nobody waits for those."""
-
-
-def wall_clock_ms() -> int:
-    """Milliseconds since 1970-01-01 UTC."""
-    return time.time_ns() // 1_000_000
-
-
-def steady_clock_ms() -> int:
-    """Milliseconds that pass whatever the wall clock is set to. Their zero means nothing."""
-    return time.monotonic_ns() // 1_000_000
 
 
 class Hub:
@@ -145,6 +136,7 @@ class Hub:
         self.adoption = Adoption(self, enabled=adopt, never=HOST_DEVICE_ID)
         self.audit = Audit(self)
         self.rotation = Rotation(self)
+        self.pace = Pace(self)
         self.readings_total = 0
         self.attached_total = 0
         self.refused_total: dict[str, int] = {}
@@ -174,6 +166,7 @@ class Hub:
         self.attendance.fill(store.load(Habit))
         self.audit.fill()
         self.rotation.fill()
+        self.pace.begin()
 
     def use_limits(self, limits: Limits) -> None:
         """Go on with other limits. What is above a lower one now stays; nothing is added to it."""
@@ -187,6 +180,7 @@ class Hub:
     async def close(self) -> None:
         """Commit what was taken and stop. The store stays open: it is its opener's."""
         self.ledger.close()
+        self.pace.close()
         await self.alerting.close()
         await self.audit.close()
         self.attendance.close()
@@ -670,6 +664,8 @@ class Hub:
                 series.ts, series.value = ts, value
                 series.device.last_reading_ms = max(ts, series.device.last_reading_ms or 0)
         self.readings_total += len(rows) + len(batch.past)
+        if batch.facts:
+            self.audit.stored(batch.facts.values())
         if not rows:
             return
         self.live.publish_rows(rows, batch.extra_weight)

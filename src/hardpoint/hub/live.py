@@ -54,7 +54,7 @@ class LiveFeed:
 
     def publish(self, kind: str, device: str, data: Data) -> None:
         """Something about one device: ``presence``, ``command``, ``device``, ``alert``; or, with its id in the device's
-        place, about one ``dashboard``.
+        place, about one ``dashboard``; or, with none, about the ``audit`` log.
         """
         self._append(Entry(self.number + 1, kind, device, data, (), 0))
 

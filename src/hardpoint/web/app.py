@@ -85,6 +85,7 @@ class WebApp:
         from .dashboards import DashboardRoutes
         from .devices import DeviceRoutes
         from .fields import FieldRoutes
+        from .home import HomeRoutes
         from .metrics import Metrics
         from .overview import OverviewRoutes
         from .packages import PackageRoutes
@@ -126,6 +127,7 @@ class WebApp:
             SessionRoutes(hub, self.sign_ins),
             TokenRoutes(hub, self.sign_ins),
             AuditRoutes(hub),
+            HomeRoutes(hub, self._health),
             self.live,
             SystemRoutes(self._version, self._health, metrics, self.sign_ins.identify),
             self.site,

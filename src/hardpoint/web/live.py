@@ -52,13 +52,20 @@ class Part(NamedTuple):
 class LiveClient:
     """One open stream, and which parts of a tick it gets. One that is limited otherwise is a subclass."""
 
-    __slots__ = ("devices", "keys", "outlet")
+    __slots__ = ("devices", "keys", "outlet", "without")
 
-    def __init__(self, outlet: Outlet, devices: frozenset[str] = EVERYTHING, keys: frozenset[str] = EVERYTHING) -> None:
-        """Empty sets mean everything."""
+    def __init__(
+        self,
+        outlet: Outlet,
+        devices: frozenset[str] = EVERYTHING,
+        keys: frozenset[str] = EVERYTHING,
+        without: frozenset[str] = frozenset(),
+    ) -> None:
+        """Empty sets mean everything; ``without`` are the kinds of events that are not for it."""
         self.outlet = outlet
         self.devices = devices
         self.keys = keys
+        self.without = without
 
     @property
     def is_open(self) -> bool:
@@ -67,7 +74,7 @@ class LiveClient:
 
     @property
     def gets_all(self) -> bool:
-        """Whether every part is for it as it is."""
+        """Whether every part is for it as it is, but for kinds that it goes ``without``."""
         return not self.devices and not self.keys
 
     def can_resume(self, missed: Sequence[Entry]) -> bool:
@@ -76,6 +83,8 @@ class LiveClient:
 
     def select(self, part: Part) -> bytes:
         """What of a part it gets, encoded; nothing where it is not for this client."""
+        if part.kind in self.without:
+            return b""
         if self.devices and part.device not in self.devices:
             return b""
         if part.kind != "reading" or not self.keys:
@@ -113,7 +122,7 @@ class LiveStreams:
             role="viewer",
             scope="each",
             head=False,
-            summary="Live events: reading, presence, command, alert, device, dashboard; Last-Event-ID resumes",
+            summary="Live events: reading, presence, command, alert, device, dashboard, audit; Last-Event-ID resumes",
             query=("device", "key"),
         )
 
@@ -218,8 +227,9 @@ class LiveStreams:
         parts = self._parts(entries)
         end = self._encode_id()
         everything = b"".join([part.encoded for part in parts]) + end
+        kinds = {part.kind for part in parts}
         for client in list(self._clients.values()):
-            if client.gets_all:
+            if client.gets_all and client.without.isdisjoint(kinds):
                 self._send(client, everything)
             else:
                 selected = self._encode(client, parts)

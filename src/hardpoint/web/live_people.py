@@ -35,7 +35,8 @@ class UserClient(LiveClient):
         keys: frozenset[str],
     ) -> None:
         """``still``: whether somebody may go on seeing what they saw."""
-        super().__init__(outlet, devices, keys)
+        # Who may not read the log is not told that it grows.
+        super().__init__(outlet, devices, keys, frozenset() if user.has_role("operator") else frozenset({"audit"}))
         self.user = user
         self._still = still
 
@@ -75,8 +76,10 @@ class LimitedClient(UserClient):
         return all(entry.kind != "device" for entry in missed)
 
     def select(self, part: Part) -> bytes:
-        """What is of a device of theirs. That a dashboard changed tells its number alone: the page asks what it is."""
-        if part.kind == "dashboard":
+        """What is of a device of theirs. That a dashboard changed, or something was done, tells a number alone: the
+        page asks what it is.
+        """
+        if part.kind in ("dashboard", "audit"):
             return super().select(part)
         if part.kind != "device":
             return super().select(part) if part.device in self._theirs else b""

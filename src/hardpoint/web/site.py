@@ -49,9 +49,9 @@ CLIENT_ROUTES = (
     "/alerts/channels",
     "/alerts/quiet-hours",
 )
-FIRST_MODULES = ["app.mjs", "pages/devices.mjs", "ui/spark.mjs"]
+FIRST_MODULES = ["app.mjs", "ui/spark.mjs"]
 """With what they import: what most people see first. Other pages are fetched when they are opened."""
-FIRST_SHEETS = ["css/base.css", "css/components.css", "css/devices.css"]
+FIRST_SHEETS = ["css/base.css", "css/components.css", "css/devices.css", "css/home.css"]
 JOINED_MODULE, JOINED_SHEET = "first.mjs", "css/first.css"
 
 SECURITY_HEADERS = (

@@ -90,7 +90,7 @@ def test_presence_in_a_word(call: Any, presence: dict[str, Any], word: str) -> N
 @pytest.mark.parametrize(
     ("path", "name", "params"),
     [
-        ("/", "devices", {}),
+        ("/", "home", {}),
         ("/devices/", "devices", {}),
         ("/devices/a%2Fb%20c", "device", {"id": "a/b c"}),
         ("/devices/%E0%A4%A", "missing", {}),
@@ -178,7 +178,7 @@ def test_the_browsers_languages_decide_until_one_is_chosen(call: Any) -> None:
 
 def test_headline_keys_prefer_numbers_whose_unit_is_known(call: Any) -> None:
     latest = "{a: {value: 1}, note: {value: 'x'}, temp: {value: 2}, used_bytes: {value: 9}, hum: {value: 3}}"
-    assert call("pages/devices/table.mjs", f"headlineKeys({latest})") == ["hum", "temp", "a"]
+    assert call("pages/devices/values.mjs", f"headlineKeys({latest})") == ["hum", "temp", "a"]
 
 
 def test_the_filter_language_is_the_servers(call: Any) -> None:

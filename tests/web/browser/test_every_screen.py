@@ -15,6 +15,7 @@ WIDTHS = (320, 390, 820, 1280)
 
 SCREENS: dict[str, Callable[[Any, Server], None]] = {
     "login": lambda page, server: (page.context.clear_cookies(), page.goto(server.url + "/login")),
+    "home": lambda page, server: page.goto(server.url + "/"),
     "devices": lambda page, server: page.goto(server.url + "/devices"),
     "add": lambda page, server: (page.goto(server.url + "/devices"), page.locator(".page-head .button").click()),
     "device": lambda page, server: page.goto(server.url + "/devices/shown"),
@@ -92,6 +93,7 @@ SCREENS: dict[str, Callable[[Any, Server], None]] = {
 }
 READY = {
     "login": ".gate-card",
+    "home": ".event-words",
     "devices": ".spark-line",
     "add": "dialog[open]",
     "device": ".u-over",

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from .conftest import LineDevice, Server
 
 MOST_REQUESTS = 16
 MOST_BYTES = 60_000
 
 
-def test_first_view_takes_few_requests_and_bytes(server: Server, open_page: Any) -> None:
+@pytest.fixture(scope="module")
+def reported(server: Server) -> Server:
+    """A dozen devices have said something."""
     for n in range(12):
         device = LineDevice(server, server.add(f"device-{n}", site="north"))
         device.say("temp=21.5 hum=60 lux=400")
         device.say("temp=21.6 hum=61 lux=410")
         device.close()
+    return server
+
+
+@pytest.mark.parametrize("path", ["/", "/devices"])
+def test_first_view_takes_few_requests_and_bytes(reported: Server, open_page: Any, path: str) -> None:
+    server = reported
     page = open_page(server, "")
     network = page.context.new_cdp_session(page)
     network.send("Network.enable")
@@ -29,7 +39,7 @@ def test_first_view_takes_few_requests_and_bytes(server: Server, open_page: Any)
     network.on("Network.loadingFinished", lambda event: sizes.update({event["requestId"]: event["encodedDataLength"]}))
     # What is fetched when the browser has nothing else to do is no part of the first view.
     page.add_init_script("globalThis.requestIdleCallback = () => 0")
-    page.goto(server.url + "/devices")
+    page.goto(server.url + path)
     page.locator(".spark-line").nth(8).wait_for(state="attached")
     page.wait_for_load_state("load")
     told = {url.removeprefix(server.url): sizes.get(number, 0) for number, url in requests.items()}

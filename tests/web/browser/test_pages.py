@@ -26,7 +26,7 @@ DYNAMIC = (
     "act.", "activity.family_", "activity.via_", "alerts.tab_", "attribute.", "board.size_", "card.",
     "channel.about_", "channel.box_", "channel.kind_", "channel.security_", "chart.", "command.",
     "condition.", "connect.", "deed.", "delivery.", "device.tab_", "devices.col_", "editor.does_", "error.",
-    "field.", "filter.", "history.", "log.", "nav.", "password.strength_", "people.tab_", "presence.",
+    "field.", "filter.", "history.", "home.step_", "log.", "nav.", "password.strength_", "people.tab_", "presence.",
     "quiet.", "range.", "repeat.", "role.", "rule.clause_", "rule.is_", "sessions.", "severity.",
     "share.life_", "state.", "states.", "system.", "template.", "theme.", "unit.",
 )  # fmt: skip

@@ -7,13 +7,17 @@ import { liveStatus, onLive, startLive, stopLive } from "./core/live.mjs";
 import { loadModule, loadWhenIdle, whenIdle } from "./core/modules.mjs";
 import { remember } from "./core/preferences.mjs";
 import { interceptLinks, navigate, route } from "./core/router.mjs";
+import { DevicesPage } from "./pages/devices.mjs";
+import { HomePage } from "./pages/home.mjs";
 import { Empty, Loading, Problem } from "./ui/elements.mjs";
 import { overlay, Page, useShortcuts, watchConnection } from "./ui/shell.mjs";
 import { toast, Toasts } from "./ui/toast.mjs";
 
+/** The pages that come with the first view; each of the others is the default export of its module. */
+const FIRST_PAGES = { home: HomePage, devices: DevicesPage };
 const OFTEN_NEXT = [
   "core/alerts.mjs",
-  "pages/devices.mjs",
+  "pages/home/events.mjs",
   "pages/device.mjs",
   "pages/alerts.mjs",
   "pages/rules.mjs",
@@ -41,10 +45,10 @@ function redirect() {
     if (name !== "welcome") navigate("/welcome", { replace: true });
   } else if (who && name === "login") {
     const next = query.get("next") ?? "";
-    navigate(/^\/(?![/\\])/.test(next) ? next : "/devices", { replace: true });
+    navigate(/^\/(?![/\\])/.test(next) ? next : "/", { replace: true });
   } else if (!who && !OPEN_TO_ALL.has(name)) {
     const here = location.pathname + location.search;
-    navigate(here === "/" || here === "/devices" ? "/login" : `/login?next=${encodeURIComponent(here)}`, {
+    navigate(here === "/" ? "/login" : `/login?next=${encodeURIComponent(here)}`, {
       replace: true,
     });
   }
@@ -55,12 +59,13 @@ function usePage(name, id) {
   const [shown, setShown] = useState({});
   const [round, setRound] = useState(0);
   const retry = () => setRound((n) => n + 1);
-  const here = shown.name === name && shown.id === id ? shown : {};
+  const first = name && FIRST_PAGES[name];
+  const here = first ? { Component: first } : shown.name === name && shown.id === id ? shown : {};
   const live = liveStatus.value;
   useEffect(() => {
     let current = true;
     const show = (what) => current && setShown({ name, id, ...what });
-    if (name) {
+    if (name && !(name in FIRST_PAGES)) {
       loadModule(`pages/${name}.mjs`).then(
         (module) => show({ Component: module.default }),
         (error) => show({ error }),

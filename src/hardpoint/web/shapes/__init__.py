@@ -9,6 +9,7 @@ from .audit import *
 from .commands import *
 from .dashboards import *
 from .devices import *
+from .home import *
 from .packages import *
 from .people import *
 from .readings import *

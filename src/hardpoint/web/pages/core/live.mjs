@@ -10,7 +10,7 @@ export const liveStatus = signal("idle");
 /** The alerts that fire now, the newest first; `null` until they are known. core/alerts.mjs keeps it. */
 export const firingAlerts = signal(null);
 
-const EVENTS = ["reading", "presence", "command", "device", "alert", "dashboard"];
+const EVENTS = ["reading", "presence", "command", "device", "alert", "dashboard", "audit"];
 const RETRY_FIRST_MS = 1_000;
 const RETRY_MOST_MS = 15_000;
 

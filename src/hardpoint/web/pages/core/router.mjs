@@ -4,7 +4,8 @@ import { signal } from "../vendor/preact.mjs";
 const ROUTES = [
   ["welcome", /^\/welcome$/],
   ["login", /^\/login$/],
-  ["devices", /^\/(?:devices)?$/],
+  ["home", /^\/$/],
+  ["devices", /^\/devices$/],
   ["device", /^\/devices\/(?<id>[^/]+)(?:\/(?<tab>log|settings))?$/],
   ["dashboards", /^\/dashboards$/],
   ["dashboard", /^\/dashboards\/label\/(?<label>[^/]+)$/],

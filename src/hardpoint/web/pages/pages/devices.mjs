@@ -150,7 +150,7 @@ function Selection() {
   return some && Bar ? html`<${Bar} />` : null;
 }
 
-export default function DevicesPage() {
+export function DevicesPage() {
   const { query } = route.value;
   const [filter, chosen, sort] = [query.get("q") ?? "", query.get("is") ?? "", query.get("sort") ?? "name"];
   const { holds, error: wrong } = useFilter(filter);

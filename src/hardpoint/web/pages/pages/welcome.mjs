@@ -31,7 +31,7 @@ export default function WelcomePage() {
     if (link) await signIn({ link });
     const who = session.value;
     if (!who) navigate("/login", { replace: true });
-    else if (!who.setup_needed) navigate("/devices", { replace: true });
+    else if (!who.setup_needed) navigate("/", { replace: true });
   }
 
   async function submit() {
@@ -39,7 +39,7 @@ export default function WelcomePage() {
     setError(null);
     try {
       await setUp({ name: name.trim(), password });
-      navigate("/devices", { replace: true });
+      navigate("/", { replace: true });
     } catch (problem) {
       setError(problem);
       setBusy(false);

@@ -23,6 +23,7 @@ const dialog = (path, name) => () => showDialog(async () => (await loadModule(pa
 function commands() {
   const operator = mayAs("operator");
   return [
+    { icon: "house", name: t("nav.home"), run: go("/") },
     { icon: "cpu", name: t("nav.devices"), run: go("/devices") },
     { icon: "layout-dashboard", name: t("nav.dashboards"), run: go("/dashboards") },
     { icon: "bell", name: t("nav.alerts"), run: go("/alerts") },

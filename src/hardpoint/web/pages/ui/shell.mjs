@@ -12,7 +12,7 @@ import { toast, toastError } from "./toast.mjs";
 
 const LOST_AFTER_MS = 1_500; // shorter losses are a restart or a changed network: a toast would only flicker
 const CHORD_MS = 1_000;
-const CHORDS = { d: "/devices", b: "/dashboards", a: "/alerts", r: "/alerts/rules", s: "/system" };
+const CHORDS = { h: "/", d: "/devices", b: "/dashboards", a: "/alerts", r: "/alerts/rules", s: "/system" };
 
 /** The dialog that is shown over the page, as a component, or `null`. */
 export const overlay = signal(null);
@@ -55,10 +55,11 @@ export function Preferences() {
 }
 
 const SECTIONS = [
-  ["devices", "cpu", /^\/(devices(\/|$)|$)/],
-  ["dashboards", "layout-dashboard", /^\/dashboards(\/|$)/],
-  ["alerts", "bell", /^\/alerts(\/|$)/],
-  ["system", "server", /^\/system$/],
+  ["home", "house", "/", /^\/$/],
+  ["devices", "cpu", "/devices", /^\/devices(\/|$)/],
+  ["dashboards", "layout-dashboard", "/dashboards", /^\/dashboards(\/|$)/],
+  ["alerts", "bell", "/alerts", /^\/alerts(\/|$)/],
+  ["system", "server", "/system", /^\/system$/],
 ];
 /** The colour of the badge is that of the worst. */
 const SEVERITIES = ["critical", "warning", "info"];
@@ -77,7 +78,7 @@ function Sections({ crumb }) {
   const { path } = route.value;
   return html`<nav class="sections" aria-label=${t("nav.label")}>
     ${SECTIONS.map(
-      ([name, icon, own]) => html`<a key=${name} href="/${name}"
+      ([name, icon, href, own]) => html`<a key=${name} href=${href}
         aria-current=${own.test(path) ? (crumb ? "true" : "page") : undefined}>
         <${Icon} name=${icon} />${t(`nav.${name}`)}${name === "alerts" && html`<${Badge} />`}</a>`,
     )}
@@ -100,7 +101,7 @@ export function TopBar({ crumb }) {
     { label: t("menu.sign_out"), icon: "log-out", run: () => signOut().catch(toastError) },
   ];
   return html`<header class="top"><div class="top-inner">
-    <a class="brand" href="/devices" aria-label="Hardpoint"><${Mark} /><span class="brand-word">Hardpoint</span></a>
+    <a class="brand" href="/" aria-label="Hardpoint"><${Mark} /><span class="brand-word">Hardpoint</span></a>
     <${Sections} crumb=${crumb} />
     ${crumb && html`<span class="crumb"><${Icon} name="chevron-right" /><span>${crumb}</span></span>`}
     <div class="top-end">

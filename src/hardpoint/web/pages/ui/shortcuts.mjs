@@ -6,6 +6,7 @@ import { Dialog } from "./dialog.mjs";
 const KEYS = [
   [["Ctrl", "K"], "shortcut.palette"],
   [["/"], "shortcut.filter"],
+  [["g", "h"], "shortcut.home"],
   [["g", "d"], "shortcut.devices"],
   [["g", "b"], "shortcut.dashboards"],
   [["g", "a"], "shortcut.alerts"],

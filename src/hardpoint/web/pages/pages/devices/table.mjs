@@ -2,14 +2,13 @@
 import { html, signal, useEffect, useMemo, useRef, useState } from "../../vendor/preact.mjs";
 import { mayAs } from "../../core/api.mjs";
 import { deviceSignal, presenceWord } from "../../core/devices.mjs";
-import { absolute, labelOf, now, unitOf, valueParts } from "../../core/format.mjs";
+import { absolute, now, valueParts } from "../../core/format.mjs";
 import { t } from "../../core/i18n.mjs";
-import { loadModule } from "../../core/modules.mjs";
 import { recall, remember } from "../../core/preferences.mjs";
 import { deviceHref, setQuery } from "../../core/router.mjs";
-import { Ago, Icon, Presence } from "../../ui/elements.mjs";
+import { Ago, Presence } from "../../ui/elements.mjs";
+import { Values } from "./values.mjs";
 
-const METRICS = 3;
 /**
  * Rows come and go in bodies of so many. Of 300 devices at 200 readings a second the list takes 6 to 12 % of a core with
  * 20, and 8 to 13 % with 40, for rows that nobody sees follow their devices as well.
@@ -62,22 +61,6 @@ export const columns = () =>
 export const columnTitle = (name) =>
   name in WIDTHS ? t(`devices.col_${name}`) : name.slice(name.indexOf(":") + 1);
 
-// Decoration, and so not among what the first view waits for.
-const Spark = signal(null);
-loadModule("ui/spark.mjs").then(
-  (module) => (Spark.value = module.Spark),
-  () => {}, // the values stand there without
-);
-
-/** The keys worth a place in the row: numbers whose unit the name tells, other numbers, then the rest. */
-export function headlineKeys(latest) {
-  const rank = (key) =>
-    typeof latest[key].value !== "number" ? 2 : unitOf(key) && !unitOf(key).startsWith("B") ? 0 : 1;
-  return Object.keys(latest)
-    .sort((a, b) => rank(a) - rank(b) || a.localeCompare(b))
-    .slice(0, METRICS);
-}
-
 const byText = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" }).compare;
 
 /** What a device is sorted by in a column; `undefined` where it has nothing there, which comes last in either order. */
@@ -114,26 +97,6 @@ export function select(ids, on) {
   const next = new Set(selected.peek());
   ids.forEach((id) => (on ? next.add(id) : next.delete(id)));
   selected.value = next;
-}
-
-function Metric({ id, name, latest, index, fields }) {
-  const [value, unit] = valueParts(name, latest.value, fields);
-  return html`<div class="metric">
-    <div class="metric-text">
-      <span class="metric-key" title=${name}>${labelOf(name, fields)}</span>
-      <span class="metric-value" title=${value}>${value}${unit && html`<small>${unit}</small>`}</span>
-    </div>
-    ${
-      typeof latest.value === "number" &&
-      Spark.value &&
-      html`<${Spark.value} id=${id} name=${name} latest=${latest} series=${index} />`
-    }
-  </div>`;
-}
-
-function Values({ device }) {
-  return html`<div class="metrics">${headlineKeys(device.latest).map((key, i) => html`<${Metric} key=${key}
-    id=${device.id} name=${key} latest=${device.latest[key]} index=${i} fields=${device.fields} />`)}</div>`;
 }
 
 function From({ connected }) {
