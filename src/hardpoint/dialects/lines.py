@@ -210,10 +210,21 @@ class LineSession(asyncio.Protocol, Session):
         if self._ending:
             return
         if len(data) <= PIECE_BYTES and not self._held and self._answers_due < MAX_ANSWERS_DUE:
-            if self.tap is None:
-                self._handle_events(self._decoder.receive(data))
-            else:
+            if self.tap is not None:
                 self._handle_tapped(data)
+                return
+            if self.device is not None:  # nearly every read of a sensor goes this way
+                sample = self._decoder.receive_one_number(data)
+                if sample is not None:
+                    try:
+                        self._dialect.hub.ingest(self, self.device, (sample,), 1)
+                        self._answers_due += 1
+                    except PeerError as error:
+                        answers: list[bytes] = []
+                        self._refuse_event((READINGS, "", [sample]), error, answers)
+                        self._flush(answers)
+                    return
+            self._handle_events(self._decoder.receive(data))
         else:
             self._held += data
             self._handle_held()
@@ -359,11 +370,10 @@ class LineSession(asyncio.Protocol, Session):
                     self._answers_due += 1
                     continue
                 answer = self._handle_event(event, tag, answers)
+                if answer:
+                    self._answer(answer, answers)
             except PeerError as error:
-                self._note_refused(event, error)
-                answer = wire.encode_error(tag, error)
-            if answer:
-                self._answer(answer, answers)
+                self._refuse_event(event, error, answers)
         if answers:
             self._flush(answers)
         if self._ending:
@@ -439,6 +449,10 @@ class LineSession(asyncio.Protocol, Session):
 
     def _not_attached(self) -> Unauthorized:
         return self._dialect.hub.adoption.refusal(self) or Unauthorized("say HELLO <token> first")
+
+    def _refuse_event(self, event: wire.Event, error: PeerError, answers: list[bytes]) -> None:
+        self._note_refused(event, error)
+        self._answer(wire.encode_error(event[1], error), answers)
 
     def _answer(self, answer: bytes, answers: list[bytes]) -> None:
         if self._answers_due:

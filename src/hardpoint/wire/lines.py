@@ -59,8 +59,9 @@ HELP = (
 
 # One reading whose value is a plain number: nearly every line a sensor sends, so it is told by one match. An integer
 # of up to 18 digits fits 64 bits; everything else takes the general way below and must give the same result.
-_ONE_NUMBER = re.compile(rb"([A-Za-z_][A-Za-z0-9_.-]{0,63})=(-?[0-9]{1,18})(\.[0-9]{1,18})?\r?")
-_ONE_NUMBER_LINE = re.compile(_ONE_NUMBER.pattern + rb"\n")
+_ONE_NUMBER = re.compile(rb"([A-Za-z_][A-Za-z0-9_.-]{0,63})=(-?[0-9]{1,18}(\.[0-9]{1,18})?)\r?")
+_match_one_number = _ONE_NUMBER.fullmatch
+_match_one_number_line = re.compile(_ONE_NUMBER.pattern + rb"\n").fullmatch
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _TOKEN = re.compile(r'[ \t]*(?:([^\s="@]+)=("(?:[^"\\]|\\.)*"|[^\s"]*)|@([0-9]{1,20}))(?=[ \t]|$)')
@@ -80,27 +81,30 @@ class LineDecoder:
         self._ended = False
         self._skipping = False  # inside a line that was already refused as too long
 
+    def receive_one_number(self, data: bytes) -> Sample | None:
+        """The common case by itself: these bytes are one line, and it is one reading that is a number. None: they are
+        anything else, and nothing was taken of them.
+        """
+        match = _match_one_number_line(data)
+        if match is None or self._buffer or self._skipping:
+            return None
+        key, number, fraction = match.groups()
+        return (None, key.decode(), float(number) if fraction else int(number))
+
     def receive(self, data: bytes) -> list[Event]:
         """The events of every line that these bytes complete."""
         if self._buffer:
             data = self._buffer + data
-        elif not self._skipping:  # the common case first: this read is one reading
-            match = _ONE_NUMBER_LINE.fullmatch(data)
-            if match is not None:
-                key, whole, fraction = match.groups()
-                value = float(whole + fraction) if fraction else int(whole)
-                return [(READINGS, "", [(None, key.decode("ascii"), value)])]
         if self._ended:
             return []
         lines = data.split(b"\n")
         rest = lines.pop()
         events: list[Event] = []
         for line in lines:
-            match = _ONE_NUMBER.fullmatch(line)
+            match = _match_one_number(line)
             if match is not None and not self._skipping:
-                key, whole, fraction = match.groups()
-                value = float(whole + fraction) if fraction else int(whole)
-                events.append((READINGS, "", [(None, key.decode("ascii"), value)]))
+                key, number, fraction = match.groups()
+                events.append((READINGS, "", [(None, key.decode(), float(number) if fraction else int(number))]))
             else:
                 self._read(line, events)
                 if self._ended:
