@@ -329,6 +329,70 @@ class TestAnswers:
         anyrun(scene())
 
 
+class TestTheSameHeadAgain:
+    """What a connection remembers of a token ends with it."""
+
+    def scene(self, anyrun, change, *, taken: bool, **settings):
+        async def scene():
+            async with serving(**settings) as (hub, connect):
+                device, token = await hub.create_device("dev")
+                async with connect(token) as client:
+                    for n in range(3):  # the second time the head is known, the third time the token with it
+                        await client.send(temp=n)
+                    await change(hub, device)
+                    if taken:
+                        await client.send(temp=3)
+                    else:
+                        with pytest.raises(Refused) as refused:
+                            await client.send(temp=3)
+                        assert refused.value.answer_code == "401"
+                    assert hub.readings_total == 3 + taken
+
+        anyrun(scene())
+
+    def test_of_a_removed_device(self, anyrun):
+        self.scene(anyrun, lambda hub, device: hub.remove_device(device), taken=False)
+
+    def test_of_a_token_that_was_replaced(self, anyrun):
+        self.scene(anyrun, lambda hub, device: hub.new_device_token(device), taken=False)
+
+    def test_of_one_that_is_being_replaced(self, anyrun, clock):
+        async def rotate(hub, device):
+            await hub.new_device_token(device, keep_old_s=60)
+
+        self.scene(anyrun, rotate, taken=True, clock=clock)
+
+        async def rotate_and_wait(hub, device):
+            await rotate(hub, device)
+            clock.advance(s=61)
+            hub.alerting.agenda.run_due(clock.now_ms)
+
+        self.scene(anyrun, rotate_and_wait, taken=False, clock=clock)
+
+    def test_a_name_is_looked_up_anew(self, anyrun):
+        async def scene():
+            async with serving(allow_anonymous=True) as (hub, connect), connect("shed") as client:
+                for n in range(3):
+                    await client.send(temp=n)
+                await hub.remove_device(hub.catalogue.find("shed"))
+                await client.send(temp=3)
+                assert hub.catalogue.find("shed").latest()["temp"]["value"] == 3
+
+        anyrun(scene())
+
+    def test_two_devices_over_one_connection(self, anyrun):
+        async def scene():
+            async with serving() as (hub, connect):
+                devices = [await hub.create_device(name) for name in ("one", "two")]
+                async with connect() as client:
+                    for n in range(6):
+                        client._token = devices[n % 2][1]
+                        await client.send(n=n)
+                assert [device.latest()["n"]["value"] for device, _ in devices] == [4, 5]
+
+        anyrun(scene())
+
+
 class TestPolls:
     def test_a_device_removed_meanwhile_is_told(self, anyrun):
         async def scene():

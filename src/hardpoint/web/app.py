@@ -144,7 +144,8 @@ class WebApp:
         """Answer a request that came over the network."""
         if not self._declared:
             self.declare()
-        if request.path.startswith("/api/") and not request.path.startswith(DEVICE_API):
+        path = request.head.path
+        if path.startswith("/api/") and not path.startswith(DEVICE_API):
             for name, value in API_HEADERS:
                 request.add_header(name, value)
         auditor = self.sign_ins.auditor
@@ -155,7 +156,7 @@ class WebApp:
             if not isinstance(error, NotFound):
                 raise
             asked_by_a_person = request.method in ("GET", "HEAD") and "text/html" in request.headers.get("accept", "")
-            if asked_by_a_person and not request.path.startswith("/api/"):
+            if asked_by_a_person and not path.startswith("/api/"):
                 return self.site.missing(request)
             raise
 
