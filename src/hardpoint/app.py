@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from math import inf
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
@@ -440,7 +441,13 @@ class Server:
             packages=packages,
             settings=self._settings,
             log=self._recent.lines,
+            ca=self._authority,
         )
+
+    def _authority(self) -> str | None:
+        """The certificate of our own authority, where ours is by it."""
+        trust = self._certificates.trust if self._certificates is not None else None
+        return None if trust is None else Path(trust).read_text("ascii")
 
     def _settings(self) -> dict[str, Any]:
         from .web.diagnostics import listed_settings  # when somebody asks

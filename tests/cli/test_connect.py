@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
+from hashlib import sha256
+
 import pytest
 
 from hardpoint.cli import tail
 from hardpoint.cli.client import Address, Client
+from hardpoint.cli.connect import TITLES
 from hardpoint.cli.refusals import Refusals
+from hardpoint.web.snippets import KINDS
 
 from .conftest import AWAY, DEVICE, HEALTH, Script, error
 from .test_tail import READINGS, stream
@@ -50,11 +55,14 @@ class TestDevice:
                 "python",
                 "arduino",
                 "micropython",
+                "homeassistant",
                 "nodered",
                 "curl",
                 "paho",
                 "websocket",
                 "node",
+                "go",
+                "powershell",
                 "agent",
             ],
         )
@@ -67,6 +75,52 @@ class TestDevice:
         result = hardpoint("connect", "greenhouse", "--new-token", "--no-wait")
         assert "HELLO hp_new" in result.out
         assert hardpoint("connect", "--new-token").code == 2
+
+
+def test_every_kind_has_a_title() -> None:
+    assert set(TITLES) == set(KINDS)
+
+
+class TestTls:
+    PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+
+    @pytest.fixture(autouse=True)
+    def speaks(self, script: Script) -> None:
+        more = [{"url": "https://0.0.0.0:8443", "port": 8443}, {"url": "lines://0.0.0.0:9443", "port": 9443}]
+        health = {**HEALTH, "listeners": [*HEALTH["listeners"], *more], "certificates": [{"names": ["box"]}]}
+        script.answers["GET /api/health"] = (200, health)
+        script.answers["GET /api/ca.pem"] = (200, self.PEM.encode())
+
+    def test_it_is_used_where_it_is_wanted_and_the_file_is_told(self, hardpoint) -> None:
+        plain = hardpoint("connect", "greenhouse", "--no-wait")
+        assert "ca.pem" not in plain.out
+        result = hardpoint("connect", "greenhouse", "--no-wait", "--tls", "--with", "nc", "--with", "curl")
+        assert "-verify_return_error -verify_ip 192.168.1.20 -CAfile ca.pem" in result.out
+        assert "-connect 192.168.1.20:9443\n" in result.out
+        assert "curl --cacert ca.pem -X POST https://192.168.1.20:8443/api/v1/hp_secret" in result.out
+        assert "    curl -o ca.pem http://127.0.0.1:8080/api/ca.pem\n" in result.out
+        assert f"    {sha256(b64decode('MIIB')).digest().hex(':').upper()}\n" in result.out
+
+    def test_a_door_that_is_open_over_tls_alone_is_shown_without_asking(self, hardpoint, script: Script) -> None:
+        _, health = script.answers["GET /api/health"]
+        health["listeners"] = [each for each in health["listeners"] if each["url"].startswith(("https", "lines"))]
+        result = hardpoint("connect", "greenhouse", "--no-wait", "--with", "nc", "--with", "mqtt")
+        assert "-connect 192.168.1.20:9443" in result.out
+        assert "    curl -k -o ca.pem https://192.168.1.20:8443/api/ca.pem\n" in result.out
+        assert hardpoint("connect", "greenhouse", "--json").json["ca"] == self.PEM
+
+    def test_a_certificate_by_another_needs_no_file(self, hardpoint, script: Script) -> None:
+        del script.answers["GET /api/ca.pem"]
+        result = hardpoint("connect", "greenhouse", "--no-wait", "--tls", "--with", "curl")
+        assert "curl -X POST https://" in result.out
+        assert "ca.pem" not in result.out
+
+    def test_a_server_without_it_makes_no_device(self, hardpoint, script: Script) -> None:
+        script.answers["GET /api/health"] = (200, HEALTH)
+        result = hardpoint("connect", "greenhouse", "--tls")
+        assert result.code == 1
+        assert "--listen lines://" in result.err
+        assert all(asked.method == "GET" for asked in script.asked)
 
 
 class TestWaiting:

@@ -26,7 +26,7 @@ class TestDoors:
 
     def test_behind_a_proxy_the_address_is_the_one_this_command_got_through(self) -> None:
         found = doors.doors(HEALTH, Address(scheme="https", host="box.example", port=443))
-        assert found == Doors(line=("box.example", 9000), http="https://box.example:443", relayed=True)
+        assert found == Doors(line=("box.example", 9000), https="https://box.example:443", relayed=True)
         assert not doors.doors(HEALTH, Address(host="box", port=8080)).relayed
 
 
@@ -46,7 +46,11 @@ class TestReachable:
         for scheme in ("line", "http", "mqtt", "any"):
             assert doors.reachable(health, Address(), scheme) == ("10.0.0.1", 9000)
         assert doors.reachable(health, Address(), "https") == ("h", 1)
-        assert doors.reachable(health, Address(), "lines") is None
+        assert doors.reachable(health, Address(), "lines") is None, "it has no certificate"
+        health["certificates"] = [{"names": ["h"]}]
+        assert doors.reachable(health, Address(), "lines") == ("10.0.0.1", 9000)
+        found = doors.doors(health, Address(path="/x"), "pem")
+        assert (found.http, found.https, found.ca) == ("http://10.0.0.1:9000", "https://h:1", "pem")
 
     def test_none(self) -> None:
         assert doors.reachable(HEALTH, Address(), "mqtt") is None

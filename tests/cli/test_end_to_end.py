@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -12,11 +13,14 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from hardpoint.cli.connection import make_client
 
 DEADLINE_S = 20.0
 
@@ -39,7 +43,9 @@ def ports(folder: Path, environ: dict[str, str]) -> Iterator[dict[str, int]]:
     """A running server's ports by dialect. It listens on every address, as by default."""
     ports_file = folder / "ports.json"
     argv = ["serve", "--listen", "line://0.0.0.0:0", "--listen", "http://0.0.0.0:0"]
-    argv += ["--listen", "mqtt://0.0.0.0:0", "--ports-file", str(ports_file)]
+    for scheme in ("mqtt", "lines", "https", "mqtts"):
+        argv += ["--listen", f"{scheme}://0.0.0.0:0"]
+    argv += ["--ports-file", str(ports_file)]
     with start(environ, *argv) as server:
         try:
             wait_until(ports_file.exists, server)
@@ -113,7 +119,6 @@ class TestDevices:
 
     def test_every_page_of_a_long_list(self, call, monkeypatch: pytest.MonkeyPatch, environ) -> None:
         from hardpoint.cli import device
-        from hardpoint.cli.connection import make_client
 
         client = make_client(None, Path(environ["HARDPOINT_DATA"]), None)
         for number in range(5):
@@ -132,10 +137,12 @@ PROGRAMS = {
     "arduino": "g++",
     "paho": sys.executable,
     "node": "node",
+    "agent": sys.executable,
 }
 """Kind of snippet → what runs it here. What is written for MicroPython is Python; websocket is run by a browser, and
-ESPHome and Node-RED by tests/conformance/test_snippets.py.
+what takes a program of its own by tests/conformance/test_snippets.py.
 """
+NEEDED_FOR_TLS = {"nc": "openssl", "arduino": "openssl"}
 
 
 def program(kind: str, made: str, folder: Path) -> list[str]:
@@ -144,6 +151,8 @@ def program(kind: str, made: str, folder: Path) -> list[str]:
         return ["node", "-e", made]
     if kind in ("python", "micropython", "paho"):
         return [shutil.which("micropython") or sys.executable if kind == "micropython" else sys.executable, "-c", made]
+    if kind == "agent":
+        return [sys.executable, "-m", *shlex.split(made)]
     if kind != "arduino":
         return ["bash", "-c", made]
     shim = Path(__file__).parent / "arduino"
@@ -154,35 +163,61 @@ def program(kind: str, made: str, folder: Path) -> list[str]:
 
 
 class TestConnect:
+    @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
     @pytest.mark.parametrize("kind", PROGRAMS)
-    def test_each_snippet_sends_the_first_reading(self, environ, ports, call, tmp_path: Path, kind: str) -> None:
-        if shutil.which(PROGRAMS[kind]) is None:
-            pytest.skip(f"{PROGRAMS[kind]} is not installed")
-        found = json.loads(call("connect", f"by-{kind}", "--json").stdout)
+    def test_each_snippet_sends_the_first_reading(
+        self, environ, ports, call, tmp_path: Path, kind: str, tls: bool
+    ) -> None:
+        needed = NEEDED_FOR_TLS.get(kind, PROGRAMS[kind]) if tls else PROGRAMS[kind]
+        if shutil.which(PROGRAMS[kind]) is None or shutil.which(needed) is None:
+            pytest.skip(f"{PROGRAMS[kind]} or {needed} is not installed")
+        name = f"by-{kind}-{tls}"
+        client = make_client(None, Path(environ["HARDPOINT_DATA"]), None)
+        found = json.loads(call("connect", name, "--json", *(["--tls"] if tls else [])).stdout)
+        assert ("BEGIN CERTIFICATE" in found["ca"], "ca.pem" in found["snippets"]["curl"]) == (True, tls)
+        (tmp_path / "ca.pem").write_text(found["ca"])
         sender = subprocess.Popen(
             program(kind, found["snippets"][kind], tmp_path),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
+            cwd=tmp_path,
+            env={**environ, "HOME": str(tmp_path), "HARDPOINT_DATA": str(tmp_path)},
         )
         try:
             deadline = time.monotonic() + DEADLINE_S
-            while (
-                json.loads(call("device", "show", f"by-{kind}", "--json").stdout)["latest"].get("temp", {}).get("value")
-                != 21.5
-            ):
+            while not (latest := client.get("/api/devices", name, "latest")):
                 assert time.monotonic() < deadline
+                time.sleep(0.01)
+            if kind != "agent":  # which sends its own machine's sensors
+                assert latest["temp"]["value"] == 21.5
             if kind == "nc":
                 assert sender.wait(DEADLINE_S) == 0, "every kind of nc ends, with and without half-closing"
             if kind in ("python", "micropython", "arduino", "paho", "node"):
-                answer = call("send", f"by-{kind}", "blink", "times=3")
+                answer = call("send", name, "blink", "times=3")
                 assert (answer.returncode, answer.stdout) == (0, "true\n")
         finally:
             # The whole group; gone already where the snippet ends by itself.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(sender.pid, signal.SIGKILL)
             sender.wait(DEADLINE_S)
+
+    def test_home_assistants_command_is_one_request(self, call, ports: dict[str, int]) -> None:
+        yaml = pytest.importorskip("yaml", reason="PyYAML, which apprise brings, is not installed")
+        found = json.loads(call("connect", "by-homeassistant", "--json").stdout)
+        made = yaml.safe_load(found["snippets"]["homeassistant"])
+        command = made["rest_command"]["hardpoint"]
+        (action,) = made["automation hardpoint"][0]["actions"]
+        assert action["action"] == "rest_command.hardpoint"
+        ((variable, _),) = action["data"].items()
+        body = command["payload"].replace("{{ " + variable + " }}", "19.5").encode()
+        headers = {"Content-Type": command["content_type"]}
+        request = urllib.request.Request(command["url"], body, headers, method=command["method"].upper())
+        with urllib.request.urlopen(request, timeout=DEADLINE_S) as answer:
+            assert answer.status == 200
+        latest = json.loads(call("device", "show", "by-homeassistant", "--json").stdout)["latest"]
+        assert latest["temp"]["value"] == 19.5
 
     def test_it_waits_for_the_first_reading(self, environ, ports) -> None:
         with start(environ, "connect", "awaited", "--with", "nc") as waiting:
@@ -269,8 +304,6 @@ class TestState:
         assert "HARDPOINT_TOKEN" in refused.stderr
 
     def test_over_the_network_with_one(self, call, ports: dict[str, int], environ) -> None:
-        from hardpoint.cli.connection import make_client
-
         client = make_client(None, Path(environ["HARDPOINT_DATA"]), None)
         made = client.call("POST", "/api/tokens", body={"name": "viewer", "role": "viewer"})
         server = ("--server", f"http://127.0.0.1:{ports['http']}")

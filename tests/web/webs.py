@@ -12,7 +12,17 @@ from hardpoint.testing import FakeClock, HttpDevice
 from hardpoint.web.app import WebApp
 from hub.hubs import open_hub
 
-HEALTH = {"status": "ok", "version": "9.9", "uptime_s": 1.0, "loop": "test", "listeners": [], "store": {}}
+HEALTH = {
+    "status": "ok",
+    "version": "9.9",
+    "uptime_s": 1.0,
+    "loop": "test",
+    "listeners": [],
+    "certificates": [],
+    "store": {},
+}
+CA = [None]
+"""The PEM of the server's own authority."""
 
 
 class Client(HttpDevice):
@@ -70,7 +80,7 @@ def cookie_of(answer):
 @contextlib.asynccontextmanager
 async def open_web(store=None, clock=None, unix=None, *, senders=None, **limits):
     async with open_hub(store, clock or FakeClock(), senders=senders, **limits) as hub:
-        app = WebApp(hub, "9.9", health=lambda: dict(HEALTH), metrics=lambda: iter(()))
+        app = WebApp(hub, "9.9", health=lambda: dict(HEALTH), metrics=lambda: iter(()), ca=lambda: CA[0])
         server, local = HttpServer(app.handle), HttpServer(app.handle_local)
         loop = asyncio.get_running_loop()
         listeners = [await loop.create_server(server, "127.0.0.1", 0)]

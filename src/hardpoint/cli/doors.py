@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .client import Address
 
 SPOKEN_ON_ANY = frozenset({"line", "http", "mqtt"})
+WITHIN_TLS_ON_ANY = frozenset({"lines", "https", "mqtts"})
 
 
 def lan_address() -> str:
@@ -40,7 +41,8 @@ def reachable(health: dict[str, Any], address: Address, scheme: str) -> tuple[st
     for each in health["listeners"]:
         parts = urlsplit(each["url"])
         found.setdefault(parts.scheme, (parts.hostname or "", each["port"]))
-    host, port = found.get(scheme) or found.get("any" if scheme in SPOKEN_ON_ANY else "") or (None, 0)
+    spoken = SPOKEN_ON_ANY | WITHIN_TLS_ON_ANY if health.get("certificates") else SPOKEN_ON_ANY
+    host, port = found.get(scheme) or found.get("any" if scheme in spoken else "") or (None, 0)
     if host is None:
         return None
     if host in ("", "0.0.0.0", "::"):  # noqa: S104 - compared with, not bound to
@@ -48,12 +50,20 @@ def reachable(health: dict[str, Any], address: Address, scheme: str) -> tuple[st
     return host, port
 
 
-def doors(health: dict[str, Any], address: Address) -> Doors:
-    """Every door that snippets go through."""
-    line, mqtt = (reachable(health, address, scheme) for scheme in ("line", "mqtt"))
+def doors(health: dict[str, Any], address: Address, ca: str | None = None) -> Doors:
+    """Every door that snippets go through. ``ca``: the PEM of the server's own authority, if it has one."""
+    line, mqtt, lines, mqtts = (reachable(health, address, scheme) for scheme in ("line", "mqtt", "lines", "mqtts"))
     if not address.path:
         # As the pages do: where this command got through, a device will as well, also past a proxy.
-        return replace(doors_at(str(address), address.host, health["listeners"]), line=line, mqtt=mqtt)
-    http = reachable(health, address, "http")
-    host = f"[{http[0]}]" if http and ":" in http[0] else http[0] if http else ""
-    return Doors(line, f"http://{host}:{http[1]}" if http else None, mqtt)
+        certified = bool(health.get("certificates"))
+        found = doors_at(str(address), address.host, health["listeners"], certified=certified, ca=ca)
+        return replace(found, line=line, mqtt=mqtt, lines=lines, mqtts=mqtts)
+    http, https = (_origin(scheme, reachable(health, address, scheme)) for scheme in ("http", "https"))
+    return Doors(line, http, mqtt, lines, https, mqtts, ca=ca)
+
+
+def _origin(scheme: str, where: tuple[str, int] | None) -> str | None:
+    if where is None:
+        return None
+    host, port = where
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

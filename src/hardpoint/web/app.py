@@ -49,8 +49,11 @@ class WebApp:
         packages: Packages | None = None,
         settings: Callable[[], dict[str, Any]] = dict,
         log: Callable[..., list[str]] = lambda **_: [],
+        ca: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """``settings`` and ``log``, each setting and the last lines, are for the diagnostics bundle."""
+        """``settings`` and ``log``, each setting and the last lines, are for the diagnostics bundle; ``ca`` reads the
+        certificate of the server's own authority, where clients need it.
+        """
         self.router = Router()
         self.sign_ins = SignIns(hub, version)
         self.accounts = self.sign_ins.accounts
@@ -65,6 +68,7 @@ class WebApp:
         self._metrics = metrics
         self._settings = settings
         self._log = log
+        self._ca = ca
         self._declared = False
         self.sign_ins.register(self.router)  # and with it the guard
 
@@ -112,7 +116,7 @@ class WebApp:
             readings,
             FieldRoutes(hub),
             CommandRoutes(hub),
-            SnippetRoutes(hub, self._health),
+            SnippetRoutes(hub, self._health, self._ca),
             TapRoutes(hub),
             SimulationRoutes(hub),
             RuleRoutes(hub),

@@ -51,6 +51,7 @@ class {
 } WiFi;
 
 class WiFiClient : public Print {
+ protected:
   int fd = -1;
 
  public:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import re
 import socket
+import ssl
 from collections.abc import Callable
-from typing import Any
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from .conftest import LineDevice, Server, expect
+from .conftest import LineDevice, Server, expect, run_server
+
+if TYPE_CHECKING:
+    import pytest
 
 Attach = Callable[[Server, str], LineDevice]
 
@@ -92,3 +98,54 @@ def test_behind_a_proxy_what_goes_past_it_is_said(server: Server, open_page: Any
     expect(shown).to_contain_text('client.connect("hp.example", 443)')
     expect(shown).to_contain_text('ws_set_options("/mqtt")')
     expect(page.get_by_text("is a proxy that hands on HTTP")).to_have_count(0)
+
+
+def test_tls_is_a_switch_and_its_file_is_at_hand(tmp_path_factory: pytest.TempPathFactory, open_page: Any) -> None:
+    flags = ("--listen", "https://127.0.0.1:0", "--listen", "lines://127.0.0.1:0")
+    for server in run_server(tmp_path_factory.mktemp("tls"), *flags):
+        server.set_up()
+        page = open_page(server, "/devices")
+        token = add(page, "sealed")
+        shown = page.locator(".code pre").first
+        expect(shown).to_contain_text("| nc 127.0.0.1")
+        page.get_by_role("button", name="TLS", exact=True).click()
+        expect(shown).to_contain_text(f"-CAfile ca.pem -connect 127.0.0.1:{server.ports['lines']}")
+        with page.expect_download() as download:
+            page.get_by_role("link", name="Download ca.pem").click()
+        ca = Path(download.value.path()).read_text()
+        fingerprint = sha256(ssl.PEM_cert_to_DER_cert(ca)).digest().hex(":").upper()
+        expect(page.locator(".connect-ca code")).to_have_text(fingerprint)
+        page.get_by_role("button", name="Arduino / ESP32").click()
+        expect(shown).to_contain_text(ca.split("\n")[1])
+        page.get_by_text("whose certificate is in the text").wait_for()
+        page.get_by_role("button", name="Home Assistant").click()
+        page.get_by_text("This one goes without TLS only.").wait_for()
+        page.get_by_role("button", name="Python", exact=True).click()
+        trust = ssl.create_default_context(cadata=ca)
+        with (
+            socket.create_connection(("127.0.0.1", server.ports["lines"]), timeout=10) as plain,
+            trust.wrap_socket(plain, server_hostname="127.0.0.1") as device,
+        ):
+            device.sendall(f"HELLO {token}\ntemp=21.5\n".encode())
+            page.get_by_text("It works. First reading received").wait_for()
+        page.reload()
+        add(page, "sealed too")
+        page.get_by_role("button", name="TLS", exact=True, pressed=True).wait_for()
+
+
+def test_on_this_computer_another_address_can_be_had(server: Server, open_page: Any) -> None:
+    page = open_page(server, "/devices")
+
+    def answer(route: Any) -> None:
+        """As of a server that listens on every address; this one does not."""
+        found = route.fetch()
+        route.fulfill(response=found, json={**found.json(), "hosts": ["192.0.2.7", "2001:db8::7"]})
+
+    page.route("**/snippets?*", answer)
+    add(page, "elsewhere")
+    page.get_by_text("127.0.0.1 works only on this computer").wait_for()
+    page.get_by_label("Address").select_option("192.0.2.7")
+    expect(page.locator(".code pre").first).to_contain_text("| nc 192.0.2.7")
+    expect(page.get_by_text("works only on this computer")).to_have_count(0)
+    page.get_by_label("Address").select_option("2001:db8::7")
+    expect(page.locator(".code pre").first).to_contain_text("| nc 2001:db8::7")

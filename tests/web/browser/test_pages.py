@@ -32,7 +32,10 @@ DYNAMIC = (
 )  # fmt: skip
 """Families whose last part comes from a value: ``t(`command.${state}`)``."""
 
-NAMES_OF_THEIR_OWN = ("arduino", "curl", "esphome", "micropython", "node", "nodered", "python", "websocket")
+NAMES_OF_THEIR_OWN = (
+    "arduino", "curl", "esphome", "go", "homeassistant", "micropython", "node", "nodered", "powershell", "python",
+    "tls", "websocket",
+)  # fmt: skip
 """Kinds of snippets that have the same name in every language."""
 
 
