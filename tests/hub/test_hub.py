@@ -654,3 +654,28 @@ def test_deleting_readings_of_a_range_finds_the_latest_that_is_left(anyrun, make
                 await hub.delete_readings(device, "never", 0, 1)
 
     anyrun(scene())
+
+
+def test_the_oldest_of_too_many_attachments_ends_and_no_other(anyrun, monkeypatch):
+    """Also where a session that is ended detaches itself at once, as that of a device behind a gateway does."""
+    monkeypatch.setattr("hardpoint.hub.hub.MAX_SESSIONS_PER_DEVICE", 2)
+
+    class Prompt(NotingSession):
+        def __init__(self, hub):
+            super().__init__()
+            self.hub = hub
+
+        def end(self, reason):
+            super().end(reason)
+            self.hub.detach(self)
+
+    async def scene():
+        async with open_hub() as hub:
+            device, _ = await hub.create_device("dev")
+            sessions = [Prompt(hub) for _ in range(3)]
+            for session in sessions:
+                hub.attach(session, device)
+            assert [session.ended is None for session in sessions] == [False, True, True]
+            assert device.sessions == tuple(sessions[1:])
+
+    anyrun(scene())

@@ -248,8 +248,9 @@ class Hub:
         """The device speaks over this session from now on. What waits for it is delivered."""
         now = self.clock_ms()
         if len(device.sessions) >= MAX_SESSIONS_PER_DEVICE:
-            device.sessions[0].end("taken over: the device is attached too many times")
-            self.detach(device.sessions[0])
+            oldest = device.sessions[0]
+            oldest.end("taken over: the device is attached too many times")
+            self.detach(oldest)  # where it has not done so itself
         session.device = device
         session.attached_ms = device.last_seen_ms = now
         device.sessions = (*device.sessions, session)
