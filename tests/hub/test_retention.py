@@ -94,6 +94,24 @@ def test_it_is_applied_every_so_often_and_a_failure_is_tried_again(anyrun, caplo
     anyrun(scene())
 
 
+def test_a_plan_of_many_steps_works_the_policy_out_once(anyrun, monkeypatch):
+    """It looks at every device: once a step, it would stand still the loop of a server with many."""
+    asked = []
+    monkeypatch.setattr("hardpoint.hub.retention.kept_by_field", lambda devices: asked.append(1) or ())
+
+    async def scene():
+        clock = FakeClock(100 * DAY_MS)
+        async with open_hub(clock=clock) as hub:
+            device, session = await attached(hub, "a")
+            hub.ingest(session, device, [(DAY_MS, key, 1) for key in ("a", "b", "c")], 1)
+            await hub.commits.durable()
+            hub.retention.use(Settings(drop_after_s=DAY_S))
+            _, due = await hub.retention.plan()
+            assert (len(due), len(asked)) == (3, 1)
+
+    anyrun(scene())
+
+
 def test_without_a_policy_nothing_is_looked_at(anyrun):
     async def scene():
         async with open_hub() as hub:

@@ -104,14 +104,7 @@ class Retention:
         """
         now_ms, policy = self._clock_ms(), self.policy
         plan = await call_apart("hardpoint-plan", lambda: self._store.plan(policy, now_ms + round(within_s * 1000)))
-        return plan, [(step, self._due_ms(step, now_ms)) for step in plan.steps]
-
-    def _due_ms(self, step: Step, now_ms: int) -> int:
-        if step.reason == "size":
-            return now_ms
-        rule = self.policy.rule_for(Series(step.series, step.device_id, step.key))
-        after_s = None if rule is None else rule.thin_after_s if step.action == "thin" else rule.drop_after_s
-        return now_ms if after_s is None else max(now_ms, step.start_ms + round(after_s * 1000))
+        return plan, [(step, _due_ms(step, policy, now_ms)) for step in plan.steps]
 
     def _forget(self, done: Plan) -> None:
         """Of series whose latest reading was dropped, no latest value is shown any more."""
@@ -119,3 +112,11 @@ class Retention:
             series = self._catalogue.series.get(step.series)
             if step.action == "drop" and series is not None and step.start_ms <= series.ts < step.end_ms:
                 series.ts, series.value = -1, None
+
+
+def _due_ms(step: Step, policy: Policy, now_ms: int) -> int:
+    if step.reason == "size":
+        return now_ms
+    rule = policy.rule_for(Series(step.series, step.device_id, step.key))
+    after_s = None if rule is None else rule.thin_after_s if step.action == "thin" else rule.drop_after_s
+    return now_ms if after_s is None else max(now_ms, step.start_ms + round(after_s * 1000))
