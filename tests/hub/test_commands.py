@@ -11,6 +11,7 @@ from hardpoint.hub import batch as batch_module
 from hardpoint.hub import commands as commands_module
 from hardpoint.hub.commands import TRANSITIONS, describe
 from hardpoint.model import COMMAND_FINAL_STATES, COMMAND_STATES, MAX_VALUE_BYTES
+from hardpoint.testing import FakeClock
 
 from .hubs import FULL, HeldStore, NotingSession, attached, open_hub, turn
 
@@ -436,5 +437,51 @@ def test_the_list_is_the_newest_first_and_the_open_ones_as_they_are(anyrun, make
             for number in (0, 6, -1, 10**17):
                 with pytest.raises(NotFound, match=f"no command {number}"):
                     await hub.command(number)
+
+    anyrun(scene())
+
+
+def test_a_command_lasts_as_long_as_it_was_to_when_the_clock_is_set(anyrun, clock):
+    async def scene():
+        steady, store = FakeClock(0), HeldStore()
+
+        def pass_s(seconds):
+            clock.advance(seconds)
+            steady.advance(seconds)
+
+        async with open_hub(store, clock, steady_ms=steady) as hub:
+            device, _ = await hub.create_device("dev")
+            before = await hub.ledger.queue(device, "before", ttl_s=3600)
+            clock.advance(s=86_400)  # set, and nobody has noticed yet
+            after = await hub.ledger.queue(device, "after", ttl_s=3600)
+            assert before.expires_ms == after.expires_ms == clock() + 3_600_000
+            await hub.commits.durable()
+            assert {each.expires_ms for each in store.commands(open_only=True, limit=9)} == {after.expires_ms}
+            pass_s(3599)
+            hub.ledger._expire()
+            assert hub.ledger.open_count == 2
+            pass_s(1)
+            hub.ledger._expire()
+            assert hub.ledger.open_count == 0
+
+    anyrun(scene())
+
+
+def test_a_command_of_before_the_start_keeps_its_time_when_the_clock_is_set(anyrun, clock):
+    """It was written down by a clock that had been set: a machine without a battery starts in the past."""
+
+    async def scene():
+        steady, store = FakeClock(0), HeldStore()
+        async with open_hub(store, clock, steady_ms=steady) as hub:
+            device, _ = await hub.create_device("dev")
+            await hub.ledger.queue(device, "go", ttl_s=3600)
+        clock.advance(s=-600)
+        async with open_hub(store, clock, steady_ms=steady) as hub:
+            clock.advance(s=600 + 3599)
+            hub.ledger._expire()
+            assert hub.ledger.open_count == 1
+            clock.advance(s=1)
+            hub.ledger._expire()
+            assert hub.ledger.open_count == 0
 
     anyrun(scene())

@@ -75,6 +75,7 @@ class Ledger:
         clock_ms: Callable[[], int],
         max_open_per_device: int,
     ) -> None:
+        """``clock_ms`` tells `clock_jumped` of a jump before it gives a time behind one (`Agenda.now_ms`)."""
         self._catalogue = catalogue
         self._commits = commits
         self._live = live
@@ -88,13 +89,13 @@ class Ledger:
         self._timer: asyncio.TimerHandle | None = None
         self._sent: dict[int, Sent] = {}
         self._storing: set[int] = set()  # not durable yet, so not to be sent
-        self._next_id = 1
+        self._next_id = self._first_id = 1  # the first since the start
         self.finished = dict.fromkeys(sorted(COMMAND_FINAL_STATES), 0)
         """How many reached each final state, for the metrics."""
 
     def fill(self, commands: Iterable[Command], next_id: int) -> None:
         """Take the open commands from the store, at start."""
-        self._next_id = next_id
+        self._next_id = self._first_id = next_id
         for command in sorted(commands, key=lambda command: command.id):
             device = self._catalogue.by_id.get(command.device_id)
             if device is not None:
@@ -321,14 +322,27 @@ class Ledger:
 
     def _arm(self) -> None:
         """One timer for all: it is set for the next command that may expire."""
+        now = self._clock_ms()  # before anything is looked at: it may find that the clock was set
         while self._expiries and self._expiries[0][1] not in self._open:
             heapq.heappop(self._expiries)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if self._expiries:
-            delay_s = max(0.0, (self._expiries[0][0] - self._clock_ms()) / 1000)
+            delay_s = max(0.0, (self._expiries[0][0] - now) / 1000)
             self._timer = self._loop.call_later(min(delay_s, 3600.0), self._expire)
+
+    def clock_jumped(self, by_ms: int) -> None:
+        """The wall clock was set: what was queued since the start waits as long as it was to. What the store has given
+        was written down by another clock, and keeps its time.
+        """
+        for command in self._open.values():
+            if command.id >= self._first_id:
+                command.expires_ms += by_ms
+                self._commits.note(Put(_copy(command)))
+        self._expiries = [(command.expires_ms, command.id) for command in self._open.values()]
+        heapq.heapify(self._expiries)
+        self._arm()
 
     def _expire(self) -> None:
         now = self._clock_ms()

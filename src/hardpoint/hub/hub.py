@@ -111,22 +111,24 @@ class Hub:
         self.commits = GroupCommit(
             store, max_pending_rows=limits.max_pending_readings, on_durable=self._on_durable, on_failed=self._on_failed
         )
+        if steady_ms is None:
+            steady_ms = steady_clock_ms if clock_ms is wall_clock_ms else clock_ms
+        agenda = Agenda(clock_ms, steady_ms)
         self.ledger = Ledger(
             self.catalogue,
             self.commits,
             self.live,
-            clock_ms=clock_ms,
+            clock_ms=agenda.now_ms,
             max_open_per_device=limits.max_open_commands_per_device,
         )
-        if steady_ms is None:
-            steady_ms = steady_clock_ms if clock_ms is wall_clock_ms else clock_ms
+        agenda.on_jump.append(self.ledger.clock_jumped)
         self.alerting = Alerting(
             self.catalogue,
             self.commits,
             self.live,
             self.ledger,
             {} if senders is None else senders,  # its length would look for installed plug-ins, 20 ms of a start
-            agenda=Agenda(clock_ms, steady_ms),
+            agenda=agenda,
             clock_ms=clock_ms,
         )
         self.attendance = Attendance(
