@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from hardpoint.model import SignIn, User
+from hardpoint.testing import FakeClock
 from hardpoint.web import accounts, shapes
 from hub.hubs import FULL, HeldStore
 
@@ -267,6 +268,24 @@ class TestTokens:
                 [listed] = msgspec.convert(found, shapes.TokenList, strict=True).items
                 assert (listed.made_by, listed.used_from) == ("Ada", "127.0.0.1")
                 assert listed.used == clock.now_ms - 60_000
+
+        anyrun(scene())
+
+    def test_end_at_their_time_also_when_the_clock_is_set_meanwhile(self, anyrun, clock):
+        async def scene():
+            steady, told = FakeClock(0), []
+            async with opened(clock=clock, steady_ms=steady) as (web, ada):
+                agenda = web.hub.alerting.agenda
+                await ada.ask("POST", "/api/tokens", {"name": "t", "expires_s": 600})
+                web.app.accounts.rights_changed.append(lambda: told.append(clock()))
+                clock.advance(s=300)
+                agenda.now_ms()
+                told.clear()
+                for seconds, doors_look_anew in ((299, False), (1, True)):
+                    clock.advance(s=seconds)
+                    steady.advance(s=seconds)
+                    agenda.run_due(agenda.now_ms())
+                    assert bool(told) is doors_look_anew
 
         anyrun(scene())
 

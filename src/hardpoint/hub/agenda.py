@@ -63,6 +63,7 @@ class Agenda:
 
     def at(self, due_ms: int, call: Callable[[], None], about: object = None) -> None:
         """Call it at that time, or as soon as possible when that is past. ``about``: see `forget`."""
+        self.now_ms()  # a clock that was set moves what waited before, and not this
         heapq.heappush(self._entries, (due_ms, next(self._numbers), call, about))
         if self._running and (self._timer is None or due_ms < self._armed_ms):
             self._arm()

@@ -54,7 +54,7 @@ class Accounts:
         self._changing = asyncio.Lock()  # one change of people at a time: two admins may not remove one another
         for token in self.tokens.values():
             self._expect_end(token)
-        hub.alerting.agenda.on_jump.append(lambda _: self._tell())
+        hub.alerting.agenda.on_jump.append(self._clock_jumped)
 
     # -- who is it
 
@@ -303,6 +303,14 @@ class Accounts:
         """See to it that what a token has opened ends with it."""
         if token.expires_ms is not None and not is_over(token, self._hub.clock_ms()):
             self._hub.alerting.agenda.at(token.expires_ms, lambda: self._end(token), token)
+
+    def _clock_jumped(self, by_ms: int) -> None:
+        """A token ends on a date, whatever the clock was when it was made: what waits for it has moved with the clock.
+        """
+        self._hub.alerting.agenda.forget(lambda about: isinstance(about, ApiToken))
+        for token in self.tokens.values():
+            self._expect_end(token)
+        self._tell()
 
     def _end(self, token: ApiToken) -> None:
         self._tell()
