@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from hardpoint.errors import BadInput, Conflict, NotFound, StorageError, TooLarge
@@ -104,5 +106,49 @@ def test_what_could_not_be_stored_is_not_there(anyrun, tmp_path):
                 await packages.add(stored(packages))
             assert packages.all() == []
             store.error = None
+
+    anyrun(scene())
+
+
+def uploaded(packages, data=b"0123456789"):
+    upload = packages.files.begin()
+    upload.write(data)
+    return upload
+
+
+def named(version):
+    return Package(f"fw-{version}", "fw", "pump", version, 0, "", "pump.bin", "a/b", 1)
+
+
+def test_an_upload_that_cannot_be_kept_leaves_no_file(anyrun, tmp_path):
+    async def scene():
+        store = HeldStore()
+        async with open_hub(store) as hub:
+            packages = Packages(hub, PackageFiles(tmp_path))
+            first = named("1.0")
+            await packages.keep(uploaded(packages), first)
+            assert (first.size, packages.files.path(first.sha256).read_bytes()) == (10, b"0123456789")
+            with pytest.raises(Conflict):
+                await packages.keep(uploaded(packages, b"other"), named("1.0"))
+            store.error = FULL
+            with pytest.raises(StorageError):
+                await packages.keep(uploaded(packages, b"third"), named("1.1"))
+            with pytest.raises(StorageError):
+                await packages.keep(uploaded(packages), named("1.2"))
+            store.error = None
+            assert [path.name for path in tmp_path.iterdir()] == [first.sha256]
+
+    anyrun(scene())
+
+
+def test_a_file_stays_that_comes_anew_while_its_last_package_goes(anyrun, tmp_path):
+    async def scene():
+        async with open_hub() as hub:
+            packages = Packages(hub, PackageFiles(tmp_path))
+            first, second = named("1.0"), named("1.1")
+            await packages.keep(uploaded(packages), first)
+            await asyncio.gather(packages.remove(first), packages.keep(uploaded(packages), second))
+            assert packages.all() == [second]
+            assert packages.files.path(second.sha256).read_bytes() == b"0123456789"
 
     anyrun(scene())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import pytest
 
@@ -65,3 +66,15 @@ def test_a_disk_that_cannot_be_written_is_told(tmp_path):
         path.unlink()
     with pytest.raises(StorageError):
         upload.finish()
+
+
+def test_an_upload_that_the_disk_refuses_leaves_nothing(tmp_path):
+    """What waits in its buffer cannot be written when it is closed either."""
+    upload = PackageFiles(tmp_path).begin()
+    upload._file.close()
+    upload._file = Path("/dev/full").open("wb")  # noqa: SIM115 - the upload closes it
+    upload.write(b"x")
+    with pytest.raises(StorageError, match="no space left"):
+        upload.finish()
+    upload.abort()
+    assert list(tmp_path.iterdir()) == []

@@ -7,10 +7,11 @@ may fetch what they name. How far it is, it says itself (telemetry ``fw_state``)
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from ..errors import BadInput, Conflict, NotFound, StorageError, TooLarge
+from ..errors import BadInput, Conflict, HardpointError, NotFound, StorageError, TooLarge
 from ..model import MAX_NAME_LENGTH, Delete, Package, Put
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class Packages:
         self._hub = hub
         self.files = files
         self._packages = {package.id: package for package in hub.store.load(Package)}
+        self._filing = asyncio.Lock()  # a file that one package brings must not go with another of the same content
 
     def all(self) -> list[Package]:
         """By kind, title and version."""
@@ -103,6 +105,25 @@ class Packages:
         if len(self._packages) >= MAX_PACKAGES:
             raise TooLarge(f"there are {MAX_PACKAGES} packages: remove old ones")
 
+    async def keep(self, upload: Upload, package: Package) -> None:
+        """Finish an upload, and `add` the package whose file it is; it is given its size and hash. Where that fails,
+        nothing stays on disk. Whoever calls sees to it that it is not cancelled: a thread is at the file.
+
+        Raises:
+            BadInput, Conflict, TooLarge, StorageError: as `add`.
+        """
+        async with self._filing:
+            try:
+                package.sha256 = await asyncio.to_thread(upload.finish)
+            finally:
+                upload.abort()
+            package.size = upload.size
+            try:
+                await self.add(package)
+            except HardpointError:
+                await self._drop_file(package.sha256)
+                raise
+
     async def add(self, package: Package) -> None:
         """Keep a package whose file is stored already.
 
@@ -126,12 +147,12 @@ class Packages:
             NotFound: it was removed already.
             StorageError: it could not be done, and the package stays.
         """
-        self.find(package.id)
-        self._hub.commits.batch.changes.append(Delete(package))
-        await self._hub.commits.durable()
-        self._packages.pop(package.id, None)
-        if not any(each.sha256 == package.sha256 for each in self._packages.values()):
-            await self._hub.reads.run(lambda _: self.files.remove(package.sha256))
+        async with self._filing:
+            self.find(package.id)
+            self._hub.commits.batch.changes.append(Delete(package))
+            await self._hub.commits.durable()
+            del self._packages[package.id]
+            await self._drop_file(package.sha256)
 
     def assign(self, device: DeviceState, kind: str, package: Package | None) -> None:
         """Say which package of a kind a device is to have; None: none. Durable with the next commit.
@@ -174,6 +195,10 @@ class Packages:
         if number * size >= package.size:
             return b""
         return await self._hub.reads.run(lambda _: self.files.read(package.sha256, number * size, size))
+
+    async def _drop_file(self, sha256: str) -> None:
+        if not any(each.sha256 == sha256 for each in self._packages.values()):
+            await self._hub.reads.run(lambda _: self.files.remove(sha256))
 
     def _named(self, kind: str, title: Json, version: Json) -> Package | None:
         for package in self._packages.values():

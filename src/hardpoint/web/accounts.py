@@ -305,8 +305,7 @@ class Accounts:
             self._hub.alerting.agenda.at(token.expires_ms, lambda: self._end(token), token)
 
     def _clock_jumped(self, by_ms: int) -> None:
-        """A token ends on a date, whatever the clock was when it was made: what waits for it has moved with the clock.
-        """
+        """What waits has moved with the clock; but a token ends on a date, whatever the clock was when it was made."""
         self._hub.alerting.agenda.forget(lambda about: isinstance(about, ApiToken))
         for token in self.tokens.values():
             self._expect_end(token)

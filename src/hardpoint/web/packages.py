@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from typing import TYPE_CHECKING
 
@@ -84,21 +83,21 @@ class PackageRoutes:
                 upload.write(piece)
             if not upload.size:
                 raise BadInput("a package is not empty")
-            sha256 = await asyncio.to_thread(upload.finish)
-        finally:
+        except BaseException:
             upload.abort()
+            raise
         package = Package(
             f"{kind}-{secrets.token_hex(6)}",
             kind,
             title,
             version,
             upload.size,
-            sha256,
+            "",
             file_name,
             content_type,
             self._hub.clock_ms(),
         )
-        await to_its_end(self._packages.add(package))
+        await to_its_end(self._packages.keep(upload, package))
         return Response.json(_described(package), status=201)
 
     async def remove(self, request: Request) -> Response:
