@@ -22,7 +22,7 @@ async def readings(server):
     device = server.hub.catalogue.find("box")
     if not device.series:
         return []
-    _, points = await server.hub.readings(device, "n", 0, FAR_MS, agg="raw")
+    _, points = await server.hub.past.readings(device, "n", 0, FAR_MS, agg="raw")
     return points
 
 
@@ -63,11 +63,11 @@ def test_a_command_of_the_server(run, tmp_path, make_agent):
             await until_stored(server, 1)
             command = await server.hub.ledger.queue(device, "read", {"key": "n"})
             assert await server.hub.ledger.wait(command, 20)
-            ended = await server.hub.command(command.id)
+            ended = await server.hub.past.command(command.id)
             assert (ended.state, ended.result) == ("done", {"n": 2})
             large = await server.hub.ledger.queue(device, "ping", {"text": "x" * 60_000})
             assert await server.hub.ledger.wait(large, 20)
-            assert (await server.hub.command(large.id)).state == "done"
+            assert (await server.hub.past.command(large.id)).state == "done"
             agent.stop()
             await task
 

@@ -65,7 +65,7 @@ async def attaching(
             command_sent = await server.hub.ledger.queue(device, "blink", {"times": 3}, START_S)
             await until(lambda: server.hub.ledger.get(command_sent.id) is None, process, log)
             await server.hub.commits.durable()
-            assert (await server.hub.command(command_sent.id)).state == "done"
+            assert (await server.hub.past.command(command_sent.id)).state == "done"
             yield
         finally:
             with contextlib.suppress(ProcessLookupError):  # it has ended by itself, as the log says

@@ -688,7 +688,7 @@ def test_many_devices_on_every_loop_and_all_is_acknowledged_and_stored(run):
                 async with LineDevice("127.0.0.1", port, token) as simulated:
                     for n in range(20):
                         assert await simulated.send(n=n, ts=n) == 1
-                _, points = await dialect.hub.readings(device, "n", 0, 10**14)
+                _, points = await dialect.hub.past.readings(device, "n", 0, 10**14)
                 return [value for _, value in points]
 
             assert await asyncio.gather(*[speak(*one) for one in made]) == [list(range(20))] * 20

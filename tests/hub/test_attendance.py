@@ -43,7 +43,7 @@ class TestAttachments:
                 third.why = "it did not read"
                 hub.detach(third, "not this")
                 await hub.commits.durable()
-                found = await hub.attachments(device)
+                found = await hub.past.attachments(device)
                 assert shown(found) == [
                     (start + 11_000, start + 11_000, "it did not read"),
                     (start + 10_000, None, None),
@@ -56,18 +56,18 @@ class TestAttachments:
                 )
             async with open_hub(make_store(), clock) as hub:  # as after a crash: the second was never detached
                 device = hub.catalogue.find("dev")
-                assert [each["why"] for each in await hub.attachments(device)] == [
+                assert [each["why"] for each in await hub.past.attachments(device)] == [
                     "it did not read",
                     ENDED_UNSEEN,
                     "the device ended it",
                 ]
                 hub.attach(NotingSession(), device)
                 await hub.commits.durable()
-                assert len(await hub.attachments(device)) == 4
+                assert len(await hub.past.attachments(device)) == 4
                 await hub.remove_device(device)
                 again, _ = await attached(hub)
                 await hub.commits.durable()
-                assert len(await hub.attachments(again)) == 1
+                assert len(await hub.past.attachments(again)) == 1
 
         run(scene())
 
@@ -80,7 +80,7 @@ class TestAttachments:
                     clock.advance(1)
                     hub.attach(session, device)
                 await hub.commits.durable()
-                found = await hub.attachments(device)
+                found = await hub.past.attachments(device)
                 assert len(found) == MAX_ATTACHMENTS
                 begins = [each["from"] for each in found]
                 assert begins == [clock() - 1000 * n for n in range(MAX_ATTACHMENTS)]
@@ -103,7 +103,7 @@ class TestAttachments:
                     poll(50)
                     clock.advance(10)
                 await hub.commits.durable()
-                assert shown(await hub.attachments(device)) == [(start, start + 290_000, "it polled no more")]
+                assert shown(await hub.past.attachments(device)) == [(start, start + 290_000, "it polled no more")]
                 clock.advance(61)
                 poll(1)
                 both = Poll(), Poll()
@@ -111,10 +111,10 @@ class TestAttachments:
                     hub.attach(session, device)
                 hub.detach(both[0], "it polled no more")
                 await hub.commits.durable()
-                assert shown(await hub.attachments(device))[0] == (start + 361_000, None, None)
+                assert shown(await hub.past.attachments(device))[0] == (start + 361_000, None, None)
                 hub.detach(both[1], "it polled no more")
             async with open_hub(make_store(), clock) as hub:
-                found = shown(await hub.attachments(hub.catalogue.find("dev")))
+                found = shown(await hub.past.attachments(hub.catalogue.find("dev")))
                 assert found == [
                     (start + 361_000, start + 362_000, "it polled no more"),
                     (start, start + 290_000, "it polled no more"),

@@ -49,7 +49,7 @@ def test_the_life_of_a_command(anyrun, clock):
                 ],
             }
             assert describe(command) == expected
-            assert describe(await hub.command(1)) == expected  # from the store
+            assert describe(await hub.past.command(1)) == expected  # from the store
             assert hub.ledger.open_count == 0
             assert device.open_commands is None
             assert hub.ledger.finished["done"] == 1
@@ -425,9 +425,9 @@ def test_the_list_is_the_newest_first_and_the_open_ones_as_they_are(anyrun, make
                 await hub.ledger.queue(device, "go", n)
             hub.ledger.advance(hub.ledger.get(3), "cancelled")
             await hub.commits.durable()
-            found = await hub.commands(device, before_id=None, limit=2)
+            found = await hub.past.commands(device, before_id=None, limit=2)
             assert [command.id for command in found] == [5, 4]
-            found = await hub.commands(device, before_id=4, limit=10)
+            found = await hub.past.commands(device, before_id=4, limit=10)
             assert [(command.id, command.state) for command in found] == [
                 (3, "cancelled"),
                 (2, "queued"),
@@ -436,7 +436,7 @@ def test_the_list_is_the_newest_first_and_the_open_ones_as_they_are(anyrun, make
             assert found[1] is hub.ledger.get(2)
             for number in (0, 6, -1, 10**17):
                 with pytest.raises(NotFound, match=f"no command {number}"):
-                    await hub.command(number)
+                    await hub.past.command(number)
 
     anyrun(scene())
 

@@ -34,7 +34,7 @@ def test_what_is_stored_is_there_after_a_restart(anyrun, make_store, clock):
             assert device.latest() == {"on": {"value": True, "ts": clock.now_ms}, "temp": {"value": 22, "ts": 7}}
             assert hub.attributes(device, "client") == {"fw": "1.2"}
             assert device.record.expected_every_s == 60.0
-            assert await hub.readings(device, "temp", 0, 100) == ("raw", [(5, 21.5), (6, 0), (7, 22)])
+            assert await hub.past.readings(device, "temp", 0, 100) == ("raw", [(5, 21.5), (6, 0), (7, 22)])
             session = NotingSession()
             hub.attach(session, device)
             assert session.delivered == [(1, "ping", None)]
@@ -81,7 +81,7 @@ class TestIngest:
                 clock.now_ms = now - 2 * hub_module.MAX_LEAD_MS  # by much: it is obeyed
                 hub.ingest(session, device, [(None, "a", 5)], 5)
                 await hub.commits.durable()
-                _, points = await hub.readings(device, "a", 0, 2 * now)
+                _, points = await hub.past.readings(device, "a", 0, 2 * now)
                 assert points == [(clock(), 5), *((now + n, n) for n in range(5))]
 
         anyrun(scene())
@@ -100,7 +100,7 @@ class TestIngest:
                 hub.ingest(session, device, [(None, "a", "later")], 4)
                 await hub.commits.durable()
                 assert session.acknowledged == [([1, 3, 4], None)]
-                _, points = await hub.readings(device, "a", 0, 2 * now, agg="count", points=1)
+                _, points = await hub.past.readings(device, "a", 0, 2 * now, agg="count", points=1)
                 assert points[0][1] == hub_module.MAX_LEAD_MS + 2
                 assert "b" not in device.latest()
 
@@ -119,7 +119,7 @@ class TestIngest:
                 hub.attach(session, device)
                 hub.ingest(session, device, [(None, "a", "after")], 1)
                 await hub.commits.durable()
-                _, points = await hub.readings(device, "a", 0, 2 * clock(), agg="raw")
+                _, points = await hub.past.readings(device, "a", 0, 2 * clock(), agg="raw")
                 assert len(points) == 501
 
         anyrun(scene())
@@ -134,7 +134,7 @@ class TestIngest:
                 hub.ingest(session, device, [(3, "a", 3)], 3)
                 await hub.commits.durable()
                 assert session.acknowledged == [([1, 3], None)]
-                assert (await hub.readings(device, "a", 0, 9))[1] == [(1, 1), (3, 3)]
+                assert (await hub.past.readings(device, "a", 0, 9))[1] == [(1, 1), (3, 3)]
 
         anyrun(scene())
 
@@ -153,7 +153,7 @@ class TestIngest:
                 _, other = await attached(hub, "other")
                 hub.ingest(other, other.device, [(1, "a", 1)], 1)  # the others have buckets of their own
                 await hub.commits.durable()
-                assert len((await hub.readings(device, "a", 0, 1000))[1]) == 11
+                assert len((await hub.past.readings(device, "a", 0, 1000))[1]) == 11
 
         anyrun(scene())
 
@@ -640,18 +640,18 @@ def test_deleting_readings_of_a_range_finds_the_latest_that_is_left(anyrun, make
             device, session = await attached(hub)
             hub.ingest(session, device, [(ts, "a", ts) for ts in range(10)], 1)
             await hub.commits.durable()
-            await hub.delete_readings(device, "a", 5, 10)
+            await hub.past.delete_readings(device, "a", 5, 10)
             assert device.latest() == {"a": {"value": 4, "ts": 4}}
-            await hub.delete_readings(device, "a", 1, 3)
-            assert (await hub.readings(device, "a", 0, 100))[1] == [(0, 0), (3, 3), (4, 4)]
-            await hub.delete_readings(device, "a", 0, 100)
+            await hub.past.delete_readings(device, "a", 1, 3)
+            assert (await hub.past.readings(device, "a", 0, 100))[1] == [(0, 0), (3, 3), (4, 4)]
+            await hub.past.delete_readings(device, "a", 0, 100)
             assert device.latest() == {}
             for start, end in ((5, 5), (6, 5), (-1, 5), (0, 10**18)):
-                for attempt in (hub.delete_readings, hub.readings):
+                for attempt in (hub.past.delete_readings, hub.past.readings):
                     with pytest.raises(BadInput):
                         await attempt(device, "a", start, end)
             with pytest.raises(NotFound):
-                await hub.delete_readings(device, "never", 0, 1)
+                await hub.past.delete_readings(device, "never", 0, 1)
 
     anyrun(scene())
 

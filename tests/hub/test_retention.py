@@ -51,10 +51,10 @@ def test_what_is_too_old_goes_and_is_told_before(anyrun):
             assert [(step.key, step.readings, when) for step, when in due if step.key == "temp"] == [
                 ("temp", 5, 120 * DAY_MS)
             ]
-            assert len((await hub.readings(device, "note", 0, clock()))[1]) == 1
+            assert len((await hub.past.readings(device, "note", 0, clock()))[1]) == 1
             await hub.retention.apply()
-            assert (await hub.readings(device, "note", 0, clock()))[1] == []
-            assert len((await hub.readings(device, "temp", 0, clock()))[1]) == 10
+            assert (await hub.past.readings(device, "note", 0, clock()))[1] == []
+            assert len((await hub.past.readings(device, "temp", 0, clock()))[1]) == 10
             assert device.latest() == {"temp": {"value": 99, "ts": 99 * DAY_MS}}
             counters = hub.retention.counters
             assert (counters.runs, counters.dropped, counters.thinned) == (1, 1, 0)

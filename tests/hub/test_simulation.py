@@ -38,7 +38,7 @@ def test_it_sends_readings_until_its_time_is_over(run):
             await later(hub, clock, EVERY_MS)
             assert device.sessions == ()
             assert simulations.until_ms(device) == 0
-            [session] = await hub.attachments(device)
+            [session] = await hub.past.attachments(device)
             assert session["why"] == "the time of the simulation is over"
 
     run(scene())
@@ -52,7 +52,7 @@ def test_it_answers_commands(run):
             command = await hub.ledger.queue(device, "blink", {"times": 3})
             await turn(20)
             await hub.commits.durable()
-            found = await hub.command(command.id)
+            found = await hub.past.command(command.id)
             assert (found.state, found.result) == ("done", {"simulated": True, "method": "blink"})
 
     run(scene())

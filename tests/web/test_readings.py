@@ -156,7 +156,7 @@ class TestPast:
                 }
                 answer, stored = await client.ask("POST", "/api/readings", body)
                 assert (answer.status, stored) == (200, {"readings": 4})
-                assert (await hub.readings(device, "temp", 0, 100, agg="raw"))[1] == [(10, 1), (20, "x"), (50, 6)]
+                assert (await hub.past.readings(device, "temp", 0, 100, agg="raw"))[1] == [(10, 1), (20, "x"), (50, 6)]
                 assert device.latest() == {"old": {"value": {"y": [1]}, "ts": 7}, "temp": {"value": 5, "ts": 50}}
                 assert (seen, device.last_reading_ms) == ([], hub.clock_ms())
                 assert hub.live.number == number
@@ -232,7 +232,7 @@ class TestSeries:
                 _, page = await client.ask("GET", "/api/series?limit=2&cursor=b:note")
                 assert [(each["device"], each["key"]) for each in page["items"]] == [("b", "temp")]
                 assert page["next_cursor"] is None
-                await hub.delete_readings(hub.catalogue.find("b"), "note", 0, 100)
+                await hub.past.delete_readings(hub.catalogue.find("b"), "note", 0, 100)
                 _, page = await client.ask("GET", "/api/series?key=note")
                 assert page["items"] == [{"device": "b", "key": "note", "first": None, "last": None, "latest": None}]
 

@@ -8,30 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from ..errors import BadInput, HardpointError, NotFound, PeerError, RateLimited, StorageError, TooLarge, Unauthorized
 from ..model import (
     ATTRIBUTE_SCOPES,
-    Attachment,
     Attribute,
-    Command,
     Delete,
-    DeleteReadings,
     Device,
     Habit,
     Json,
     Put,
     Sample,
     Series,
-    Value,
     checked_json,
     checked_key,
-    checked_ts,
-    checked_value,
     weight,
 )
 from .adoption import ADOPT_ID, Adoption
@@ -47,6 +41,7 @@ from .handlers import Handlers
 from .history.pool import ReadPool
 from .live import LiveFeed
 from .pace import Pace
+from .past import Past
 from .presence import REPORT_GAP_MS, facts, note_report
 from .retention import Retention
 from .rotation import Rotation
@@ -58,11 +53,9 @@ from .tokens import hash_token, is_well_formed, new_token
 if TYPE_CHECKING:
     from ..config import Limits
     from ..stores.base import Store
-    from .history.query import RangeQuery
     from .outbox import Sender
     from .session import Session
 
-T = TypeVar("T")
 logger = logging.getLogger("hardpoint.hub")
 
 HOST_DEVICE_ID = "host"
@@ -76,8 +69,6 @@ MAX_SESSIONS_PER_DEVICE = 16
 """Attachments of one device at a time; one more ends the oldest. A device reconnects before we notice that its old
 connection is dead, a few times perhaps; a firmware that never closes would otherwise take every connection there is.
 """
-MAX_PAST_READINGS = 10_000
-"""In one `Hub.backfill`: checked within some milliseconds, and stored by one commit."""
 MAX_OPEN_COMMANDS = 1_000_000
 """Loaded at start. ``max_devices`` times ``max_open_commands_per_device`` could be more; nobody waits for those."""
 
@@ -149,6 +140,7 @@ class Hub:
         self._latest_ms = 0  # of the clock
         self._set_back_from_ms = -MAX_LEAD_MS
         self.reads = ReadPool(limits.max_reads)
+        self.past = Past(self)
         self.retention = Retention(store, self.catalogue, clock_ms)
 
     def fill(self) -> None:
@@ -292,7 +284,7 @@ class Hub:
             for ts, key, value in samples:
                 series = known.get(key) if known is not None else None
                 if series is None:
-                    series = self._new_series(device, key)
+                    series = self.new_series(device, key)
                     known = device.series
                 if ts is None:
                     ts = now if series.stamped_ms < now else self._next_stamp(series, now)
@@ -316,6 +308,22 @@ class Hub:
                 self.attendance.reported(device)
             device.last_reading_ms = now
         self.commits.wait(session, receipt)
+
+    def new_series(self, device: DeviceState, key: str) -> SeriesState:
+        """A key that the device has not had yet. It is stored with the next commit.
+
+        Raises:
+            TooLarge: the device has too many.
+            NotFound: it was removed.
+        """
+        self._check_present(device)
+        if len(device.series or ()) >= self.limits.max_keys_per_device:
+            raise TooLarge(f"limits.max_keys_per_device ({self.limits.max_keys_per_device}) is reached for {device.id}")
+        catalogue = self.catalogue
+        series = catalogue.add_series(catalogue.next_series_id, device, key)
+        catalogue.next_series_id += 1
+        self.commits.note(Put(Series(series.id, device.id, key)))
+        return series
 
     def set_attributes(self, device: DeviceState, scope: str, changes: dict[str, Json]) -> None:
         """Merge attributes; a None deletes. Durable with the next commit: `commits.wait` or `commits.durable` tells.
@@ -485,101 +493,6 @@ class Hub:
     def _describe_presence(self, device: DeviceState) -> dict[str, Json]:
         return {"device": device.id, "presence": self.presence(device)}
 
-    # -- readings
-
-    async def readings(
-        self, device: DeviceState, key: str, start_ms: int, end_ms: int, *, agg: str = "auto", points: int = 600
-    ) -> tuple[str, list[tuple[int, Value]]]:
-        """`read_range` of ``start_ms <= ts < end_ms``."""
-        from .history.query import RangeQuery  # at the first query: 4 ms that the start does not need
-
-        return await self.read_range(device, key, RangeQuery(start_ms, end_ms, agg, points))
-
-    async def read_range(self, device: DeviceState, key: str, query: RangeQuery) -> tuple[str, list[tuple[int, Value]]]:
-        """``(agg as it was done, [(ts, value), …])`` of one key; see `history.reduce_range`.
-
-        Raises:
-            NotFound: the device never sent that key.
-            BadInput, TooLarge: the range or the aggregation cannot be used.
-            RateLimited: too many answers are being read.
-        """
-        from .history.reduce import reduce_range
-
-        series = device.series_of(key)
-        query.check()
-        with self.reads.answering():
-            return await self.reads.run(lambda wanted: reduce_range(self.store, series.id, query, wanted=wanted))
-
-    async def backfill(self, given: Sequence[tuple[DeviceState, str, Sequence[tuple[int, Value]]]]) -> int:
-        """Store readings of the past: ``(device, key, [(ts, value), …])``. Returns how many, once they are on disk.
-        They replace those with the same key and time. Latest values take them in; the live stream and handlers do not
-        see them, for nothing has happened just now.
-
-        Raises:
-            BadInput: a key, a time or a value that cannot be. Nothing was taken, as with what follows.
-            TooLarge: more than `MAX_PAST_READINGS`, or a device would have too many keys.
-            NotFound: a device was removed.
-            StorageError: it could not be stored.
-        """
-        count = sum(len(points) for _, _, points in given)
-        if count > MAX_PAST_READINGS:
-            raise TooLarge(f"{count} readings at once are more than {MAX_PAST_READINGS}: send them in parts")
-        rows = [
-            (device, checked_key(key), [(checked_ts(ts), checked_value(value)) for ts, value in points])
-            for device, key, points in given
-        ]
-        while self.commits.pending_rows >= self.limits.max_pending_readings:
-            await self.commits.durable()
-        series = [(device.series or {}).get(key) or self._new_series(device, key) for device, key, _ in rows]
-        batch = self.commits.batch
-        for one, (_, _, points) in zip(series, rows, strict=True):
-            batch.past.extend([(one.id, ts, value) for ts, value in points])
-        await self.commits.durable()
-        return count
-
-    async def delete_readings(self, device: DeviceState, key: str, start_ms: int, end_ms: int) -> None:
-        """Remove the readings of a key with ``start_ms <= ts < end_ms``.
-
-        Raises:
-            NotFound: the device never sent that key.
-            BadInput: the range cannot be used.
-            StorageError: it could not be stored, and nothing is removed.
-        """
-        from .history.query import RangeQuery
-
-        series = device.series_of(key)
-        RangeQuery(start_ms, end_ms).check()
-        self.commits.batch.changes.append(DeleteReadings(series.id, start_ms, end_ms))
-        await self.commits.durable()
-        if start_ms <= series.ts < end_ms:
-            series.ts, series.value = -1, None
-            for _, ts, value in await self._read(lambda: list(self.store.latest(series.id))):
-                if ts > series.ts:
-                    series.ts, series.value = ts, value
-
-    async def command(self, command_id: int) -> Command:
-        """A command, open or closed.
-
-        Raises:
-            NotFound: there is none of that number.
-        """
-        found = self.ledger.get(command_id)
-        if found is None:
-            stored = await self._read(lambda: self.store.commands(before_id=command_id + 1, limit=1))
-            found = stored[0] if stored and stored[0].id == command_id else None
-        if found is None:
-            raise NotFound(f"there is no command {command_id}")
-        return found
-
-    async def attachments(self, device: DeviceState) -> list[dict[str, Json]]:
-        """The device's last sessions, the newest first, as the app API gives them."""
-        return self.attendance.history(device, await self._read(lambda: self.store.load(Attachment, device.id)))
-
-    async def commands(self, device: DeviceState, *, before_id: int | None, limit: int) -> list[Command]:
-        """The device's commands, the newest first; the open ones as they are now."""
-        stored = await self._read(lambda: self.store.commands(device_id=device.id, before_id=before_id, limit=limit))
-        return [self.ledger.get(command.id) or command for command in stored]
-
     # -- inside
 
     def _tapped(self, device_id: str, on: bool) -> None:
@@ -587,9 +500,6 @@ class Hub:
         device = self.catalogue.by_id.get(device_id)
         for session in device.sessions if device is not None else ():
             session.tap = self.tap if on else None
-
-    async def _read(self, query: Callable[[], T]) -> T:
-        return await self.reads.run(lambda _: query())
 
     def _make_device(self, name: str, labels: dict[str, str]) -> tuple[DeviceState, str]:
         token = new_token()
@@ -617,16 +527,6 @@ class Hub:
             self.catalogue.replace(device, before)
             raise
         self._publish_device("changed", device)
-
-    def _new_series(self, device: DeviceState, key: str) -> SeriesState:
-        self._check_present(device)
-        if len(device.series or ()) >= self.limits.max_keys_per_device:
-            raise TooLarge(f"limits.max_keys_per_device ({self.limits.max_keys_per_device}) is reached for {device.id}")
-        catalogue = self.catalogue
-        series = catalogue.add_series(catalogue.next_series_id, device, key)
-        catalogue.next_series_id += 1
-        self.commits.note(Put(Series(series.id, device.id, key)))
-        return series
 
     def _next_stamp(self, series: SeriesState, now_ms: int) -> int:
         """A time for a reading that comes within the millisecond of the one before it, or after the clock was set back.

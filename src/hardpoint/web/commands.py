@@ -78,7 +78,7 @@ class CommandRoutes:
         device = self._hub.catalogue.find(request.params["id"])
         limit = whole_number(request, "limit", DEFAULT_PAGE, 1, MAX_PAGE)
         before_id = whole_number(request, "cursor", 0) or None
-        found = await self._hub.commands(device, before_id=before_id, limit=limit + 1)
+        found = await self._hub.past.commands(device, before_id=before_id, limit=limit + 1)
         more = len(found) > limit
         found = found[:limit]
         return Response.json(
@@ -106,7 +106,7 @@ class CommandRoutes:
             NotFound: there is none, or none for them.
         """
         number: int = request.params["number"]
-        command = await self._hub.command(number)
+        command = await self._hub.past.command(number)
         if not request.user.sees_id(self._hub.catalogue, command.device_id):
             raise NotFound(f"there is no command {number}")
         return command

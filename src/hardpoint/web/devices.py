@@ -213,7 +213,7 @@ class DeviceRoutes:
 
     async def sessions(self, request: Request) -> Response:
         """``GET /api/devices/{id}/sessions``."""
-        return Response.json({"items": await self._hub.attachments(self._device(request))})
+        return Response.json({"items": await self._hub.past.attachments(self._device(request))})
 
     def latest(self, request: Request) -> Response:
         """``GET /api/devices/{id}/latest``."""

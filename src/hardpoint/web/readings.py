@@ -105,7 +105,7 @@ class ReadingRoutes:
         key = request.query.get("key")
         if not key:
             raise BadInput("say which key", field="key")
-        agg, found = await self._hub.read_range(device, key, self._range(request))
+        agg, found = await self._hub.past.read_range(device, key, self._range(request))
         return Response.json({"key": key, "agg": agg, "points": found})
 
     async def delete(self, request: Request) -> Response:
@@ -114,7 +114,7 @@ class ReadingRoutes:
         for name in ("key", "from", "to"):
             if not request.query.get(name):
                 raise BadInput(f"say {name}" + (" in milliseconds since 1970-01-01 UTC" * (name != "key")), field=name)
-        await self._hub.delete_readings(
+        await self._hub.past.delete_readings(
             device, request.query["key"], whole_number(request, "from", 0), whole_number(request, "to", 0)
         )
         return Response.empty(204)
@@ -144,7 +144,7 @@ class ReadingRoutes:
         """``POST /api/readings``: 200 when all of them are on disk, and none of them when it is refused."""
         given = request.json(shapes.PastReadings)
         chosen = [(request.user.find(self._hub.catalogue, each.device), each.key, each.points) for each in given.series]
-        return Response.json({"readings": await to_its_end(self._hub.backfill(chosen))})
+        return Response.json({"readings": await to_its_end(self._hub.past.backfill(chosen))})
 
     async def series(self, request: Request) -> Response:
         """``GET /api/series``: by device and key; the cursor is the ``device:key`` that the page before ended with."""

@@ -153,7 +153,7 @@ class TestSessions:
                 device, token = await dialect.hub.create_device("box")
                 client = await connected(dialect, "c", 5, username=token)
                 await client.ask(packet)
-                assert (await dialect.hub.attachments(device))[0]["why"] == why
+                assert (await dialect.hub.past.attachments(device))[0]["why"] == why
 
         anyrun(scene())
 
@@ -164,7 +164,7 @@ class TestSessions:
                 client = await connected(dialect, "c", 5, username=token)
                 await dialect.hub.new_device_token(device)
                 assert (await client.read())[0].properties[p.REASON_STRING] == "the device's token was changed"
-                assert (await dialect.hub.attachments(device))[0]["why"] == "the device's token was changed"
+                assert (await dialect.hub.past.attachments(device))[0]["why"] == "the device's token was changed"
 
         anyrun(scene())
 

@@ -64,9 +64,9 @@ class TestDevices:
                 client.transport.lose()
                 assert presence(dialect, "Pump 1")["connected"] is None
                 await dialect.hub.commits.durable()
-                shown = await dialect.hub.attachments(pump)
+                shown = await dialect.hub.past.attachments(pump)
                 assert shown[0]["why"] == "its gateway is gone: the connection was lost"
-                lamp = await dialect.hub.attachments(dialect.hub.catalogue.find("lamp"))
+                lamp = await dialect.hub.past.attachments(dialect.hub.catalogue.find("lamp"))
                 assert lamp[0]["why"] == "its gateway disconnected it"
 
         anyrun(scene())
