@@ -184,7 +184,7 @@ class TestImport:
         monkeypatch.setattr(job.Import, "_post", real)
         done = hardpoint(*argv)
         assert "going on behind line 31: 30 readings of this file were stored before" in done.err
-        assert "20 readings stored from 20 records" in done.err
+        assert "20 readings stored from 20 records; 30 were stored before" in done.err
         found = hardpoint(
             "readings", "cut", "--from", "2025-11-23", "--to", "2025-11-24", "--agg", "raw", "--json"
         ).json

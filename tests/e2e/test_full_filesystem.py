@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from serving import ServerProcess, wait_until
 from talking import HttpDevice, LineDevice
+
+from small_disks import resize, small_disk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,17 +26,10 @@ SAID = [
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A real file system of 3 MiB."""
-    point = tmp_path / "disk"
-    point.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(point)]
-    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode != 0:
-        pytest.skip("mounting a small tmpfs needs root; tests/stores has the same without")
-    try:
+def disk() -> Iterator[Path]:
+    """A real file system of 3 MiB; tests/stores has the same without."""
+    with small_disk(3 * 1024) as point:
         yield point
-    finally:
-        subprocess.run(["umount", "--lazy", str(point)], check=True)
 
 
 def fill(server: ServerProcess, token: str) -> tuple[list[int], str]:
@@ -49,10 +42,10 @@ def fill(server: ServerProcess, token: str) -> tuple[list[int], str]:
     raise AssertionError("the disk did not get full")
 
 
-def test_a_full_disk_is_said_and_survived(serve: Serve, small_disk: Path, tmp_path: Path) -> None:
-    ballast = small_disk / "ballast"
+def test_a_full_disk_is_said_and_survived(serve: Serve, disk: Path, tmp_path: Path) -> None:
+    ballast = disk / "ballast"
     ballast.write_bytes(bytes(1024 * 1024))
-    server = serve(folder=small_disk / "data", log=tmp_path / "server.log")
+    server = serve(folder=disk / "data", log=tmp_path / "server.log")
     server.expected_log = SAID
     token = server.first_token
     acknowledged, refusal = fill(server, token)
@@ -76,7 +69,7 @@ def test_a_full_disk_is_said_and_survived(serve: Serve, small_disk: Path, tmp_pa
 
         ballast.unlink()
         # And more, or what is folded meanwhile may fill it again, and the start behind the kill would find no room.
-        subprocess.run(["mount", "-o", "remount,size=8m", str(small_disk)], check=True)
+        resize(disk, 8 * 1024)
         assert line.ask(f"n={len(acknowledged)} @{1_732_320_000_000 + len(acknowledged)}") == "OK 1"
         assert http.post("telemetry", big)[0] == 200
         assert wait_until(lambda: server.api.request("GET", "/api/health"))[0] == 200
@@ -89,9 +82,9 @@ def test_a_full_disk_is_said_and_survived(serve: Serve, small_disk: Path, tmp_pa
     assert server.stop() == 0
 
 
-def test_devices_that_keep_sending_do_not_fill_the_log(serve: Serve, small_disk: Path, tmp_path: Path) -> None:
+def test_devices_that_keep_sending_do_not_fill_the_log(serve: Serve, disk: Path, tmp_path: Path) -> None:
     """A refusal each is an answer; a line of the log each would fill the next disk."""
-    server = serve(folder=small_disk / "data", log=tmp_path / "server.log")
+    server = serve(folder=disk / "data", log=tmp_path / "server.log")
     server.expected_log = SAID
     fill(server, server.first_token)
     with LineDevice(server.ports["line"], server.first_token) as device:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 import sqlite3
-import subprocess
-import tempfile
 from base64 import b85encode
 from collections.abc import Iterator
 from contextlib import closing
@@ -23,6 +20,7 @@ from hardpoint.stores.packages import FOLDER, PackageFiles
 from hardpoint.stores.sqlite import SqliteStore, connections, legacy, store, work, writer
 from hardpoint.stores.sqlite.folder import DataFolder
 from hardpoint.stores.sqlite.schema import migrate, shipped_migrations
+from small_disks import resize, small_disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,23 +40,13 @@ class Disk(NamedTuple):
 
 @pytest.fixture
 def tmpfs() -> Iterator[Disk]:
-    """A real file system of 2 MiB, two thirds of it taken by a file that can be removed.
-
-    Not under pytest's own folder: were this process killed, the mount left behind would fail every later clean-up.
+    """A real file system of 2 MiB, two thirds of it taken by a file that can be removed. Where none can be mounted, the
+    limited database stands in for it.
     """
-    point = Path(tempfile.mkdtemp(prefix="hardpoint-full-disk-"))
-    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(point)]
-    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode != 0:
-        point.rmdir()
-        pytest.skip("mounting a small tmpfs needs root; the limited database stands in for it")
-    try:
+    with small_disk(2048) as point:
         ballast = point / "ballast"
         ballast.write_bytes(bytes(1400 * 1024))
         yield Disk(point / "data", ballast.unlink)
-    finally:
-        # Lazily: a test that failed has its store open still.
-        subprocess.run(["umount", "--lazy", str(point)], check=True)
-        point.rmdir()
 
 
 @pytest.fixture
@@ -282,12 +270,9 @@ def old_folder(disk: Disk, rows: int, left_bytes: int) -> Disk:
     connection.close()
     data.release()
 
-    def resize(size_bytes: int) -> None:
-        command = ["mount", "-o", f"remount,size={size_bytes}", str(disk.folder.parent)]
-        subprocess.run(command, check=True)
-
-    resize(shutil.disk_usage(disk.folder).used + left_bytes)
-    return Disk(disk.folder, lambda: resize(8 * 1024 * 1024))
+    point = disk.folder.parent
+    resize(point, (shutil.disk_usage(disk.folder).used + left_bytes) // 1024)
+    return Disk(disk.folder, lambda: resize(point, 8 * 1024))
 
 
 def test_an_upgrade_without_room_for_the_copy_changes_nothing(tmpfs: Disk) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib import import_module
@@ -39,6 +40,7 @@ EXIT_CODES = {
     130: "interrupted",
 }
 """The numbers of sysexits.h where it has one."""
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class Program(Group):
@@ -137,6 +139,9 @@ def run(argv: Sequence[str]) -> int:
     except Exception as error:
         if os.environ.get("HARDPOINT_DEBUG"):
             raise
+        if isinstance(error, OSError) and error.errno in NO_SPACE:
+            what = f"{error.filename or 'the output'} cannot be written: {error.strerror}"
+            return _report(as_json, 1, "storage_full", what, None)
         what = f"{type(error).__name__}: {error}"
         return _report(as_json, 1, "internal", what, "HARDPOINT_DEBUG=1 shows where it happened")
     return ended if isinstance(ended, int) else 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -108,10 +107,23 @@ def _target(file: Path, to_stdout: bool) -> Iterator[IO[bytes]]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
+    with (
+        _appearing_whole(file) as partial,
+        gzip.open(partial, "wb") if file.suffix.lower() == ".gz" else partial.open("wb") as target,
+    ):
+        yield target  # type: ignore[misc] # a GzipFile is a binary file, but not one of typing's
+
+
+@contextmanager
+def _appearing_whole(file: Path) -> Iterator[Path]:
+    """The name to write under, which becomes the file's when all is written and vanishes when it is not.
+
+    Raises:
+        HardpointError: it cannot be written.
+    """
     partial = file.with_name(f".{file.name}.partial")
     try:
-        with gzip.open(partial, "wb") if file.suffix.lower() == ".gz" else partial.open("wb") as target:
-            yield target  # type: ignore[misc] # a GzipFile is a binary file, but not one of typing's
+        yield partial
         partial.replace(file)
     except OSError as error:
         raise HardpointError(f"{file} cannot be written: {error.strerror or error}") from error
@@ -134,17 +146,15 @@ def _write_long(client: Client, query: dict[str, Any], form: str, target: IO[byt
 def _parquet(client: Client, query: dict[str, Any], file: Path, progress: Progress) -> int:
     from .exporting import decoded, write_parquet
 
-    partial = file.with_name(f".{file.name}.partial")
     asked = {**query, "agg": "raw", "format": "ndjson"}
     written = 0
-    try:
-        with client.stream("GET", "/api/readings", query=asked, timeout_s=READ_TIMEOUT_S) as content:
-            for count in write_parquet(partial, decoded(content.lines())):
-                written += count
-                progress.to(written)
-        os.replace(partial, file)
-    finally:
-        partial.unlink(missing_ok=True)
+    with (
+        _appearing_whole(file) as partial,
+        client.stream("GET", "/api/readings", query=asked, timeout_s=READ_TIMEOUT_S) as content,
+    ):
+        for count in write_parquet(partial, decoded(content.lines())):
+            written += count
+            progress.to(written)
     return written
 
 

@@ -84,9 +84,8 @@ def import_file(client: Client, file: Path, quiet: bool, as_json: bool, **given:
             _notes(file, given, from_stdin),
             **{name: given[name] for name in ("start_ms", "end_ms", "skip_bad", "create")},
         )
-        place = None if given["restart"] else job.notes.read()
+        place = None if given["restart"] else job.go_on()
         if place is not None:
-            records.go_on(place.line, place.offset)
             say(f"going on behind line {place.line}: {place.readings} readings of this file were stored before")
         total = None if from_stdin or file.suffix.lower() == ".gz" else file.stat().st_size
         with Progress("importing", total, quiet=quiet or as_json) as progress:
@@ -176,6 +175,7 @@ def _print(report: Report, *, dry_run: bool, as_json: bool) -> None:
         say(f"… and {len(shown) - SHOWN_SERIES} series more")
     counts = [
         f"{report.readings} readings {'would be stored' if dry_run else 'stored'} from {report.records} records",
+        *([f"{report.stored_before} were stored before"] if report.stored_before else []),
         *([f"{report.outside} outside --from and --to"] if report.outside else []),
         *([f"{report.empty} records without a value"] if report.empty else []),
         *([f"{report.bad} records that cannot be used"] if report.bad else []),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import time
 import tracemalloc
 from datetime import UTC
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -135,11 +137,10 @@ def test_it_goes_on_where_it_stopped(monkeypatch, tmp_path, fails_at, form):
     assert stored == 10 * fails_at
     second = made(data, server, Notes(path, "this"), form)
     assert Notes(path, "another").read() is None
-    place = Notes(path, "this").read()
-    if place is not None:
-        assert place.readings == stored
-        second.records.go_on(place.line, place.offset)
-    assert second.run(quiet).records == 40 - stored
+    place = second.go_on()
+    assert (0 if place is None else place.readings) == stored
+    report = second.run(quiet)
+    assert (report.records, report.stored_before) == (40 - stored, stored)
     assert len(server.stored) == 40
     assert not path.exists()
 
@@ -150,6 +151,45 @@ def test_a_folder_that_cannot_be_written_only_costs_the_note(tmp_path):
     made(data, Server(), notes).run(quiet)
     notes.write(next(iter(Records(io.BytesIO(data), "ndjson"))), 1)
     assert notes.read() is None
+
+
+def test_interrupted_twice_it_still_knows_how_much_is_stored(monkeypatch, tmp_path):
+    monkeypatch.setattr(job, "BATCH_READINGS", 10)
+    path, server = tmp_path / "note", Server()
+    for batches, stored_before in ((2, 0), (1, 20)):
+        server.refusals = [*[None] * batches, StorageFull("full")]
+        run = made(lines(40), server, Notes(path, "this"))
+        run.go_on()
+        assert run.report.stored_before == stored_before
+        with pytest.raises(StorageFull):
+            run.run(quiet)
+    last = made(lines(40), server, Notes(path, "this"))
+    last.go_on()
+    report = last.run(quiet)
+    assert (report.stored_before, report.readings) == (30, 10)
+
+
+def test_a_note_that_finds_no_room_costs_a_batch_sent_twice(monkeypatch, tmp_path):
+    monkeypatch.setattr(job, "BATCH_READINGS", 10)
+    path, server = tmp_path / "note", Server(refusals=[None, None, StorageFull("full")])
+    real = Path.write_bytes
+
+    def full(path, data):
+        real(path, data[:7])
+        if server.requests > 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(path, data)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(Path, "write_bytes", full)
+        with pytest.raises(StorageFull) as refused:
+            made(lines(40), server, Notes(path, "this")).run(quiet)
+    assert "sends some of it again" in (refused.value.hint or "")
+    assert [each.name for each in tmp_path.iterdir()] == ["note"], "half a note would keep the disk full"
+    second = made(lines(40), server, Notes(path, "this"))
+    second.go_on()
+    report = second.run(quiet)
+    assert (report.stored_before, report.readings, len(server.stored)) == (10, 30, 40)
 
 
 def test_memory_does_not_grow_with_the_file(tmp_path):

@@ -6,6 +6,7 @@ What is sent twice is stored once, because series and time are the key; so a not
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -50,6 +51,8 @@ class Report:
 
     records: int = 0
     readings: int = 0
+    stored_before: int = 0
+    """Readings that earlier runs of an import stored, which were interrupted: they are not in the other counts."""
     empty: int = 0
     """Records that held no value at all."""
     outside: int = 0
@@ -89,6 +92,8 @@ class Notes:
         """``path`` None: nothing is kept."""
         self._path = path
         self._of = of
+        self.outdated = False
+        """The last note could not be written: the disk is full, or the folder is somebody else's."""
 
     def read(self) -> Place | None:
         """Where the same import stopped; None where there was none."""
@@ -101,20 +106,26 @@ class Notes:
         return found if found.of == self._of else None
 
     def write(self, record: Record, readings: int) -> None:
-        """All records until this one are on the server's disk. Written whole or not at all."""
+        """All records until this one are on the server's disk. Written whole or not at all; where it cannot be, the
+        import goes on, and an older note stays, from which it would send more again than it must.
+        """
         if self._path is None:
             return
         partial = self._path.with_name(f"{self._path.name}.partial")
         try:
             partial.write_bytes(msgspec.json.encode(Place(self._of, record.line, record.offset, readings)))
             partial.replace(self._path)
-        except OSError:  # a folder that cannot be written: the import works, but cannot be resumed
-            self._path = None
+            self.outdated = False
+        except OSError:
+            self.outdated = True
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
 
     def clear(self) -> None:
         """The import came to its end."""
         if self._path is not None:
-            self._path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # the folder cannot be written: the same import finds nothing left to do
+                self._path.unlink(missing_ok=True)
 
 
 class Batch:
@@ -170,6 +181,14 @@ class Import:
     report: Report = field(default_factory=Report)
     known: set[str] = field(default_factory=set)
 
+    def go_on(self) -> Place | None:
+        """Continue behind what an interrupted run of the same import has noted; None where there was none."""
+        place = self.notes.read()
+        if place is not None:
+            self.records.go_on(place.line, place.offset)
+            self.report.stored_before = place.readings
+        return place
+
     def run(self, progress: Callable[[Record, Report], None]) -> Report:
         """Go through the file. ``progress(record, report)`` is called with each batch that is on the server's disk.
 
@@ -184,7 +203,7 @@ class Import:
             self._read(record, batch)
             if batch.readings >= BATCH_READINGS:
                 self._send(batch)
-                self.notes.write(record, self.report.readings)
+                self.notes.write(record, self.report.stored_before + self.report.readings)
                 progress(record, self.report)
                 batch = Batch()
         if record is not None:
@@ -248,7 +267,15 @@ class Import:
                     raise
                 time.sleep(BUSY_WAIT_S)
             except HardpointError as error:
-                error.hint = error.hint or "what was sent before is stored: the same command goes on from there"
+                error.hint = error.hint or self._how_to_go_on()
                 raise
             else:
                 return
+
+    def _how_to_go_on(self) -> str:
+        if self.notes.outdated:
+            return (
+                "what was sent before is stored, but there is no room for the note of it beside the file: "
+                "the same command sends some of it again, which stores nothing twice"
+            )
+        return "what was sent before is stored: the same command goes on from there"
