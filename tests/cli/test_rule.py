@@ -34,7 +34,12 @@ STANDING = {
     "since": 1,
     "ts": 1,
     "value": 31.5,
+    "key": "temp",
+    "label": "temp",
+    "unit": None,
+    "decimals": None,
 }
+SHOWN = {"key": "temp", "label": "Air", "unit": "°C", "decimals": None}
 ALERT: dict[str, Any] = {
     "id": 12,
     "rule": "too-hot",
@@ -42,7 +47,13 @@ ALERT: dict[str, Any] = {
     "device": "greenhouse",
     "severity": "critical",
     "text": "temp is above 30",
+    "told": "Air is above 30 °C",
     "value": 31.5,
+    "key": "temp",
+    "label": "Air",
+    "unit": "°C",
+    "decimals": 2,
+    "silent": None,
     "state": "firing",
     "since": NOW_MS - 400_000,
     "fired": NOW_MS - 100_000,
@@ -178,8 +189,8 @@ class TestRule:
 
     def test_a_dry_run_of_a_rule_with_something_else(self, hardpoint, script: Script) -> None:
         firings = [
-            {"device": "greenhouse", "since": 0, "fired": 300_000, "resolved": 900_000, "value": 31},
-            {"device": "greenhouse", "since": 0, "fired": NOW_MS - 180_000, "resolved": None, "value": None},
+            {"device": "greenhouse", "since": 0, "fired": 300_000, "resolved": 900_000, "value": 31} | SHOWN,
+            {"device": "greenhouse", "since": 0, "fired": NOW_MS - 180_000, "resolved": None, "value": None} | SHOWN,
         ]
         body = {"sentence": "temp is above 35", "firings": firings, "fired": 5, "readings": 100}
         script.answers["POST /api/rules/dry-run"] = (200, body)
@@ -201,6 +212,7 @@ class TestRule:
             "10",
             "min",
             "31",
+            "°C",
         ]
         assert second.endswith("3 min, still firing")
         assert result.err == "temp is above 35: 5 alerts in 100 readings (3 more are not shown)\n"
@@ -211,17 +223,18 @@ class TestAlert:
         result = hardpoint("alert", "ls", "--firing", "--device", "greenhouse", "--limit", "1")
         assert script.last("GET").target == "/api/alerts?state=firing&device=greenhouse&limit=1"
         (row,) = result.out.splitlines()[1:]
-        assert row == "12     firing  critical  greenhouse  Too hot: temp is above 30 (31.5)  100 s ago"
+        assert row == "12     firing  critical  greenhouse  Too hot: Air is above 30 °C (31.50 °C)  100 s ago"
         assert "there are more" in result.err
 
     def test_show(self, hardpoint, script: Script) -> None:
-        seen = {"acknowledged": NOW_MS, "acknowledged_by": "ada\x1b", "muted_until": NOW_MS}
+        seen = {"acknowledged": NOW_MS, "acknowledged_by": "ada\x1b", "silent": {"until": NOW_MS, "by": "rule"}}
         ended = ALERT | seen | {"state": "resolved", "resolved": NOW_MS, "reason": "the rule was removed"}
         script.answers["GET /api/alerts/12"] = (200, ended)
         lines = hardpoint("alert", "show", "12").out.splitlines()
         assert r"acknowledged  2025-11-23T06:41:40.000Z by ada\x1b" in lines
         assert "resolved      2025-11-23T06:41:40.000Z, after 100 s" in lines
         assert "because       the rule was removed" in lines
+        assert "muted until   2025-11-23T06:41:40.000Z, as its rule is" in lines
         assert hardpoint("alert", "show", "12", "--json").json["id"] == 12
 
     def test_ack_and_mute(self, hardpoint, script: Script) -> None:
@@ -232,6 +245,16 @@ class TestAlert:
         assert "is not told until" in hardpoint("alert", "mute", "12").err
         script.answers["POST /api/alerts/12/mute"] = (200, ALERT)
         assert "is told again" in hardpoint("alert", "mute", "12", "--for", "0s").err
+        late = {"id": 13, "code": "conflict", "message": "alert 13 has ended"}
+        script.answers["POST /api/alerts/acknowledge"] = (200, {"items": [seen], "refused": [late]})
+        result = hardpoint("alert", "ack", "12", "13")
+        assert result.code == 1
+        assert "1 alerts are acknowledged" in result.err
+        assert "alert 13 has ended" in result.err
+        assert script.last("POST").body == {"alerts": [12, 13]}
+        script.answers["POST /api/alerts/acknowledge"] = (200, {"items": [seen, seen], "refused": []})
+        result = hardpoint("alert", "ack", "12", "13", "--json")
+        assert (result.code, len(result.json["items"])) == (0, 2)
         script.answers["POST /api/alerts/12/acknowledge"] = (409, error("conflict", "alert 12 has ended"))
         assert hardpoint("alert", "ack", "12").code == 1
 

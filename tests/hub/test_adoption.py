@@ -8,6 +8,7 @@ from hardpoint.errors import BadInput, Conflict, NotAdopted, NotFound, RateLimit
 from hardpoint.hub import adoption
 from hardpoint.hub.tap import Frame
 from hardpoint.hub.tokens import API_PREFIX, new_token
+from hardpoint.model import UnknownDevice
 from hub.hubs import NotingSession, open_hub, turn
 
 HERE, THERE = "192.0.2.1:50000", "192.0.2.2:50000"
@@ -258,6 +259,98 @@ class TestAdopting:
                 assert hub.adoption.list()[0]["adopted"] is None
 
         anyrun(scene())
+
+
+class TestRestart:
+    def test_finds_who_waited_and_what_they_said(self, anyrun, clock, make_store):
+        async def scene():
+            async with open_hub(make_store(), clock, adopt=True) as hub:
+                number = knock(hub, "esp")
+                hub.adoption.note(number, Frame("line", "in", "HELLO esp", peer=HERE))
+                hub.adoption.ignore(knock(hub, "nuisance"))
+                clock.advance(1)
+                knock(hub, "last")
+                before = hub.adoption.list()
+            clock.advance(3600)
+            async with open_hub(make_store(), clock, adopt=True) as hub:
+                assert hub.adoption.list() == before
+                assert names(hub, ignored=True) == ["nuisance"]
+                assert knock(hub, "esp") == number
+                assert knock(hub, "new") == 4
+                with pytest.raises(Unauthorized):
+                    hub.sign_in(HERE, "nuisance")
+                device, _, _ = await hub.adoption.adopt(number)
+                hub.answer(device, 0, True, None)
+            async with open_hub(make_store(), clock, adopt=True) as hub:
+                assert "esp" not in names(hub)
+                assert "esp" in hub.catalogue.by_id
+
+        anyrun(scene())
+
+    def test_shows_who_has_not_fetched_its_token_as_one_that_waits(self, anyrun, clock, make_store):
+        async def scene():
+            async with open_hub(make_store(), clock, adopt=True) as hub:
+                await hub.adoption.adopt(knock(hub))
+            async with open_hub(make_store(), clock, adopt=True) as hub:
+                [shown] = hub.adoption.list()
+                assert (shown["known"], shown["adopted"]) == ("esp", None)
+                _, session = waits(hub)
+                device, token, told = await hub.adoption.adopt(shown["id"], replace=True)
+                assert told
+                assert session.delivered == [(0, "adopt", {"token": token})]
+                assert hub.authenticate(token) is device
+
+        anyrun(scene())
+
+    def test_leaves_the_list_alone_while_it_is_closed(self, anyrun, clock, make_store):
+        async def scene():
+            async with open_hub(make_store(), clock, adopt=True) as hub:
+                knock(hub)
+            async with open_hub(make_store(), clock) as hub:
+                assert hub.adoption.list() == []
+            async with open_hub(make_store(), clock, adopt=True) as hub:
+                assert names(hub) == ["esp"]
+
+        anyrun(scene())
+
+    def test_drops_who_was_silent_for_too_long(self, anyrun, clock, make_store):
+        async def scene():
+            async with open_hub(make_store(), clock, adopt=True) as hub:
+                knock(hub, "gone")
+                clock.advance(adoption.MAX_SILENT_S / 2)
+                knock(hub, "there")
+            clock.advance(adoption.MAX_SILENT_S / 2 + 1)
+            async with open_hub(make_store(), clock, adopt=True) as hub:
+                assert names(hub) == ["there"]
+                clock.advance(adoption.MAX_SILENT_S / 2)
+                hub.alerting.agenda.run_due(clock())
+                assert names(hub) == []
+            assert_none_stored(make_store())
+
+        anyrun(scene())
+
+    def test_costs_no_write_for_every_try(self, anyrun, clock):
+        async def scene():
+            async with open_hub(clock=clock, adopt=True) as hub:
+                knock(hub)
+                await hub.commits.durable()
+                for _ in range(100):
+                    clock.advance(1)
+                    knock(hub)
+                assert not hub.commits.batch
+                clock.advance(adoption.STORE_EVERY_MS / 1000)
+                knock(hub)
+                await hub.commits.durable()
+                [stored] = hub.store.load(UnknownDevice)
+                assert (stored.tries, stored.last_ms) == (102, clock())
+
+        anyrun(scene())
+
+
+def assert_none_stored(store):
+    store.open()
+    assert store.load(UnknownDevice) == []
+    store.close()
 
 
 def test_who_is_ignored_is_refused_as_anybody_else(anyrun):

@@ -6,7 +6,7 @@ import pytest
 
 from hardpoint.errors import BadInput, TooLarge
 from hardpoint.hub import fields as module
-from hardpoint.hub.fields import Field, change_fields, fields_of
+from hardpoint.hub.fields import Field, change_fields, fields_of, shown
 from hardpoint.model import Keep
 
 from .hubs import open_hub
@@ -59,3 +59,21 @@ def test_what_somebody_wrote_by_hand_and_is_none_counts_as_nothing(run):
                 assert fields_of(device) == {}
 
     run(scene())
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "text"),
+    [
+        ("temp", 21.5, "21.50 °C"),
+        ("temp", 21, "21.00 °C"),
+        ("temp", -0.004, "-0.00 °C"),
+        ("temp", True, "true"),
+        ("temp", "n/a", "n/a"),
+        ("temp", {"a": 1}, '{"a":1}'),
+        ("hum", 0.1, "0.1 %"),
+        ("volt", 0.1, "0.1"),
+        (None, 0.1, "0.1"),
+    ],
+)
+def test_a_value_is_shown_as_is_set_of_its_key(key, value, text):
+    assert shown(key, value, {"temp": Field("Air", "°C", 2), "hum": Field(unit="%")}) == text

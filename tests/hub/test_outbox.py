@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from hardpoint.errors import BadInput, Conflict, NotFound
@@ -177,6 +179,23 @@ class TestRepetition:
                 hub.alerting.alerts.mute(1, 0)
                 await pass_s(hub, clock, 700)
                 assert len(receiver.told) == 2
+
+        anyrun(scene())
+
+    def test_a_muted_device_tells_nobody_while_others_do(self, anyrun, clock):
+        async def scene():
+            receiver = Receiver()
+            async with open_with(receiver, None, clock) as hub:
+                session = await prepared(hub, repeat_s=600)
+                _, other = await attached(hub, "other")
+                until_ms = clock.now_ms + 1_000_000
+                await hub.change_record(session.device, lambda record: replace(record, muted_until_ms=until_ms))
+                await say(hub, session, (1, 31))
+                await say(hub, other, (1, 31))
+                await pass_s(hub, clock, 900)
+                assert receiver.told == [("firing", "other"), ("still firing", "other")]
+                await pass_s(hub, clock, 400)
+                assert ("still firing", "dev") in receiver.told
 
         anyrun(scene())
 

@@ -25,7 +25,8 @@ CAPTURE = re.compile(r"\{[a-z_]+(?::(?:int|path))?\}")
 CARD = {"kind": "value", "id": "a", "key": "temp"}
 WARM = {"key": "temp", "is": "above", "value": 30}
 
-# How a route of scope "each" is asked about a device: query and body, with {device}, {number} and {rule} filled in.
+# How a route of scope "each" is asked about a device: query and body, with {device}, {site} and the number of its
+# {alert} filled in.
 ASKED = {
     "GET /api/devices": ("", None),
     "POST /api/devices": ("", {"name": "new", "labels": {"site": "{site}"}}),
@@ -38,6 +39,7 @@ ASKED = {
     "GET /api/alerts": ("?device={device}", None),
     "GET /api/alerts/{number:int}": ("", None),
     "POST /api/alerts/{number:int}/acknowledge": ("", None),
+    "POST /api/alerts/acknowledge": ("", {"alerts": ["{alert}"]}),
     "POST /api/alerts/{number:int}/mute": ("", {"for_s": 60}),
     "GET /api/rules": ("", None),
     "GET /api/rules/{id}": ("", None),
@@ -114,18 +116,21 @@ class House:
 
     def ask(self, client, route, device):
         query, body = ASKED.get(f"{route.method} {route.path}", ("", None))
-        site = "north" if device == MINE else "foreign-south"
+        said = {"device": device, "site": "north" if device == MINE else "foreign-south"}
+        number = self.numbers[device]["alerts"]
         return client.ask(
-            route.method, self.path(route, device) + filled(query, device, site), filled(body, device, site)
+            route.method, self.path(route, device) + filled(query, said, number), filled(body, said, number)
         )
 
 
-def filled(asked, device, site):
+def filled(asked, said, alert):
+    if asked == "{alert}":
+        return alert
     if isinstance(asked, str):
-        return asked.replace("{device}", device).replace("{site}", site)
+        return asked.replace("{device}", said["device"]).replace("{site}", said["site"])
     if isinstance(asked, dict):
-        return {name: filled(value, device, site) for name, value in asked.items()}
-    return [filled(each, device, site) for each in asked] if isinstance(asked, list) else asked
+        return {name: filled(value, said, alert) for name, value in asked.items()}
+    return [filled(each, said, alert) for each in asked] if isinstance(asked, list) else asked
 
 
 @contextlib.asynccontextmanager

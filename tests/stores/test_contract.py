@@ -47,6 +47,7 @@ from hardpoint.model import (
     ShareLink,
     SignIn,
     Summary,
+    UnknownDevice,
     User,
     Value,
 )
@@ -112,6 +113,10 @@ RECORDS: list[Record] = [
     Dashboard("db-1", "Halle", 1, [{"kind": "text", "id": "a", "text": "ß"}], 3, 2, "ada"),
     ShareLink("ln-1", "db-1", "hall", "ab" * 32, 1, "ada", None),
     ShareLink("ln-2", "db-1", "", "cd" * 32, 1, "ada", 9),
+    Device("d4", "silent", 0, muted_until_ms=2**41),
+    Alert(3, "hot", "", "d4", "info", "x", None, 5, 6, told=["c"], when={"key": "ß", "is": "missing"}),
+    UnknownDevice(1, "esp ß", "2001:db8::1", "mqtt", 5, 6, 7, 1, [{"body": "HELLO\x00", "cut": False}]),
+    UnknownDevice(2, "", "", "", 0, 0, 0),
     Claim("d1", "0f" * 32, 1_700_000_000_000),
     Claim("d2", "", 0),
     Package("fw-1", "fw", "pump", "1.3", 2**31, "ab" * 32, "pump ß.bin", "application/octet-stream", 5),

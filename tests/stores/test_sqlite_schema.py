@@ -62,6 +62,7 @@ def test_a_released_migration_is_never_changed() -> None:
         9: "68f065b85c5b5338",
         10: "2bda83691477d9cb",
         11: "ff27438874a17d07",
+        12: "31d3eb8f8c1632f6",
     }
 
 

@@ -167,6 +167,110 @@ class TestAlerts:
 
         anyrun(scene())
 
+    def test_are_acknowledged_together(self, anyrun, clock):
+        async def scene():
+            async with signed_in(clock=clock) as (hub, client):
+                await client.ask("POST", "/api/rules", RULE)
+                sessions = [(await attached(hub, name))[1] for name in "abc"]
+                for session in sessions:
+                    await say(hub, session, (1, 31))
+                await say(hub, sessions[2], (2, 20))
+                commits = hub.commits.commits
+                _, document = await client.ask("POST", "/api/alerts/acknowledge", {"alerts": [1, 3, 2, 9, 2]})
+                assert hub.commits.commits == commits + 1
+                answer = checked(document, shapes.AcknowledgedAlerts)
+                assert [(one.id, one.acknowledged_by) for one in answer.items] == [(1, "a admin"), (2, "a admin")]
+                refused = [(one.id, one.code, one.message) for one in answer.refused]
+                assert refused == [(3, "conflict", "alert 3 has ended"), (9, "not_found", "there is no alert 9")]
+                _, document = await client.ask("POST", "/api/alerts/acknowledge", {"alerts": [1]})
+                assert (document["items"], document["refused"][0]["code"]) == ([], "conflict")
+                for wrong in ([], [0], ["1"], list(range(1, 1002))):
+                    await client.refused(400, "POST", "/api/alerts/acknowledge", {"alerts": wrong})
+                _, log = await client.ask("GET", "/api/audit?what=alerts")
+                assert [
+                    (entry["what"], entry["detail"]["acknowledged"])
+                    for entry in log["items"]
+                    if entry["result"] == "done"
+                ] == [
+                    ("alerts.acknowledge", []),
+                    ("alerts.acknowledge", [1, 2]),
+                ]
+
+        anyrun(scene())
+
+    def test_say_what_is_muted_and_until_when(self, anyrun, clock):
+        async def scene():
+            async with signed_in(clock=clock) as (hub, client):
+                await client.ask("POST", "/api/rules", RULE)
+                _, session = await attached(hub)
+                await say(hub, session, (1, 31))
+                before = hub.live.number
+                now = clock.now_ms
+
+                async def silent():
+                    _, document = await client.ask("GET", "/api/alerts/1")
+                    return document["silent"]
+
+                assert await silent() is None
+                await client.ask("POST", "/api/alerts/1/mute", {"for_s": 60})
+                assert await silent() == {"until": now + 60_000, "by": "alert"}
+                _, document = await client.ask("POST", "/api/devices/dev/mute", {"for_s": 90})
+                assert checked(document, shapes.Device).muted_until == now + 90_000
+                assert await silent() == {"until": now + 90_000, "by": "device"}
+                await client.ask("POST", "/api/rules/too-hot/mute", {"for_s": 120})
+                assert await silent() == {"until": now + 120_000, "by": "rule"}
+                events = [entry.describe() for entry in hub.live.since(before) if entry.kind == "alert"]
+                assert [event["silent"]["by"] for event in events] == ["alert", "device", "rule"], (
+                    "pages are told at once"
+                )
+                clock.now_ms += 119_999
+                assert (await silent())["by"] == "rule"
+                clock.now_ms += 1
+                assert await silent() is None
+                await client.ask("POST", "/api/devices/dev/mute", {"for_s": 60})
+                _, document = await client.ask("POST", "/api/devices/dev/mute", {"for_s": 0})
+                assert document["muted_until"] is None
+                assert (await client.refused(400, "POST", "/api/devices/dev/mute", {"for_s": 1e12}))["field"] == "for_s"
+                await client.refused(404, "POST", "/api/devices/none/mute", {"for_s": 1})
+                _, log = await client.ask("GET", "/api/audit?what=devices.mute")
+                noted = [
+                    (entry["device"], entry["detail"].get("muted_until"), entry["result"]) for entry in log["items"]
+                ]
+                assert ("dev", now + 90_000, "done") in noted
+                assert ("dev", 0, "done") in noted
+
+        anyrun(scene())
+
+    def test_are_told_with_what_is_set_of_the_devices_keys(self, anyrun, clock):
+        async def scene():
+            receiver = Receiver()
+            async with signed_in(receiver, clock=clock) as (hub, client):
+                _, made = await client.ask("POST", "/api/channels", {"name": "c", "kind": "test", "settings": {}})
+                await client.ask("POST", "/api/rules", RULE | {"channels": [made["id"]]})
+                _, session = await attached(hub)
+                fields = {"temp": {"label": "Air", "unit": "°C", "decimals": 2}}
+                await client.ask("PATCH", "/api/devices/dev/fields", fields)
+                await say(hub, session, (1, 31.5))
+                await pass_s(hub, clock, 5)
+                [notice] = receiver.notices
+                assert notice.text == "firing: Too hot: dev: Air is above 30 °C (31.50 °C)"
+                _, document = await client.ask("GET", "/api/alerts/1")
+                shown = checked(document, shapes.Alert)
+                assert (shown.text, shown.told, shown.value) == ("temp is above 30", "Air is above 30 °C", 31.5)
+                assert (shown.key, shown.label, shown.unit, shown.decimals) == ("temp", "Air", "°C", 2)
+                assert notice.news[0]["alert"] == document, "a program gets key and value as they are, and what is set"
+                _, document = await client.ask("GET", "/api/rules/too-hot")
+                [standing] = checked(document, shapes.RuleWithStandings).standings
+                assert (standing.value, standing.label, standing.unit) == (31.5, "Air", "°C")
+                _, document = await client.ask("POST", "/api/rules/dry-run", RULE | {"from_ms": 0, "to_ms": 10})
+                [firing] = checked(document, shapes.DryRun).firings
+                assert (firing.key, firing.value, firing.label, firing.unit) == ("temp", 31.5, "Air", "°C")
+                await client.ask("DELETE", "/api/rules/too-hot")
+                _, document = await client.ask("GET", "/api/alerts/1")
+                assert (document["state"], document["told"]) == ("resolved", "Air is above 30 °C")
+
+        anyrun(scene())
+
 
 class TestChannels:
     def test_keep_their_secrets(self, anyrun, clock):

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..errors import Conflict
 from .command import Group, json_option
 from .connection import with_client
 from .moment import Span
-from .output import ago, document, iso, now_ms, printable, say, shown, span, table
+from .output import ago, document, iso, now_ms, printable, say, span, table, valued
 
 if TYPE_CHECKING:
     from .client import Client
@@ -19,7 +20,7 @@ command = Group(
     help="List, acknowledge and mute what rules have raised.",
     examples="""
     hardpoint alert ls --firing
-    hardpoint alert ack 12
+    hardpoint alert ack 12 13 14
     """,
 )
 
@@ -62,8 +63,8 @@ def _state(alert: dict[str, Any]) -> str:
 
 
 def _what(alert: dict[str, Any]) -> str:
-    value = "" if alert["value"] is None else f" ({shown(alert['value'], 24)})"
-    return f"{alert['name']}: {alert['text']}{value}"
+    value = "" if alert["value"] is None else f" ({valued(alert, 24)})"
+    return f"{alert['name']}: {alert['told']}{value}"
 
 
 @command.command("show", examples="hardpoint alert show 12")
@@ -93,8 +94,9 @@ def _facts(alert: dict[str, Any]) -> list[tuple[str, str]]:
     ]
     if alert["acknowledged"] is not None:
         facts.append(("acknowledged", f"{iso(alert['acknowledged'])} by {alert['acknowledged_by']}"))
-    if alert["muted_until"] is not None:
-        facts.append(("muted until", iso(alert["muted_until"])))
+    if alert["silent"] is not None:
+        by = "" if alert["silent"]["by"] == "alert" else f", as its {alert['silent']['by']} is"
+        facts.append(("muted until", f"{iso(alert['silent']['until'])}{by}"))
     if alert["resolved"] is not None:
         lasted = span(max(0, alert["resolved"] - alert["fired"]) / 1000)
         facts.append(("resolved", f"{iso(alert['resolved'])}, after {lasted}"))
@@ -103,17 +105,35 @@ def _facts(alert: dict[str, Any]) -> list[tuple[str, str]]:
     return facts
 
 
-@command.command("ack", examples="hardpoint alert ack 12")
-@click.argument("alert", type=int)
+@command.command(
+    "ack",
+    examples="""
+    hardpoint alert ack 12
+    hardpoint alert ack 12 13 14
+    """,
+)
+@click.argument("alerts", type=int, nargs=-1, required=True, metavar="ALERT…")
 @json_option
 @with_client
-def ack(client: Client, alert: int, as_json: bool) -> None:
-    """Say that you see to an alert: it is not told again until it ends."""
-    changed = client.call("POST", "/api/alerts", str(alert), "acknowledge")
+def ack(client: Client, alerts: tuple[int, ...], as_json: bool) -> None:
+    """Say that you see to alerts: they are not told again until they end.
+
+    Of several, those that cannot be acknowledged are named, and the others are: it then ends with 1.
+    """
+    if len(alerts) == 1:
+        changed = client.call("POST", "/api/alerts", str(alerts[0]), "acknowledge")
+        if as_json:
+            print(document("alert", changed))
+        else:
+            say(f"alert {alerts[0]} is acknowledged by {printable(changed['acknowledged_by'])}")
+        return
+    answer = client.call("POST", "/api/alerts/acknowledge", body={"alerts": list(alerts)})
     if as_json:
-        print(document("alert", changed))
+        print(document("alerts", answer))
     else:
-        say(f"alert {alert} is acknowledged by {printable(changed['acknowledged_by'])}")
+        say(f"{len(answer['items'])} alerts are acknowledged")
+    if answer["refused"]:
+        raise Conflict("; ".join(printable(each["message"]) for each in answer["refused"]))
 
 
 @command.command("mute", examples="hardpoint alert mute 12 --for 2h")

@@ -200,6 +200,8 @@ def facts(device: dict[str, Any], at: int) -> Iterator[tuple[str, str]]:
         yield "expected", f"every {span(presence['expected_every_s'])}{' (set)' if presence['expected_set'] else ''}"
     if device["labels"]:
         yield "labels", " ".join(f"{key}={value}" for key, value in sorted(device["labels"].items()))
+    if (device.get("muted_until") or 0) > at:
+        yield "muted until", f"{iso(device['muted_until'])}: nobody is told of its alerts"
     if device.get("gateway"):
         yield "gateway", "it may attach other devices"
     if device.get("via"):
@@ -245,6 +247,28 @@ def rm(client: Client, device: str, confirm: str | None) -> None:
         raise BadInput(f"{confirm!r} is not its name, {name!r}: nothing was removed")
     client.call("DELETE", "/api/devices", found["id"])
     say(f"removed {printable(name)}")
+
+
+@command.command(
+    "mute",
+    examples="""
+    hardpoint device mute greenhouse --for 8h
+    hardpoint device mute greenhouse --for 0s
+    """,
+)
+@click.argument("device")
+@click.option("--for", "for_s", type=Span(), default="1h", help="How long; 0s ends it.")
+@json_option
+@with_client
+def mute(client: Client, device: str, for_s: float, as_json: bool) -> None:
+    """Tell nobody of a device's alerts for a time. They are raised and listed all the same."""
+    changed = client.call("POST", "/api/devices", device, "mute", body={"for_s": for_s})
+    if as_json:
+        print(document("device", changed))
+    elif changed["muted_until"] is None:
+        say(f"alerts on {printable(changed['name'])} are told again")
+    else:
+        say(f"nobody is told of alerts on {printable(changed['name'])} until {iso(changed['muted_until'])}")
 
 
 @command.command(

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 SCHEMA_VERSION = 1
 MAX_CELL_CHARS = 60
@@ -56,6 +56,15 @@ def shown(value: Any, limit: int | None = None) -> str:
         value = msgspec.json.encode(value).decode()
     text = printable(value)
     return text if limit is None or len(text) <= limit else text[: limit - 1] + "…"
+
+
+def valued(entry: Mapping[str, Any], limit: int) -> str:
+    """The ``value`` of an entry of the API with the ``decimals`` and the ``unit`` beside it, as ``21.5 °C``."""
+    value, decimals, unit = entry["value"], entry["decimals"], entry["unit"]
+    if type(value) is not float and type(value) is not int:
+        return shown(value, limit)
+    text = shown(value, limit) if decimals is None else f"{value:.{decimals}f}"
+    return f"{text} {unit}" if unit else text
 
 
 def now_ms() -> int:

@@ -11,7 +11,7 @@ from ..errors import BadInput, NotFound
 from .command import Group, json_option
 from .connection import with_client
 from .moment import Moment, Span
-from .output import document, iso, now_ms, printable, say, shown, span, table
+from .output import document, iso, now_ms, printable, say, shown, span, table, valued
 from .send import parse_params
 from .sentence import FORMS, parse_when
 
@@ -186,7 +186,7 @@ def show(client: Client, rule: str, as_json: bool) -> None:
         table(
             ("device", "state", "value", "why"),
             [
-                (each["device"], each["state"].replace("_", " "), _value(each["value"]), each["why"] or "")
+                (each["device"], each["state"].replace("_", " "), _value(each), each["why"] or "")
                 for each in found["standings"]
             ],
         )
@@ -211,8 +211,8 @@ def _facts(rule: dict[str, Any]) -> list[tuple[str, str]]:
     return [(name, value) for name, value in facts if value]
 
 
-def _value(value: Any) -> str:
-    return "" if value is None else shown(value, 24)
+def _value(entry: dict[str, Any]) -> str:
+    return "" if entry["value"] is None else valued(entry, 24)
 
 
 @command.command(
@@ -310,7 +310,7 @@ def test(client: Client, rule: str | None, since: int, to: int, as_json: bool, *
     table(
         ("device", "since", "fired", "lasted", "value"),
         [
-            (each["device"], iso(each["since"]), iso(each["fired"]), _lasted(each, at), _value(each["value"]))
+            (each["device"], iso(each["since"]), iso(each["fired"]), _lasted(each, at), _value(each))
             for each in run["firings"]
         ],
     )

@@ -6,8 +6,11 @@ can take it. It is sent again whenever the device comes back under its name, unt
 and for `TELL_S` at most: a secret that nobody fetches is not kept for ever.
 
 An entry is a name *at an address*: whoever takes a waiting device's name elsewhere has an entry of its own, for a
-person to tell apart, and is not sent the other's token. All of it is in memory. After a restart, devices that are
-still unknown come again.
+person to tell apart, and is not sent the other's token.
+
+The list outlives a restart, with its numbers, but without tokens: who was adopted and has not fetched its own waits
+again, and is given another. When an entry was heard last is stored once in `STORE_EVERY_MS`, or a device that tries
+every second would cost a write a second.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput, Conflict, NotAdopted, NotFound
-from ..model import Command
+from ..model import Command, Delete, Put, UnknownDevice
 from ..rarely import Rarely
 from .session import host_of
 from .tokens import TOKEN_PREFIXES
@@ -42,6 +45,10 @@ MAX_FIRST_CHARS = 1_024
 """Of the body of each of them."""
 MAX_SESSIONS_PER_ENTRY = 4
 """Connections on which one may wait; one more ends the oldest, which is likely dead."""
+MAX_SILENT_S = 30 * 24 * 3_600.0
+"""An entry that was not heard for so long is dropped."""
+PRUNE_EVERY_S = 3_600.0
+STORE_EVERY_MS = 600_000
 TELL_S = 3_600.0
 """How long an adopted device may take to come back for its token."""
 ADOPT = "adopt"
@@ -64,6 +71,7 @@ class Unknown:
         "name",
         "number",
         "sessions",
+        "stored_ms",
         "token",
         "tries",
     )
@@ -80,6 +88,30 @@ class Unknown:
         self.ignored = False
         self.adopted: DeviceState | None = None
         self.token = ""  # while it is to be told
+        self.stored_ms = now_ms  # as of when the store has it
+
+    @classmethod
+    def of(cls, record: UnknownDevice) -> Unknown:
+        """As the process before this one left it."""
+        entry = cls(record.id, record.name, record.address, record.first_ms)
+        entry.dialect, entry.frames, entry.ignored = record.dialect, record.frames, bool(record.ignored)
+        entry.last_ms = entry.stored_ms = record.last_ms
+        entry.tries = record.tries
+        return entry
+
+    def record(self) -> UnknownDevice:
+        """What is kept of it."""
+        return UnknownDevice(
+            self.number,
+            self.name,
+            self.address,
+            self.dialect,
+            self.first_ms,
+            self.last_ms,
+            self.tries,
+            int(self.ignored),
+            list(self.frames),
+        )
 
 
 class Adoption:
@@ -102,6 +134,16 @@ class Adoption:
     def __len__(self) -> int:
         return len(self._entries)
 
+    def fill(self) -> None:
+        """Go on from what the store holds. Without ``enabled`` that stays as it is, for a later start."""
+        if not self.enabled:
+            return
+        for record in sorted(self._hub.store.load(UnknownDevice), key=lambda record: record.last_ms):
+            entry = Unknown.of(record)
+            self._entries[entry.name, entry.address] = self._by_number[entry.number] = entry
+            self._numbers = max(self._numbers, entry.number)
+        self._prune()
+
     # -- from the dialects
 
     def knock(self, name: str, peer: str) -> None:
@@ -118,6 +160,7 @@ class Adoption:
         address = host_of(peer)
         key = (name, address)
         entry = self._entries.get(key)
+        new = entry is None
         if entry is None:
             self._hub.throttle.check(address)
             self._hub.throttle.failed(address)  # or one address could push all others out of the list
@@ -130,6 +173,8 @@ class Adoption:
         self._entries.move_to_end(key)
         entry.last_ms = self._hub.clock_ms()
         entry.tries += 1
+        if new or not 0 <= entry.last_ms - entry.stored_ms < STORE_EVERY_MS:  # below 0 the clock was set back
+            self._store(entry)
         if not entry.ignored:
             raise _refusal(entry)
 
@@ -143,6 +188,7 @@ class Adoption:
                 shown["body"] = frame.body[:MAX_FIRST_CHARS]
                 shown["cut"] = frame.cut or len(frame.body) > MAX_FIRST_CHARS
                 entry.frames.append(shown)
+                self._store(entry)
 
     def wait(self, session: Session, number: int) -> None:
         """The session stays, and is sent the token when there is one: at once, where there is."""
@@ -219,7 +265,9 @@ class Adoption:
                 f"there is already a device {name!r}: give it another name, or replace its token", field="name"
             )
         self.confirm(device)  # it may have been adopted before, and not have come back
-        entry.ignored = False
+        if entry.ignored:
+            entry.ignored = False
+            self._store(entry)
         entry.adopted, entry.token = device, token
         self._untold[device.id] = entry
         hub.alerting.agenda.at(hub.clock_ms() + int(TELL_S * 1000), lambda: self._give_up(entry, token))
@@ -234,6 +282,7 @@ class Adoption:
         """
         entry = self._find(number)
         entry.ignored = True
+        self._store(entry)
         for session in entry.sessions:
             self.left(session)
             session.end("it is not wanted here")
@@ -276,12 +325,25 @@ class Adoption:
 
     def _remove(self, entry: Unknown) -> None:
         """Whoever still waits under that name comes again."""
+        self._hub.commits.note(Delete(entry.record()), lingering=True)
         self._entries.pop((entry.name, entry.address), None)
         self._by_number.pop(entry.number, None)
         entry.token = ""
         for session in entry.sessions:
             self.left(session)
             session.end("it was adopted")
+
+    def _store(self, entry: Unknown) -> None:
+        entry.stored_ms = entry.last_ms
+        self._hub.commits.note(Put(entry.record()), lingering=True)
+
+    def _prune(self) -> None:
+        """Drop whom nobody has heard for long, now and again and again."""
+        now = self._hub.clock_ms()
+        for entry in list(self._entries.values()):
+            if now - entry.last_ms > MAX_SILENT_S * 1000 and not entry.sessions and not entry.token:
+                self._remove(entry)
+        self._hub.alerting.agenda.at(now + int(PRUNE_EVERY_S * 1000), self._prune)
 
     def _give_up(self, entry: Unknown, token: str) -> None:
         if entry.token == token and entry.adopted is not None:

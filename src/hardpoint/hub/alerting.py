@@ -12,6 +12,7 @@ from ..model import Alert, Channel, Delivery, QuietHours, Rule, RuleState
 from .outbox import Outbox, Sender
 from .rules.alerts import Alerts
 from .rules.engine import Rules
+from .rules.wording import Wording
 
 if TYPE_CHECKING:
     from ..stores.base import Store
@@ -45,10 +46,9 @@ class Alerting:
         self.on_command: Callable[[Rule, Alert, str], None] = lambda _rule, _alert, _device_id: None
         """Called when a rule has queued a command to a device: what it notes is in the same commit."""
         self.agenda = agenda
-        self.alerts = Alerts(commits, live, self.agenda, self._announce, clock_ms=clock_ms)
-        self.outbox = Outbox(
-            commits, self.agenda, senders, clock_ms=clock_ms, find_alert=self.alerts.find, name_of=self._name_of
-        )
+        wording = Wording(catalogue, self._find_rule, clock_ms=clock_ms)
+        self.alerts = Alerts(commits, live, self.agenda, wording, self._announce, clock_ms=clock_ms)
+        self.outbox = Outbox(commits, self.agenda, senders, wording, clock_ms=clock_ms, find_alert=self.alerts.find)
         self.rules = Rules(catalogue, commits, self.agenda, self.alerts, send_command=self._send_command)
 
     def fill(self, store: Store) -> None:
@@ -69,11 +69,10 @@ class Alerting:
         await asyncio.gather(*self._commands, return_exceptions=True)
 
     def _announce(self, alert: Alert, event: str) -> None:
-        self.outbox.announce(alert, event, self.rules.find(alert.rule_id))
+        self.outbox.announce(alert, event, self._find_rule(alert.rule_id))
 
-    def _name_of(self, device_id: str) -> str:
-        device = self._catalogue.by_id.get(device_id)
-        return device.record.name if device is not None else device_id
+    def _find_rule(self, rule_id: str) -> Rule | None:
+        return self.rules.find(rule_id)
 
     def _send_command(self, rule: Rule, alert: Alert) -> None:
         """Noted with the alert, in one commit: were it noted later, a crash in between would leave an alert whose

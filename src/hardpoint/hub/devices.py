@@ -92,6 +92,7 @@ class DeviceState:
             "created": record.created_ms,
             "gateway": bool(record.gateway),
             "via": gateway_of(record) or None,
+            "muted_until": record.muted_until_ms or None,
             "fields": described_fields(self),
         }
 

@@ -16,7 +16,7 @@ from ..errors import TooLarge
 from ..model import Keep, checked_key
 
 if TYPE_CHECKING:
-    from ..model import Json
+    from ..model import Json, Value
     from .devices import DeviceState
     from .hub import Hub
 
@@ -37,6 +37,9 @@ class Field(Struct, forbid_unknown_fields=True, omit_defaults=True):
     keep_s: Annotated[float, Meta(ge=LEAST_KEEP_S, le=3_153_600_000)] | None = None
 
 
+_NOTHING_SET = Field()
+
+
 def fields_of(device: DeviceState) -> dict[str, Field]:
     """What is set, by key."""
     held = (device.attributes or {}).get(SCOPE, {}).get(ATTRIBUTE)
@@ -46,6 +49,36 @@ def fields_of(device: DeviceState) -> dict[str, Field]:
         return msgspec.convert(held, dict[str, Field])
     except msgspec.ValidationError:
         return {}
+
+
+def label_of(key: str, fields: Mapping[str, Field]) -> str:
+    """What a key is called: as set, else itself."""
+    field = fields.get(key)
+    return field.label if field is not None and field.label else key
+
+
+def with_unit(text: str, key: str, fields: Mapping[str, Field]) -> str:
+    """A number of that key, as it is written, with the unit that is set."""
+    field = fields.get(key)
+    return f"{text} {field.unit}" if field is not None and field.unit else text
+
+
+def shown(key: str | None, value: Value, fields: Mapping[str, Field]) -> str:
+    """A value as people read it: ``21.50 °C``, ``open``, ``{"a":1}``. ``key`` None: it is of no one key."""
+    if type(value) is str:
+        return value
+    if type(value) is not float and type(value) is not int:
+        return msgspec.json.encode(value).decode()
+    field = fields.get(key) if key is not None else None
+    if key is None or field is None:
+        return str(value)
+    return with_unit(str(value) if field.decimals is None else f"{value:.{field.decimals}f}", key, fields)
+
+
+def described_key(key: str | None, fields: Mapping[str, Field]) -> dict[str, Json]:
+    """What belongs to a value of that key, as the app API gives it beside the value."""
+    field = fields.get(key, _NOTHING_SET) if key is not None else _NOTHING_SET
+    return {"key": key, "label": field.label or key, "unit": field.unit or None, "decimals": field.decimals}
 
 
 def described_fields(device: DeviceState) -> dict[str, Json]:

@@ -160,6 +160,7 @@ class Hub:
         self.attendance.fill(store.load(Habit))
         self.audit.fill()
         self.rotation.fill()
+        self.adoption.fill()
         self.pace.begin()
 
     def use_limits(self, limits: Limits) -> None:

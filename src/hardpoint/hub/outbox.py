@@ -18,11 +18,12 @@ from ..errors import BadInput, Conflict, NotFound, StorageError, TooLarge
 from ..model import MAX_NAME_LENGTH, SEVERITIES, Alert, Channel, Delete, Delivery, Json, Put, QuietHours, Rule
 from ..rarely import Rarely
 from .quiet import quiet_until
-from .rules.alerts import FIRING, RESOLVED, STILL_FIRING, describe_alert
+from .rules.wording import FIRING, RESOLVED, STILL_FIRING
 
 if TYPE_CHECKING:
     from .agenda import Agenda
     from .batch import GroupCommit
+    from .rules.wording import Wording
 
 logger = logging.getLogger("hardpoint.outbox")
 rarely = Rarely(logger)
@@ -98,19 +99,19 @@ class Outbox:
         commits: GroupCommit,
         agenda: Agenda,
         senders: Mapping[str, Callable[[], Sender]],
+        wording: Wording,
         *,
         clock_ms: Callable[[], int],
         find_alert: Callable[[int], Alert | None],
-        name_of: Callable[[str], str],
     ) -> None:
-        """``senders``: kind → what makes one, on first use. ``name_of`` gives a device's name by its id."""
+        """``senders``: kind → what makes one, on first use."""
         self._commits = commits
         self._agenda = agenda
         self._make_sender = senders
         self._senders: dict[str, Sender] = {}
         self._clock_ms = clock_ms
         self._find_alert = find_alert
-        self._name_of = name_of
+        self._wording = wording
         self.channels: dict[str, Channel] = {}
         self.quiet: dict[str, QuietHours] = {}
         self._waiting: dict[str, dict[int, Delivery]] = {}  # channel → its deliveries in their order
@@ -171,7 +172,7 @@ class Outbox:
         """Tell the rule's channels. The end is told to those that were told of the beginning, and to no others."""
         if event == RESOLVED:
             to = [channel_id for channel_id in alert.told if channel_id in self.channels]
-        elif rule is None or self._clock_ms() < max(rule.muted_until_ms, alert.muted_until_ms):
+        elif rule is None or self._wording.silence(alert) is not None:
             return
         else:
             to = [channel_id for channel_id in dict.fromkeys(rule.channels) if channel_id in self.channels]
@@ -330,20 +331,17 @@ class Outbox:
         self._free_ms[channel_id] = now + wait_ms
 
     def _notice(self, news: list[tuple[Delivery, Alert]]) -> Notice:
-        lines = [self._line(delivery.event, alert) for delivery, alert in news]
+        lines = [self._wording.line(delivery.event, alert) for delivery, alert in news]
         return Notice(
             str(news[0][0].message),
             lines[0] if len(lines) == 1 else f"{lines[0]} (and {len(lines) - 1} more)",
             "\n".join(lines),
             max((alert.severity for _, alert in news), key=SEVERITIES.index),
             tuple(
-                {"id": delivery.id, "event": delivery.event, "alert": describe_alert(alert)} for delivery, alert in news
+                {"id": delivery.id, "event": delivery.event, "alert": self._wording.describe(alert)}
+                for delivery, alert in news
             ),
         )
-
-    def _line(self, event: str, alert: Alert) -> str:
-        value = "" if alert.value is None else f" ({alert.value})"
-        return f"{event}: {alert.rule_name}: {self._name_of(alert.device_id)}: {alert.text}{value}"
 
     def _end(self, delivery: Delivery, state: str, reason: str) -> None:
         delivery.state = state

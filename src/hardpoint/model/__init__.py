@@ -22,6 +22,7 @@ from .broker import MqttSession as MqttSession
 from .broker import MqttSubscription as MqttSubscription
 from .handover import Claim as Claim
 from .handover import Package as Package
+from .handover import UnknownDevice as UnknownDevice
 
 Scalar: TypeAlias = float | int | bool | str
 Json: TypeAlias = Any  # what a JSON document decodes to; mypy cannot yet spell the recursive type usefully
@@ -77,6 +78,8 @@ class Device:
     """1: it may attach other devices."""
     via: str = ""
     """The gateway that it is behind and what that calls it: ``<id>/<name>``. Empty: it is behind none."""
+    muted_until_ms: int = 0
+    """Until then nobody is told of alerts on it."""
 
 
 @dataclass(slots=True)
@@ -314,6 +317,10 @@ class Alert:
     muted_until_ms: int = 0
     told: list[str] = field(default_factory=list)
     """The channels that were given its beginning, and will be given its end."""
+    when: dict[str, Json] = field(default_factory=dict)
+    """The condition that it fired on, as `Rule.when`; the rule may have another by now. Empty: it is older than this
+    field.
+    """
 
 
 @dataclass(slots=True)
@@ -426,6 +433,7 @@ Record: TypeAlias = (
     | ShareLink
     | Claim
     | Package
+    | UnknownDevice
 )
 RECORD_TYPES: tuple[type[Record], ...] = get_args(Record)
 

@@ -1,9 +1,9 @@
-"""What is handed over: devices to their owners, packages of firmware to devices."""
+"""What is handed over: devices to owners, unknown ones to whoever adopts them, packages of firmware to devices."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 
 @dataclass(slots=True)
@@ -32,3 +32,22 @@ class Package:
     file_name: str
     content_type: str
     created_ms: int
+
+
+@dataclass(slots=True)
+class UnknownDevice:
+    """Who has named itself at an address and waits to be adopted, or is ignored (1). ``frames`` are the first that were
+    refused of it, as the wire tap describes them. ``last_ms`` and ``tries`` are as of some time ago (`hub.adoption`).
+    """
+
+    KEY: ClassVar[tuple[str, ...]] = ("id",)
+
+    id: int
+    name: str
+    address: str
+    dialect: str
+    first_ms: int
+    last_ms: int
+    tries: int
+    ignored: int = 0
+    frames: list[dict[str, Any]] = field(default_factory=list)

@@ -10,21 +10,23 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import UNSET
 
-from ..errors import BadInput, NotFound
+from ..errors import BadInput, Conflict, NotFound
 from ..http import Response
 from ..hub.outbox import NotDelivered
 from ..hub.quiet import checked_quiet_hours
-from ..hub.rules.alerts import describe_alert
+from ..hub.rules.alerts import muted_until
 from ..model import Channel, QuietHours
 from . import shapes
 from .deeds import tell
-from .devices import DEFAULT_PAGE, MAX_PAGE, whole_number
+from .devices import DEFAULT_PAGE, MAX_PAGE, to_its_end, whole_number
 
 if TYPE_CHECKING:
     from ..http import Request, Router
     from ..hub.hub import Hub
     from ..model import Delivery, Json
 
+MAX_TOLD = 100
+"""Numbers of alerts that an entry of the log names."""
 _STATES = {"firing": True, "resolved": False}
 
 
@@ -60,6 +62,25 @@ class AlertRoutes:
         )
         router.route(
             "POST",
+            "/api/alerts/acknowledge",
+            self.acknowledge_all,
+            role="operator",
+            scope="each",
+            summary="The same of several; those that cannot be are told beside the others",
+            body=shapes.Alerts,
+            out=shapes.AcknowledgedAlerts,
+        )
+        router.route(
+            "POST",
+            "/api/devices/{id}/mute",
+            self.mute_device,
+            role="operator",
+            summary="Tell nobody of alerts on it for a time; 0 ends that",
+            body=shapes.Mute,
+            out=shapes.Device,
+        )
+        router.route(
+            "POST",
             f"{one}/mute",
             self.mute,
             role="operator",
@@ -88,24 +109,51 @@ class AlertRoutes:
         more = len(found) > limit
         found = found[:limit]
         return Response.json(
-            {"items": [describe_alert(one) for one in found], "next_cursor": str(found[-1].id) if more else None}
+            {"items": [self._alerts.describe(one) for one in found], "next_cursor": str(found[-1].id) if more else None}
         )
 
     def show(self, request: Request) -> Response:
         """``GET /api/alerts/{number}``."""
-        return Response.json(describe_alert(self._alerts.get(self._number(request))))
+        return Response.json(self._alerts.describe(self._alerts.get(self._number(request))))
 
     async def acknowledge(self, request: Request) -> Response:
         """``POST /api/alerts/{number}/acknowledge``."""
         alert = self._alerts.acknowledge(self._number(request), request.user.name)
         await self._hub.commits.durable()
-        return Response.json(describe_alert(alert))
+        return Response.json(self._alerts.describe(alert))
 
     async def mute(self, request: Request) -> Response:
         """``POST /api/alerts/{number}/mute``."""
         alert = self._alerts.mute(self._number(request), request.json(shapes.Mute).for_s)
+        tell(request, {"muted_until": alert.muted_until_ms})
         await self._hub.commits.durable()
-        return Response.json(describe_alert(alert))
+        return Response.json(self._alerts.describe(alert))
+
+    async def acknowledge_all(self, request: Request) -> Response:
+        """``POST /api/alerts/acknowledge``: each by itself, with one commit for all. That some of them cannot be
+        acknowledged any more is no reason to refuse the others: it is told beside them.
+        """
+        numbers = dict.fromkeys(request.json(shapes.Alerts).alerts)
+        seen, refused = [], []
+        for number in numbers:
+            try:
+                self._check_seen(request, number)
+                seen.append(self._alerts.acknowledge(number, request.user.name))
+            except (NotFound, Conflict) as error:
+                refused.append({"id": number, "code": error.code, "message": error.message})
+        tell(request, {"acknowledged": [alert.id for alert in seen][:MAX_TOLD]})
+        await self._hub.commits.durable()
+        return Response.json({"items": [self._alerts.describe(alert) for alert in seen], "refused": refused})
+
+    async def mute_device(self, request: Request) -> Response:
+        """``POST /api/devices/{id}/mute``."""
+        hub = self._hub
+        device = hub.catalogue.find(request.params["id"])
+        until_ms = muted_until(hub.clock_ms(), request.json(shapes.Mute).for_s)
+        tell(request, {"muted_until": until_ms})
+        await to_its_end(hub.change_record(device, lambda record: replace(record, muted_until_ms=until_ms)))
+        self._alerts.silence_changed(device_id=device.id)
+        return Response.json(hub.describe(device))
 
     def _number(self, request: Request) -> int:
         """Of the alert that is asked about.
@@ -114,11 +162,19 @@ class AlertRoutes:
             NotFound: there is none, or none for them.
         """
         number: int = request.params["number"]
+        tell(request, device_id=self._check_seen(request, number))
+        return number
+
+    def _check_seen(self, request: Request, number: int) -> str:
+        """The id of the device that an alert is about.
+
+        Raises:
+            NotFound: there is no such alert, or none for them; both are told alike.
+        """
         device_id = self._alerts.get(number).device_id
         if not request.user.sees_id(self._hub.catalogue, device_id):
             raise NotFound(f"there is no alert {number}")
-        tell(request, device_id=device_id)
-        return number
+        return device_id
 
 
 class ChannelRoutes:

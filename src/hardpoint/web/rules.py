@@ -14,7 +14,8 @@ from msgspec import UNSET
 
 from ..errors import BadInput, Forbidden, NotFound
 from ..http import Response
-from ..hub.rules.alerts import MAX_MUTE_S
+from ..hub.fields import described_key, fields_of
+from ..hub.rules.alerts import muted_until
 from ..hub.rules.conditions import parse_condition
 from ..hub.rules.dry_run import dry_run
 from ..model import Rule
@@ -141,8 +142,11 @@ class RuleRoutes:
         to_ms = given.to_ms if given.to_ms is not None else self._hub.clock_ms()
         from_ms = given.from_ms if given.from_ms is not None else to_ms - DRY_RUN_MS
         run = await dry_run(self._hub, rule, from_ms, to_ms)
+        find, key = self._hub.catalogue.by_id.get, run.rule.key
+        fields = {one: fields_of(device) for one in {each.device_id for each in run.firings} if (device := find(one))}
         firings = [
             {
+                **described_key(key, fields.get(firing.device_id, {})),
                 "device": firing.device_id,
                 "since": firing.since_ms,
                 "fired": firing.fired_ms,
@@ -182,10 +186,8 @@ class RuleRoutes:
 
     async def mute(self, request: Request) -> Response:
         """``POST /api/rules/{id}/mute``."""
-        for_s = request.json(shapes.Mute).for_s
-        if for_s > MAX_MUTE_S:
-            raise BadInput(f"for_s is between 0 and {MAX_MUTE_S:.0f}", field="for_s")
-        until_ms = self._hub.clock_ms() + int(for_s * 1000) if for_s else 0
+        until_ms = muted_until(self._hub.clock_ms(), request.json(shapes.Mute).for_s)
+        tell(request, {"muted_until": until_ms})
         rule = await self._rules.change(self._found(request).id, {"muted_until_ms": until_ms})
         return Response.json(self._describe(rule))
 

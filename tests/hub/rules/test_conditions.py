@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from simpleeval import SimpleEval
 
 from hardpoint.errors import BadInput
-from hardpoint.hub.rules.conditions import MAX_SAMPLES, NOTHING_CALM, Unusable, parse_condition
+from hardpoint.hub.fields import Field
+from hardpoint.hub.rules.conditions import MAX_SAMPLES, NOTHING_CALM, Unusable, only_key, parse_condition
 from hardpoint.hub.rules.expressions import FUNCTIONS, Expression, operators
 
 ABOVE = {"key": "temp", "is": "above", "value": 30, "until": 28}
@@ -22,6 +23,47 @@ INSIDE = {"key": "temp", "is": "inside", "low": 5, "high": 30, "until": [4, 31]}
 
 def holds(when, value, held=False, key="temp"):
     return parse_condition(when).probe({}).holds(key, 1, value, held)
+
+
+@pytest.mark.parametrize(
+    ("when", "told", "plain"),
+    [
+        (ABOVE, "Air is above 30 °C", "temp is above 30"),
+        (BELOW, "Air is below 5 °C", "temp is below 5"),
+        (OUTSIDE, "Air is outside 5 to 30 °C", "temp is outside 5 to 30"),
+        (INSIDE, "Air is 5 to 30 °C", "temp is 5 to 30"),
+        ({"key": "temp", "is": "equal", "value": 3}, "Air is 3 °C", "temp is 3"),
+        ({"key": "temp", "is": "unequal", "value": True}, "Air is not true", "temp is not true"),
+        ({"key": "temp", "is": "equal", "value": "high"}, "Air is high", "temp is high"),
+        (
+            {"key": "temp", "is": "changing", "by": 5, "within_s": 60},
+            "Air changes by more than 5 °C within 60 s",
+            "temp changes by more than 5 within 60 s",
+        ),
+        ({"key": "temp", "is": "missing"}, "Air is missing", "temp is missing"),
+        ({"key": "*", "is": "missing"}, "nothing comes", "nothing comes"),
+        ({"is": "expression", "text": "temp > 3"}, "temp > 3", "temp > 3"),
+        ({"key": "door", "is": "above", "value": 1.5}, "door is above 1.5", "door is above 1.5"),
+    ],
+)
+def test_is_told_in_words(when, told, plain):
+    condition = parse_condition(when)
+    assert condition.told({"temp": Field("Air", "°C", 1), "hum": Field(unit="%")}) == told
+    assert str(condition) == plain
+
+
+@pytest.mark.parametrize(
+    ("when", "key"),
+    [
+        (ABOVE, "temp"),
+        ({"is": "expression", "text": "hum > 3 and hum < 9"}, "hum"),
+        ({"is": "expression", "text": "hum > temp"}, None),
+        ({"key": "*", "is": "missing"}, None),
+        ({}, None),
+    ],
+)
+def test_has_one_key_or_none(when, key):
+    assert only_key(when) == key
 
 
 @pytest.mark.parametrize(

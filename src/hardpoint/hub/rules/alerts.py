@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING
 
 from ...errors import BadInput, Conflict, NotFound
 from ...model import Alert, Delete, Put
+from .wording import FIRING, RESOLVED, STILL_FIRING
 
 if TYPE_CHECKING:
-    from ...model import Json
     from ..agenda import Agenda
     from ..batch import GroupCommit
     from ..live import LiveFeed
     from .watch import Watch
+    from .wording import Wording
 
 MAX_RESOLVED = 10_000
 """Kept for the history; the oldest go first. About 5 MB."""
 MAX_MUTE_S = 366 * 24 * 3600.0
 
-FIRING, STILL_FIRING, RESOLVED = "firing", "still firing", "resolved"
 DEVICE_REMOVED = "the device was removed"
 
 Announce = Callable[[Alert, str], None]
@@ -33,8 +33,16 @@ class Alerts:
     """Every alert that fires, and the latest of those that ended."""
 
     def __init__(
-        self, commits: GroupCommit, live: LiveFeed, agenda: Agenda, announce: Announce, *, clock_ms: Callable[[], int]
+        self,
+        commits: GroupCommit,
+        live: LiveFeed,
+        agenda: Agenda,
+        wording: Wording,
+        announce: Announce,
+        *,
+        clock_ms: Callable[[], int],
     ) -> None:
+        self.describe = wording.describe
         self._commits = commits
         self._live = live
         self._agenda = agenda
@@ -106,6 +114,7 @@ class Alerts:
             None if watch.rule.waits_for_nothing else watch.value,
             watch.since_ms,
             at_ms,
+            when=rule.when,
         )
         self._next_id += 1
         self.fired_total += 1
@@ -161,12 +170,16 @@ class Alerts:
             NotFound: there is no such alert.
             BadInput: not between 0 and `MAX_MUTE_S`.
         """
-        if not 0 <= for_s <= MAX_MUTE_S:
-            raise BadInput(f"for_s is between 0 and {MAX_MUTE_S:.0f}", field="for_s")
         alert = self.get(alert_id)
-        alert.muted_until_ms = self._clock_ms() + int(for_s * 1000) if for_s else 0
+        alert.muted_until_ms = muted_until(self._clock_ms(), for_s)
         self._store(alert)
         return alert
+
+    def silence_changed(self, *, rule_id: str | None = None, device_id: str | None = None) -> None:
+        """The rule or the device was muted, or is no more: whoever looks at its alerts sees so."""
+        for alert in self._firing.values():
+            if alert.rule_id == rule_id or alert.device_id == device_id:
+                self._live.publish("alert", alert.device_id, self.describe(alert))
 
     def drop_device(self, device_id: str) -> None:
         """The device was removed, and the store has let go of its alerts. One that fired ends, and is kept like any
@@ -206,25 +219,15 @@ class Alerts:
 
     def _store(self, alert: Alert) -> None:
         self._commits.note(Put(replace(alert)))
-        self._live.publish("alert", alert.device_id, describe_alert(alert))
+        self._live.publish("alert", alert.device_id, self.describe(alert))
 
 
-def describe_alert(alert: Alert) -> dict[str, Json]:
-    """An alert as the app API gives it."""
-    return {
-        "id": alert.id,
-        "rule": alert.rule_id,
-        "name": alert.rule_name,
-        "device": alert.device_id,
-        "severity": alert.severity,
-        "text": alert.text,
-        "value": alert.value,
-        "state": FIRING if alert.resolved_ms is None else RESOLVED,
-        "since": alert.since_ms,
-        "fired": alert.fired_ms,
-        "resolved": alert.resolved_ms,
-        "reason": alert.reason,
-        "acknowledged": alert.acknowledged_ms,
-        "acknowledged_by": alert.acknowledged_by,
-        "muted_until": alert.muted_until_ms or None,
-    }
+def muted_until(now_ms: int, for_s: float) -> int:
+    """Until when an alert, a rule or a device is muted that is from now on for so long; 0: it is not.
+
+    Raises:
+        BadInput: not between 0 and `MAX_MUTE_S`.
+    """
+    if not 0 <= for_s <= MAX_MUTE_S:
+        raise BadInput(f"for_s is between 0 and {MAX_MUTE_S:.0f}", field="for_s")
+    return now_ms + int(for_s * 1000) if for_s else 0

@@ -26,11 +26,13 @@ import msgspec
 
 from ...errors import BadInput
 from ...model import checked_key
+from ..fields import label_of, with_unit
 from .expressions import Expression
 from .thresholds import around
 
 if TYPE_CHECKING:
     from ...model import Json, Value
+    from ..fields import Field
 
 MAX_WITHIN_S = 24 * 3600.0
 MAX_SAMPLES = 64
@@ -79,8 +81,12 @@ class Condition(ABC):
         """What looks at one device, whose latest values are these."""
 
     @abstractmethod
+    def told(self, fields: Mapping[str, Field]) -> str:
+        """In words, with the labels and units that are set of the keys: ``Air temperature is above 30 °C``."""
+
     def __str__(self) -> str:
-        """In words, as alerts tell it: ``temp is above 30``."""
+        """In words, with keys as they are: ``temp is above 30``."""
+        return self.told({})
 
 
 class _OneKey(Condition, Probe):
@@ -112,8 +118,9 @@ class Above(_OneKey):
         """See `Probe`."""
         return (math.nextafter(self.until, math.inf), math.inf) if held else (-math.inf, self.limit)
 
-    def __str__(self) -> str:
-        return f"{self.key} is above {self.limit:g}"
+    def told(self, fields: Mapping[str, Field]) -> str:
+        """See `Condition`."""
+        return f"{label_of(self.key, fields)} is above {with_unit(f'{self.limit:g}', self.key, fields)}"
 
 
 class Below(_OneKey):
@@ -133,8 +140,9 @@ class Below(_OneKey):
         """See `Probe`."""
         return (-math.inf, math.nextafter(self.until, -math.inf)) if held else (self.limit, math.inf)
 
-    def __str__(self) -> str:
-        return f"{self.key} is below {self.limit:g}"
+    def told(self, fields: Mapping[str, Field]) -> str:
+        """See `Condition`."""
+        return f"{label_of(self.key, fields)} is below {with_unit(f'{self.limit:g}', self.key, fields)}"
 
 
 class Range(_OneKey):
@@ -159,9 +167,11 @@ class Range(_OneKey):
             return NOTHING_CALM
         return self.until if held else self.limits
 
-    def __str__(self) -> str:
+    def told(self, fields: Mapping[str, Field]) -> str:
+        """See `Condition`."""
         low, high = self.limits
-        return f"{self.key} is outside {low:g} to {high:g}" if self.outside else f"{self.key} is {low:g} to {high:g}"
+        bounds = with_unit(f"{low:g} to {high:g}", self.key, fields)
+        return f"{label_of(self.key, fields)} is {'outside ' if self.outside else ''}{bounds}"
 
 
 class Equal(_OneKey):
@@ -184,9 +194,13 @@ class Equal(_OneKey):
             return self.value, self.value
         return -math.inf, math.nextafter(self.value, -math.inf)
 
-    def __str__(self) -> str:
-        value = str(self.value).lower() if isinstance(self.value, bool) else self.value
-        return f"{self.key} is {'' if self.equal else 'not '}{value}"
+    def told(self, fields: Mapping[str, Field]) -> str:
+        """See `Condition`."""
+        if isinstance(self.value, str | bool):
+            value = str(self.value).lower() if isinstance(self.value, bool) else self.value
+        else:
+            value = with_unit(str(self.value), self.key, fields)
+        return f"{label_of(self.key, fields)} is {'' if self.equal else 'not '}{value}"
 
 
 class Changing(Condition):
@@ -200,8 +214,10 @@ class Changing(Condition):
         """See `Condition`."""
         return _ChangingProbe(self.by, int(self.within_s * 1000))
 
-    def __str__(self) -> str:
-        return f"{self.key} changes by more than {self.by:g} within {self.within_s:g} s"
+    def told(self, fields: Mapping[str, Field]) -> str:
+        """See `Condition`."""
+        by = with_unit(f"{self.by:g}", self.key, fields)
+        return f"{label_of(self.key, fields)} changes by more than {by} within {self.within_s:g} s"
 
 
 class _ChangingProbe(Probe):
@@ -242,8 +258,9 @@ class Missing(_OneKey):
         """See `Probe`."""
         return False
 
-    def __str__(self) -> str:
-        return "nothing comes" if self.key == ANY_KEY else f"{self.key} is missing"
+    def told(self, fields: Mapping[str, Field]) -> str:
+        """See `Condition`."""
+        return "nothing comes" if self.key == ANY_KEY else f"{label_of(self.key, fields)} is missing"
 
 
 class OfExpression(Condition):
@@ -261,7 +278,8 @@ class OfExpression(Condition):
         """See `Condition`."""
         return _ExpressionProbe(self, {key: latest[key] for key in self.keys if key in latest})
 
-    def __str__(self) -> str:
+    def told(self, fields: Mapping[str, Field]) -> str:
+        """See `Condition`. An expression is about keys, and stays as it was written."""
         return self.text
 
 
@@ -316,6 +334,15 @@ def parse_condition(when: Mapping[str, Json]) -> Condition:
     if unknown:
         raise BadInput(f"{kind} takes {', '.join(fields)}, not {unknown[0][:64]}", field=f"when.{unknown[0][:64]}")
     return make(when)
+
+
+def only_key(when: Mapping[str, Json]) -> str | None:
+    """The one key that a rule's ``when`` is about; None: any, several, or it is no condition."""
+    try:
+        keys = parse_condition(when).keys
+    except BadInput:
+        return None
+    return keys[0] if len(keys) == 1 and keys[0] != ANY_KEY else None
 
 
 def _above(when: Mapping[str, Json]) -> Condition:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from ...errors import Conflict, HardpointError, NotFound, TooLarge
 from ...model import Delete, Put, Rule, RuleState
 from ...rarely import Rarely
+from ..fields import described_key, fields_of
 from .alerts import DEVICE_REMOVED
 from .check import checked_rule, concerns
 from .conditions import ANY_KEY
@@ -299,6 +300,8 @@ class Rules:
             for watch in self._watches.get(rule_id, {}).values():
                 watch.rule = compiled
             self._index()
+            if before.muted_until_ms != rule.muted_until_ms:
+                self._alerts.silence_changed(rule_id=rule_id)
             if before.repeat_s != rule.repeat_s:
                 for alert in self._alerts.firing:
                     if alert.rule_id == rule_id:
@@ -361,7 +364,7 @@ class Rules:
             | (
                 describe_watch(watch, now)
                 if (watch := self._watches.get(rule.record.id, {}).get(device.record.id)) is not None
-                else _nothing_seen(device.record.id)
+                else _nothing_seen(rule, device)
             )
             for rule in self._rules.values()
             if concerns(rule.record, device.record)
@@ -416,18 +419,20 @@ def describe_watch(watch: Watch, now_ms: int) -> dict[str, Json]:
         "since": watch.since_ms if watch.state != NORMAL else None,
         "ts": latest[0] if latest is not None else None,
         "value": latest[1] if latest is not None else None,
+        **described_key(watch.rule.key, fields_of(watch.device)),
     }
 
 
-def _nothing_seen(device_id: str) -> dict[str, Json]:
+def _nothing_seen(rule: Compiled, device: DeviceState) -> dict[str, Json]:
     return {
-        "device": device_id,
+        "device": device.record.id,
         "state": "no_data",
         "why": _NOTHING_CAME,
         "holds": NORMAL,
         "since": None,
         "ts": None,
         "value": None,
+        **described_key(rule.key, fields_of(device)),
     }
 
 

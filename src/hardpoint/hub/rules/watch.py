@@ -47,12 +47,15 @@ class Observer(Protocol):
 class Compiled:
     """A rule with its condition."""
 
-    __slots__ = ("condition", "for_ms", "record", "waits_for_nothing")
+    __slots__ = ("condition", "for_ms", "key", "record", "waits_for_nothing")
 
     def __init__(self, record: Rule, condition: Condition) -> None:
         self.record = record
         self.condition = condition
         self.for_ms = int(record.for_s * 1000)
+        keys = condition.keys
+        self.key = keys[0] if len(keys) == 1 and keys[0] != ANY_KEY else None
+        """The one key it is about; None: any, or several."""
         self.waits_for_nothing = isinstance(condition, Missing)
 
     def looks_at(self, key: str) -> bool:

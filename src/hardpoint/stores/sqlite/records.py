@@ -39,6 +39,7 @@ from ...model import (
     Series,
     ShareLink,
     SignIn,
+    UnknownDevice,
     User,
 )
 from ..base import Change, Delete, DeleteAudit, DeleteReadings, EndAttachment, Put
@@ -125,6 +126,7 @@ TABLES: dict[type[Any], Table[Any]] = {
         (ShareLink, "share_links"),
         (Claim, "claims"),
         (Package, "packages"),
+        (UnknownDevice, "unknown_devices"),
     )
 }
 

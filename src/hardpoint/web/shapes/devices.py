@@ -99,6 +99,7 @@ class Device(Struct):
     created: Ms
     gateway: bool
     via: str | None
+    muted_until: Ms | None
     fields: dict[str, Field]
     presence: Presence
     latest: dict[str, Latest]

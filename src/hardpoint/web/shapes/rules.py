@@ -123,6 +123,10 @@ class Standing(Struct):
     since: Ms | None
     ts: Ms | None
     value: Any
+    key: str | None
+    label: str | None
+    unit: str | None
+    decimals: int | None
 
 
 class StandingOfRule(Standing, kw_only=True):
@@ -158,6 +162,10 @@ class WouldFire(Struct):
     fired: Ms
     resolved: Ms | None
     value: Any
+    key: str | None
+    label: str | None
+    unit: str | None
+    decimals: int | None
 
 
 class DryRun(Struct):
@@ -169,8 +177,18 @@ class DryRun(Struct):
     readings: int
 
 
+class Silence(Struct):
+    """Until when nobody is told, and what of it is muted."""
+
+    until: Ms
+    by: Literal["alert", "rule", "device"]
+
+
 class Alert(Struct):
-    """What a rule raised on a device."""
+    """What a rule raised on a device. ``text`` and ``value`` are in the device's own key and unit; ``told`` is the text
+    in people's words, with what is set of the device's ``fields``; ``label``, ``unit`` and ``decimals`` are those of
+    the value. ``key`` null: it is about several.
+    """
 
     id: int
     rule: str
@@ -178,7 +196,12 @@ class Alert(Struct):
     device: str
     severity: Severity
     text: str
+    told: str
     value: Any
+    key: str | None
+    label: str | None
+    unit: str | None
+    decimals: int | None
     state: Literal["firing", "resolved"]
     since: Ms
     fired: Ms
@@ -187,6 +210,28 @@ class Alert(Struct):
     acknowledged: Ms | None
     acknowledged_by: str | None
     muted_until: Ms | None
+    silent: Silence | None
+
+
+class Alerts(Struct, forbid_unknown_fields=True):
+    """Numbers of alerts."""
+
+    alerts: Annotated[list[Annotated[int, Meta(ge=1)]], Meta(min_length=1, max_length=1000)]
+
+
+class RefusedAlert(Struct):
+    """One that was not acknowledged, and why: ``not_found``, or ``conflict`` where it ended or somebody sees to it."""
+
+    id: int
+    code: str
+    message: str
+
+
+class AcknowledgedAlerts(Struct):
+    """What became of each."""
+
+    items: list[Alert]
+    refused: list[RefusedAlert]
 
 
 class AlertList(Struct):
