@@ -6,7 +6,7 @@ import re
 import subprocess
 from typing import Any
 
-from .conftest import NAME, PASSWORD, Server
+from .conftest import NAME, PASSWORD, Server, expect
 
 
 def test_from_the_link_to_a_live_reading(fresh_server: Server, open_page: Any) -> None:
@@ -33,11 +33,11 @@ def test_from_the_link_to_a_live_reading(fresh_server: Server, open_page: Any) -
     assert answers.splitlines()[-2:] == ["OK 1", "BYE"], "the server closes, so that no kind of nc stays"
 
     page.get_by_text("It works. First reading received").wait_for()
-    assert "temp = 21.5 °C" in page.locator(".listening").inner_text()
+    expect(page.locator(".listening")).to_contain_text("temp = 21.5 °C")
     page.get_by_role("link", name="Open device").click()
     page.get_by_role("heading", name="greenhouse 1").wait_for()
     page.locator(".chart .u-over").wait_for()
-    assert page.locator(".chart-value").inner_text().startswith("21.5")
+    expect(page.locator(".chart-value")).to_contain_text("21.5")
 
 
 def test_a_link_that_no_longer_works_says_what_does(fresh_server: Server, open_page: Any) -> None:
@@ -46,8 +46,8 @@ def test_a_link_that_no_longer_works_says_what_does(fresh_server: Server, open_p
     fresh_server.cookie = ""
     page = open_page(fresh_server, f"/welcome#{link}")
     page.get_by_role("heading", name="This link no longer works").wait_for()
-    assert page.locator(".gate-card p").all_inner_texts() == ["Open the newest link that hardpoint serve printed."]
-    assert page.get_by_role("alert").count() == 0, "said once"
+    expect(page.locator(".gate-card p")).to_have_text(["Open the newest link that hardpoint serve printed."])
+    expect(page.get_by_role("alert"), "said once").to_have_count(0)
     page.get_by_role("button", name="I have an account").click()
     page.get_by_role("heading", name="Sign in").wait_for()
 

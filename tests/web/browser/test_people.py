@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from .conftest import expect
+
 if TYPE_CHECKING:
     from .conftest import Server
 
@@ -56,14 +58,17 @@ def test_a_person_who_is_added_sees_just_their_devices(server: Server, open_page
     bobs = stranger(server, "/login")
     sign_in(bobs, "bob")
     bobs.get_by_text("north-1").first.wait_for()
-    assert bobs.get_by_text("south-1").count() == 0
+    expect(bobs.get_by_text("south-1")).to_have_count(0)
     bobs.get_by_role("button", name="Account").click()
-    assert bobs.get_by_role("menuitem", name="People and keys").count() == 0
+    bobs.get_by_role("menuitem", name="Sign out").wait_for()
+    expect(bobs.get_by_role("menuitem", name="People and keys")).to_have_count(0)
     bobs.goto(server.url + "/people")
     bobs.get_by_text("This is for administrators").wait_for()
 
     page.goto(server.url + "/people/sessions")
-    page.locator(".people li", has_text="bob").get_by_role("button").click()
+    session = page.locator(".people li", has_text="bob")
+    session.get_by_role("button").click()
+    session.wait_for(state="detached")
     bobs.goto(server.url + "/devices")
     bobs.get_by_role("button", name="Sign in").wait_for()
 
