@@ -176,10 +176,11 @@ class TestProxyHeader:
     def test_a_client_of_a_proxy_counts(self, anyrun) -> None:
         async def check() -> None:
             entrance = self.entrance(max_per_address=1)
-            kept = [MemoryTransport(entrance(), peername=("10.0.0.1", port)) for port in range(3)]
-            for transport, header in zip(kept, (LINE, LINE, LINE.replace(b"203.0.113.9", b"10.0.0.1")), strict=True):
+            kept = [MemoryTransport(entrance(), peername=("10.0.0.1", port)) for port in range(4)]
+            of_a_proxy = LINE.replace(b"203.0.113.9", b"10.0.0.1")
+            for transport, header in zip(kept, (LINE, LINE, of_a_proxy, of_a_proxy), strict=True):
                 transport.feed(header)
-            assert [each.is_closing() for each in kept] == [False, True, False]  # the last is a proxy of a proxy
+            assert [each.is_closing() for each in kept] == [False, True, False, False]
 
         anyrun(check())
 

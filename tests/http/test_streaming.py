@@ -559,6 +559,7 @@ def test_draining_lets_an_answer_finish(run) -> None:
             outlets[0].close()
             assert await chunks(client) == b"end"
             assert await client.ended()
+            client.writer.close()  # until then, what it may have sent meanwhile is waited for
             await draining
 
     run(check())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import sqlite3
 from pathlib import Path
@@ -54,6 +55,7 @@ def folder(tmp_path: Path) -> Path:
     return data.path
 
 
+@functools.cache
 def expected(series: int) -> list[tuple[int, object]]:
     rows = {ts: value for one, ts, value in rows_of_schema_1() if one == series}
     if series == 2:

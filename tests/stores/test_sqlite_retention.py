@@ -122,6 +122,16 @@ def test_ages_hold_to_the_millisecond(held: SqliteStore) -> None:
     assert [step.readings for step in plan.steps] == [COUNT - len(kept)] * 2
 
 
+def test_a_stretch_is_thinned_when_its_last_reading_is_old_enough(held: SqliteStore) -> None:
+    def thinned_until(before_ms: int) -> int:
+        (step,) = held.plan(Policy((Keep(key="temp", thin_after_s=(NOW - before_ms) / 1000),)), NOW).steps
+        return step.end_ms
+
+    end_ms = thinned_until(NOW - 20_000_000)
+    assert thinned_until(end_ms) == end_ms
+    assert thinned_until(end_ms - 1) < end_ms, "its last reading is just as old as may stay"
+
+
 def test_thin_and_drop_meet(held: SqliteStore) -> None:
     policy = Policy((Keep(thin_after_s=20_000, drop_after_s=40_000),))
     plan = held.retain(policy, NOW)

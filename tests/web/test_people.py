@@ -81,6 +81,18 @@ class TestPeople:
 
         anyrun(scene())
 
+    def test_who_was_let_in_just_before_being_disabled_is_out_too(self, anyrun):
+        async def scene():
+            async with opened() as (web, ada):
+                await ada.ask("PATCH", "/api/users/Bob", {"disabled": True})
+                secret, _ = await web.app.sign_ins.accounts.open_session("Bob", "192.0.2.1", "")
+                async with web.anyone(Cookie=f"hardpoint_session={secret}") as bob:
+                    await bob.refused(401, "GET", "/api/session")
+                    await ada.ask("PATCH", "/api/users/Bob", {"disabled": False})
+                    assert (await bob.ask("GET", "/api/session"))[0].status == 200, "it was the door, not the cookie"
+
+        anyrun(scene())
+
     def test_who_is_removed_is_nobody(self, anyrun):
         async def scene():
             store = HeldStore()
