@@ -204,6 +204,8 @@ class TestRequests:
             ({"client": True, "key": "s"}, {}),
             ({"client": False, "key": "s"}, {"value": 2}),
             ({"keys": ["s", "t", "c"]}, {"values": {"s": 2, "t": 3}}),
+            ({"keys": ["s"]}, {"value": 2}),
+            ({"keys": ["c"]}, {}),
         ],
     )
     def test_of_attributes(self, anyrun, asked, answer):

@@ -11,7 +11,7 @@ like any other, attached from the gateway's word until it says otherwise or is g
     attributes/request        {"id": 1, "device": A, "client": true, "key": k}, or "keys": [k, …]
     rpc                       {"device": A, "id": 1, "data": …}   the answer to a command
     claim                     {A: {"secretKey": …, "durationMs": …}}
-    → attributes/response     {"id": 1, "device": A, "value": …}, or "values": {…}
+    → attributes/response     {"id": 1, "device": A, "value": …}, or "values": {k: …, …} of several
     → attributes              {"device": A, "data": {…}}          shared attributes that have changed
     → rpc                     {"device": A, "data": {"id": 1, "method": …, "params": …}}
     → disconnect              {"device": A, "reason": code}       the server has detached it
@@ -174,11 +174,16 @@ class GatewayTopics:
         answer: dict[str, Json] = {"id": _number(asked), "device": _name(asked)}
         key, keys = asked.get("key"), asked.get("keys")
         if isinstance(keys, list):
-            answer["values"] = {each: held[each] for each in keys if isinstance(each, str) and each in held}
+            names = [each for each in keys if isinstance(each, str)]
         elif isinstance(key, str):
-            answer |= {"value": held[key]} if key in held else {}
+            names = [key]
         else:
             raise BadInput("which attributes? key is one, keys an array of them", field="keys")
+        found = {each: held[each] for each in names if each in held}
+        if len(names) != 1:
+            answer["values"] = found
+        elif found:  # of one that was asked for, also as an array of one: the value alone
+            answer["value"] = held[names[0]]
         self._devices.push(connection, ATTRIBUTES_RESPONSE, msgspec.json.encode(answer))
 
     def _answer(self, connection: MqttConnection, asked: dict[str, Json]) -> None:
