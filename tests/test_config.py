@@ -376,7 +376,7 @@ class TestBridge:
 
     @pytest.mark.parametrize(
         "text",
-        ["a/# b", "a qos 2", "a qos", "a to b/", "a#", "a/#/b", "a+/b", "$share/g/a", "a local +/", "a qos 0 qos 1"],
+        ["a/# b", "a qos 3", "a qos", "a to b/", "a#", "a/#/b", "a+/b", "$share/g/a", "a local +/", "a qos 0 qos 1"],
     )
     def test_topics_that_cannot_be(self, text: str) -> None:
         with pytest.raises(ConfigError, match=r"bridge\.topics_in .*: must be like"):

@@ -558,10 +558,10 @@ def _mqtt(hub: Hub, config: Config, web: WebApp, bridge: Bridge | None, provisio
 
 
 def _bridge(hub: Hub, config: Config) -> Bridge | None:
-    """The bridge to another broker, where one is configured: nobody else needs its library.
+    """The bridge to another broker, where one is configured.
 
     Raises:
-        ConfigError: its library is missing, or a file of it cannot be used.
+        ConfigError: a file of it cannot be used.
     """
     if not config.bridge.url:
         return None

@@ -12,6 +12,8 @@ import time
 import pytest
 from paho.mqtt.client import Client, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 DEADLINE_S = 15
@@ -61,24 +63,33 @@ class Mosquitto:
 class Peer:
     """A client of MQTT 5 on a thread of its own, with what it has received."""
 
-    def __init__(self, port, *filters, username=None):
+    def __init__(self, port, *filters, username=None, qos=1, client_id="", kept=False):
+        """``kept``: its session stays when it has gone, and is taken up again."""
         self.received = queue.Queue()
         ready = queue.Queue()
-        self.client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
+        self.client = Client(CallbackAPIVersion.VERSION2, client_id, protocol=MQTTv5)
         self.client.on_connect = lambda *_: ready.put("connected")
         self.client.on_subscribe = lambda *_: ready.put("subscribed")
         self.client.on_message = lambda _client, _data, message: self.received.put(message)
         if username is not None:
             self.client.username_pw_set(username)
-        self.client.connect("127.0.0.1", port)
+        wanted = Properties(PacketTypes.CONNECT)
+        wanted.SessionExpiryInterval = 3600 * kept
+        self.client.connect("127.0.0.1", port, clean_start=not kept, properties=wanted)
         self.client.loop_start()
         assert ready.get(timeout=DEADLINE_S) == "connected"
         if filters:
-            self.client.subscribe([(each, SubscribeOptions(1, retainAsPublished=True)) for each in filters])
+            self.client.subscribe([(each, SubscribeOptions(qos, retainAsPublished=True)) for each in filters])
             assert ready.get(timeout=DEADLINE_S) == "subscribed"
 
     def publish(self, topic, payload, qos=1, retain=False, properties=None):
         self.client.publish(topic, payload, qos, retain, properties).wait_for_publish(DEADLINE_S)
+
+    def publish_all(self, topic, payloads, qos):
+        """Each is acknowledged when this returns."""
+        for info in [self.client.publish(topic, payload, qos) for payload in payloads]:
+            info.wait_for_publish(DEADLINE_S)
+            assert info.is_published()
 
     def get(self):
         message = self.received.get(timeout=DEADLINE_S)

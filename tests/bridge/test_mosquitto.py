@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 
 import pytest
 
-from e2e.serving import ServerProcess
+from e2e.serving import ServerProcess, wait_until
 from hardpoint import Server
 from hardpoint.hub.broker import Message
 
@@ -163,7 +164,7 @@ def test_credentials_are_read_anew_for_each_connection(anyrun, tmp_path):
         try:
             given = settings(tmp_path, broker.port, topics_out=["#"], credentials=str(secret))
             async with Server(**given) as server:
-                await until(lambda: "Not authorized" in server._bridge.error)
+                await until(lambda: "not authorized" in server._bridge.error)
                 assert not server._health()["bridge"]["connected"]
                 secret.write_text("site-7\nright\n")
                 await until(lambda: connected(server))
@@ -203,3 +204,91 @@ def test_neither_a_killed_server_nor_an_absent_peer_loses_a_message(tmp_path, mo
         assert server.stop() == 0
     finally:
         server.end()
+
+
+ROUNDS = 4
+A_ROUND = 250
+"""Messages: as many as take some tenths of a second to go over, so that a kill comes in between."""
+
+
+def bridged_server(tmp_path, mosquitto):
+    topics = ["bridge.topics_out=out/# qos 2", "bridge.topics_in=in/# qos 2"]
+    others = [f"bridge.url=mqtt://127.0.0.1:{mosquitto.port}", "bridge.client_id=site-7", "bridge.max_backoff_s=1"]
+    limits = ["mqtt.max_queued_messages=100000", "mqtt.max_queued_bytes=100000000"]
+    flags = [word for each in (*topics, *others, *limits) for word in ("--set", each)]
+    return ServerProcess(tmp_path / "data", "--allow-anonymous", "--listen", "mqtt://127.0.0.1:0", *flags)
+
+
+def gone_over(server, way):
+    """How many messages have, since the server's start."""
+    status, text = server.api.request("GET", "/metrics")
+    assert status == 200
+    line = rf'^hardpoint_bridge_messages_total{{direction="{way}"}} (\S+)'
+    return int(float(re.search(line, text, re.MULTILINE)[1]))
+
+
+def batch(number):
+    return [f"{number}/{each}" for each in range(A_ROUND)]
+
+
+ALL = [payload for number in range(ROUNDS) for payload in batch(number)]
+
+
+def kept_payloads(port, topic_filter):
+    """Everything that has waited for the keeper, up to the message ``end``."""
+    keeper = Peer(port, topic_filter, client_id="keeper", kept=True, qos=2)
+    found = []
+    while (payload := keeper.get()[1]) != "end":
+        found.append(payload)
+    keeper.close()
+    return found
+
+
+@pytest.mark.slow
+def test_at_qos_2_each_message_goes_out_once_whoever_is_killed(tmp_path):
+    mosquitto = Mosquitto(tmp_path / "mosquitto", "allow_anonymous true", "max_queued_messages 0").start()
+    server = bridged_server(tmp_path, mosquitto).start()
+    try:
+        Peer(mosquitto.port, "out/#", client_id="keeper", kept=True, qos=2).close()
+        for number in range(ROUNDS):
+            wait_until(lambda: server.api.get("/api/health")["bridge"]["connected"])
+            mosquitto.stop()  # while the last of the round before may be under way
+            before = gone_over(server, "out")
+            here = Peer(server.ports["mqtt"])
+            here.publish_all("out/x", batch(number), 2)
+            here.close()
+            mosquitto.start()
+            wait_until(lambda before=before: gone_over(server, "out") > before)
+            server.kill()
+            server.start()
+        here = Peer(server.ports["mqtt"])
+        here.publish("out/x", "end", 2)
+        here.close()
+        wait_until(lambda: not server.api.get("/api/health")["bridge"]["queued"])
+        assert kept_payloads(mosquitto.port, "out/#") == ALL
+        assert server.stop() == 0
+    finally:
+        server.end()
+        mosquitto.stop()
+
+
+@pytest.mark.slow
+def test_at_qos_2_each_message_comes_in_once_whoever_is_killed(tmp_path):
+    mosquitto = Mosquitto(tmp_path / "mosquitto", "allow_anonymous true", "max_queued_messages 0").start()
+    server = bridged_server(tmp_path, mosquitto).start()
+    try:
+        Peer(server.ports["mqtt"], "in/#", client_id="keeper", kept=True, qos=2).close()
+        wait_until(lambda: server.api.get("/api/health")["bridge"]["connected"])
+        there = Peer(mosquitto.port)
+        for number in range(ROUNDS):
+            server.kill()
+            there.publish_all("in/x", batch(number), 2)
+            server.start()
+            wait_until(lambda: gone_over(server, "in"))
+        there.publish("in/x", "end", 2)
+        there.close()
+        assert kept_payloads(server.ports["mqtt"], "in/#") == ALL
+        assert server.stop() == 0
+    finally:
+        server.end()
+        mosquitto.stop()

@@ -1,288 +1,277 @@
-"""The connection to the other broker, through paho.
+"""The connection to the other broker: MQTT 5 from a client's side, as an `asyncio.Protocol` over our own codec.
 
-paho runs a thread of its own. What it tells comes to the loop's thread before anything is done with it, and what it may
-wait for (names, TCP, TLS, the end of its thread) is called on another one. A message is acknowledged by hand, when our
-store has it: paho would do so as soon as it has read it.
+A client library keeps the state of QoS 2 in its own memory and answers PUBREC before its user has stored anything, so
+a crash between the two loses the message or sends it twice. Here nothing is kept: packets are handed to the listener as
+they come, and it alone decides when one is acknowledged.
 """
 
 from __future__ import annotations
 
 import asyncio
-import socket
-import ssl
-import threading
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol, cast
 
-from ..config import parse_bridge_url
-from ..errors import ConfigError, HardpointError
-from ..threads import call_apart
 from ..wire.mqtt import properties as p
-
-if TYPE_CHECKING:
-    from paho.mqtt.client import Client as Paho
-    from paho.mqtt.client import MQTTMessage
-    from paho.mqtt.properties import Properties as PahoProperties
-
-    from ..config import Bridge as Settings
+from ..wire.mqtt import reasons
+from ..wire.mqtt.decoder import PacketDecoder
+from ..wire.mqtt.encoder import PINGREQ, encode
+from ..wire.mqtt.packets import Ack, ConnAck, Connect, Disconnect, Filter, Packet, Publish, SubAck, Subscribe
+from ..wire.mqtt.reasons import FAILURE, V5, PacketRefused
 
 CONNECT_TIMEOUT_S = 10.0
-"""For each step: TCP, TLS, CONNACK, SUBACK."""
-OPEN_TIMEOUT_S = 30.0
-"""For TCP and TLS together, and the name server before them, which nothing else bounds."""
+"""For CONNACK and SUBACK together."""
 CLOSE_TIMEOUT_S = 2.0
 """How long a goodbye may take before the connection is cut."""
-MAX_UNTAKEN = 100
-"""Messages of the other broker that are on their way into ours. Beyond it nothing is read, so that TCP holds it back;
-it is also our Receive Maximum.
+RECEIVE_MAXIMUM = 100
+"""Messages of QoS 1 and 2 that the other broker may send before we have answered (§3.1.2.11.3). One that sends more is
+not cut off, for mosquitto 2.0 does, after a connection was lost: what it has sent there is bounded by its 65,535 packet
+identifiers, and by `hold_back`.
 """
-MAX_CREDENTIALS_BYTES = 4096
-
-_NAMES = {
-    p.PAYLOAD_FORMAT_INDICATOR: "PayloadFormatIndicator",
-    p.MESSAGE_EXPIRY_INTERVAL: "MessageExpiryInterval",
-    p.CONTENT_TYPE: "ContentType",
-    p.RESPONSE_TOPIC: "ResponseTopic",
-    p.CORRELATION_DATA: "CorrelationData",
-    p.USER_PROPERTY: "UserProperty",
-}
-"""Properties that travel with a message, as paho calls them."""
+MAX_PACKET_BYTES = 16 * 2**20
+"""What we take as one packet (§3.1.2.11.4): it is held in memory until it is whole."""
+MAX_PACKETS_A_TURN = 512
+"""As many as of a client of ours: the rest is handled in the next turn."""
+MAX_UNSENT_BYTES = 2**20
+"""Beyond it, what the other broker has not taken, messages of QoS 0 are dropped and others wait in the session."""
+MAX_PIECES = 64
+LARGE_BYTES = 4096
+"""What is gathered before it is written, at latest at the end of the turn: so many packets, or one of that size."""
 
 
-class RemoteFailed(HardpointError):
-    """The other broker cannot be reached, or does not let us in."""
+class Limits(NamedTuple):
+    """What the other broker takes, from its CONNACK (§3.2.2.3)."""
 
-
-class Received(NamedTuple):
-    """A message of the other broker. ``receipt`` goes to `Remote.acknowledge` at QoS 1."""
-
-    topic: str
-    payload: bytes
-    qos: int
+    window: int
+    """Messages of QoS 1 and 2 at a time."""
+    max_qos: int
     retain: bool
-    properties: dict[int, Any]
-    receipt: int
+    max_packet_bytes: int
 
 
 class Listener(Protocol):
-    """Who is told, on the loop's thread."""
+    """Who is told. Every call comes from within `Remote.data_received`."""
 
-    def received(self, remote: Remote, message: Received) -> None:
-        """A message has come. At QoS 0 `Remote.taken` follows, at QoS 1 `Remote.acknowledge`."""
+    def connected(self, remote: Remote, *, present: bool) -> None:
+        """CONNACK has come; ``present``: the other broker still has our session. `Remote.subscribe` is next."""
         ...
 
-    def sent(self, number: int, refused: str) -> None:
-        """What `Remote.publish` numbered has left (QoS 0), or is acknowledged (QoS 1); ``refused`` says why not."""
+    def received(self, remote: Remote, packet: Publish) -> None:
+        """A message has come. At QoS 1 and 2 it wants an answer."""
+        ...
+
+    def acknowledged(self, remote: Remote, packet: Ack) -> None:
+        """PUBACK, PUBREC, PUBREL or PUBCOMP has come."""
+        ...
+
+    def writable(self, remote: Remote) -> None:
+        """It takes bytes again."""
         ...
 
 
-class Remote:
+class Remote(asyncio.Protocol):
     """One connection. Make another for the next."""
 
-    def __init__(self, settings: Settings, client_id: str, listener: Listener, window: int) -> None:
-        self._settings = settings
-        self._client_id = client_id
+    def __init__(self, listener: Listener, connect: Connect) -> None:
+        """``connect`` is sent when there is a connection. Needs a running loop."""
         self._listener = listener
-        self._window = window
+        self._connect = connect
         self._loop = asyncio.get_running_loop()
-        self._connected: asyncio.Future[str] = self._loop.create_future()
-        self._subscribed: asyncio.Future[str] = self._loop.create_future()
+        self._transport: asyncio.Transport | None = None
+        self._decoder = PacketDecoder(max_packet_bytes=MAX_PACKET_BYTES, version=V5)
+        self._let_in = self._busy = self._held_back = False
+        self._pieces: list[bytes] = []
+        self._heard_s = self._loop.time()
+        self._timer: asyncio.TimerHandle | None = None
+        self._gone = asyncio.Event()
+        self.limits = Limits(RECEIVE_MAXIMUM, 2, True, MAX_PACKET_BYTES)
+        self.full = False
+        """It does not take what it is sent."""
+        self.subscribed: asyncio.Future[None] = self._loop.create_future()
+        """Done when it has granted every filter."""
         self.lost: asyncio.Future[str] = self._loop.create_future()
-        """Done when the connection is gone, with the reason."""
-        self._room = threading.Semaphore(MAX_UNTAKEN)
-        self._closing = False
-        self._paho: Paho | None = None
+        """Done when the connection is of no use any more, with the reason."""
+        self.answers_due = 0
+        """The listener's own: what waits for the disk."""
 
-    async def open(self, filters: Mapping[str, int]) -> None:
-        """Connect, and subscribe to the filters with their QoS.
+    # -- asyncio.Protocol
 
-        Raises:
-            RemoteFailed: it could not be done; `close` all the same.
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The client speaks first (§3.1)."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(MAX_UNSENT_BYTES)
+        self.send(encode(self._connect, V5))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone, whoever wanted it."""
+        self._transport = None
+        if self._timer is not None:
+            self._timer.cancel()
+        self._gone.set()
+        self.lose("it has hung up" if exc is None else str(exc) or type(exc).__name__)
+
+    def data_received(self, data: bytes) -> None:
+        """Handle the packets that are complete, as many as a turn has time for."""
+        self._heard_s = self._loop.time()
+        if self._busy:
+            self._decoder.keep(data)
+        else:
+            self._take(self._decoder.receive(data, MAX_PACKETS_A_TURN))
+
+    def pause_writing(self) -> None:
+        """The other broker does not read."""
+        self.full = True
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        self.full = False
+        self._listener.writable(self)
+
+    # -- for the listener
+
+    def subscribe(self, filters: Mapping[str, int], packet_id: int) -> None:
+        """Ask for what matches these filters, at their QoS. ``packet_id`` is one that no message has
+        (§2.2.1).
         """
-        try:
-            async with asyncio.timeout(OPEN_TIMEOUT_S):
-                self._paho = paho = await call_apart("hardpoint-bridge", self._connect)
-            paho.loop_start()
-            await self._settled(self._connected, "CONNACK")
-            if filters:
-                self._subscribe(filters)
-                await self._settled(self._subscribed, "SUBACK")
-        except TimeoutError:
-            raise RemoteFailed("it does not answer") from None
-        except (OSError, ValueError) as error:
-            raise RemoteFailed(str(error) or type(error).__name__) from None
+        if not filters:
+            self._granted()
+            return
+        wanted = [
+            Filter(each, qos, no_local=True, retain_as_published=True, retain_handling=1)
+            for each, qos in filters.items()
+        ]
+        self.send(encode(Subscribe(packet_id, wanted), V5))
 
-    def publish(self, topic: str, payload: bytes, qos: int, retain: bool, properties: Mapping[int, Any]) -> int:
-        """Send a message; `Listener.sent` follows with the number that is returned."""
-        assert self._paho is not None
-        number: int = self._paho.publish(topic, payload, qos, retain, _to_paho(properties)).mid
-        return number
+    def send(self, data: bytes) -> None:
+        """Send a packet behind what goes out this turn. Of a connection that is gone nothing more comes of it."""
+        if self._transport is None or self.lost.done():
+            return
+        if not self._pieces:
+            self._loop.call_soon(self._flush)
+        self._pieces.append(data)
+        if len(data) >= LARGE_BYTES or len(self._pieces) >= MAX_PIECES:
+            self._flush()
 
-    def taken(self) -> None:
-        """A message of QoS 0 was dealt with."""
-        self._room.release()
+    def hold_back(self, wanted: bool) -> None:
+        """Take no more bytes until it is called with False: the store is behind."""
+        self._held_back = wanted
+        self._read_on()
 
-    def acknowledge(self, receipt: int) -> None:
-        """A message of QoS 1 was dealt with."""
-        self._room.release()
-        if self._paho is not None and not self._closing:
-            self._paho.ack(receipt, 1)
+    def lose(self, why: str, reason: int | None = reasons.NORMAL_DISCONNECTION) -> None:
+        """Say goodbye with that reason, or nothing, and be of no use any more. Idempotent."""
+        if self.lost.done():
+            return
+        if self._let_in and reason is not None:
+            self.send(encode(Disconnect(reason), V5))
+        self._flush()
+        self.lost.set_result(why)
+        if self._transport is not None:
+            self._transport.close()
 
     async def close(self) -> None:
-        """Say goodbye and return when paho's thread has ended. Idempotent."""
-        paho, self._paho = self._paho, None
-        self._closing = True
-        if paho is None:
+        """Say goodbye and return when the connection is gone. Idempotent."""
+        self.lose("it was closed here")
+        if self._transport is None:
             return
-        paho.disconnect()
-        ending = asyncio.ensure_future(call_apart("hardpoint-bridge-end", paho.loop_stop))
-        done, _ = await asyncio.wait([ending], timeout=CLOSE_TIMEOUT_S)
-        if not done:  # it waits for a peer that does not read
-            connection = paho.socket()
-            if isinstance(connection, socket.socket):
-                try:
-                    connection.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass  # gone meanwhile
-        await ending
-
-    # -- on another thread
-
-    def _connect(self) -> Paho:
-        from paho.mqtt.client import Client, MQTTv5
-        from paho.mqtt.enums import CallbackAPIVersion
-        from paho.mqtt.packettypes import PacketTypes
-        from paho.mqtt.properties import Properties
-
-        settings, url = self._settings, parse_bridge_url(self._settings.url)
-        paho = Client(
-            CallbackAPIVersion.VERSION2,
-            self._client_id,
-            protocol=MQTTv5,
-            reconnect_on_failure=False,
-            manual_ack=True,
-        )
-        paho.connect_timeout = CONNECT_TIMEOUT_S
-        paho.max_inflight_messages_set(self._window)
-        if settings.credentials is not None:
-            paho.username_pw_set(*read_credentials(settings))
-        if url.scheme == "mqtts":
-            paho.tls_set_context(_context(settings))
-        paho.on_connect = self._on_connect
-        paho.on_disconnect = self._on_disconnect
-        paho.on_subscribe = self._on_subscribe
-        paho.on_message = self._on_message
-        paho.on_publish = self._on_publish
-        wanted = Properties(PacketTypes.CONNECT)
-        wanted.SessionExpiryInterval = settings.session_expiry_s
-        wanted.ReceiveMaximum = MAX_UNTAKEN
-        paho.connect(url.host, url.port, settings.keep_alive_s, clean_start=False, properties=wanted)
-        return paho
-
-    def _on_connect(self, _client: object, _data: object, _flags: object, reason: Any, _properties: object) -> None:
-        self._tell(_settle, self._connected, str(reason) if reason.is_failure else "")
-
-    def _on_disconnect(self, _client: object, _data: object, _flags: object, reason: Any, _properties: object) -> None:
-        self._tell(self._gone, str(reason))
-
-    def _on_subscribe(self, _client: object, _data: object, _mid: int, reasons: Any, _properties: object) -> None:
-        refused = [str(reason) for reason in reasons if reason.is_failure]
-        self._tell(_settle, self._subscribed, f"a filter of bridge.topics_in: {refused[0]}" if refused else "")
-
-    def _on_message(self, _client: object, _data: object, message: MQTTMessage) -> None:
-        while not self._room.acquire(timeout=1):
-            if self._closing:
-                return  # not acknowledged: it comes again
-        found = _from_paho(message.properties)
-        received = Received(message.topic, bytes(message.payload), message.qos, message.retain, found, message.mid)
-        self._tell(self._listener.received, self, received)
-
-    def _on_publish(self, _client: object, _data: object, mid: int, reason: Any, _properties: object) -> None:
-        self._tell(self._listener.sent, mid, str(reason) if reason.is_failure else "")
-
-    def _tell(self, callback: Callable[..., None], *args: object) -> None:
-        self._loop.call_soon_threadsafe(callback, *args)
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self._gone.wait()
+        except TimeoutError:  # a peer that does not read
+            self._transport.abort()
+            await self._gone.wait()
 
     # -- inside
 
-    def _subscribe(self, filters: Mapping[str, int]) -> None:
-        from paho.mqtt.subscribeoptions import SubscribeOptions
+    def _take(self, packets: list[Packet]) -> None:
+        self._busy = False
+        try:
+            for packet in packets:
+                if self.lost.done():
+                    return
+                self._handle(packet)
+            if self._decoder.refused is not None:
+                raise self._decoder.refused
+        except PacketRefused as refused:  # §4.13.1
+            self.lose(f"it breaks the protocol: {refused.message}", refused.reason)
+            return
+        if self._decoder.more:
+            self._busy = True
+            self._loop.call_soon(self._go_on)
+        self._read_on()
 
-        assert self._paho is not None
-        self._paho.subscribe(
-            [
-                (each, SubscribeOptions(qos, noLocal=True, retainAsPublished=True, retainHandling=1))
-                for each, qos in filters.items()
-            ]
+    def _go_on(self) -> None:
+        if self._busy:
+            self._take(self._decoder.receive(b"", MAX_PACKETS_A_TURN))
+
+    def _read_on(self) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        if self._busy or self._held_back:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    def _handle(self, packet: Packet) -> None:
+        if not self._let_in and not isinstance(packet, ConnAck | Disconnect):  # §3.2
+            raise PacketRefused(reasons.PROTOCOL_ERROR, "something comes before CONNACK")
+        match packet:
+            case Publish():
+                if p.TOPIC_ALIAS in packet.properties:  # §3.1.2.11.5: we take none
+                    raise PacketRefused(reasons.TOPIC_ALIAS_INVALID, "a topic alias, and none were offered")
+                self._listener.received(self, packet)
+            case Ack():
+                self._listener.acknowledged(self, packet)
+            case ConnAck():
+                self._connected(packet)
+            case SubAck(_, answers):
+                refused = [each for each in answers if each >= FAILURE]
+                if refused:
+                    self.lose(f"a filter of bridge.topics_in is refused: {_name(refused[0])}")
+                else:
+                    self._granted()
+            case Disconnect(reason, found):
+                self.lose(_said(reason, found), None)
+
+    def _connected(self, packet: ConnAck) -> None:
+        found = packet.properties
+        if self._let_in:  # §3.2
+            raise PacketRefused(reasons.PROTOCOL_ERROR, "a second CONNACK")
+        if packet.reason:
+            self.lose(_said(packet.reason, found))
+            return
+        self._let_in = True
+        self.limits = Limits(
+            found.get(p.RECEIVE_MAXIMUM, 65_535),
+            found.get(p.MAXIMUM_QOS, 2),
+            found.get(p.RETAIN_AVAILABLE, 1) == 1,
+            found.get(p.MAXIMUM_PACKET_SIZE, 2**28),
         )
+        keep_alive_s = found.get(p.SERVER_KEEP_ALIVE, self._connect.keep_alive_s)  # [MQTT-3.1.2-21]
+        if keep_alive_s:
+            self._look(keep_alive_s)
+        self._listener.connected(self, present=packet.session_present)
 
-    async def _settled(self, future: asyncio.Future[str], what: str) -> None:
-        """Wait for an answer of the other broker.
+    def _look(self, keep_alive_s: float) -> None:
+        """Twice a keep-alive: whether it is there (§3.1.2.10)."""
+        if self._loop.time() - self._heard_s > keep_alive_s * 1.5:
+            self.lose("nothing was heard in time", reasons.UNSPECIFIED_ERROR)
+            return
+        self._timer = self._loop.call_later(keep_alive_s / 2, self._look, keep_alive_s)
+        self.send(PINGREQ)  # [MQTT-3.1.2-20]
 
-        Raises:
-            RemoteFailed: it refuses, or the connection ends first.
-            TimeoutError: there is none.
-        """
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            await asyncio.wait([future, self.lost], return_when=asyncio.FIRST_COMPLETED)
-        failed = future.result() if future.done() else f"it hangs up before {what}: {self.lost.result()}"
-        if failed:
-            raise RemoteFailed(failed)
+    def _granted(self) -> None:
+        if not self.subscribed.done():
+            self.subscribed.set_result(None)
 
-    def _gone(self, reason: str) -> None:
-        _settle(self.lost, reason)
-
-
-def read_credentials(settings: Settings) -> tuple[str, str | None]:
-    """User name and password of ``bridge.credentials``, read anew for each connection.
-
-    Raises:
-        OSError: the file cannot be read.
-        ValueError: it is not two lines of text.
-    """
-    assert settings.credentials is not None
-    with settings.credentials.open("rb") as file:
-        lines = file.read(MAX_CREDENTIALS_BYTES).decode().splitlines()
-    if not lines or len(lines) > 2 or not lines[0]:
-        raise ValueError("bridge.credentials must have the user name in its first line, the password in the next")
-    return lines[0], lines[1] if len(lines) == 2 else None
+    def _flush(self) -> None:
+        pieces, self._pieces = self._pieces, []
+        if pieces and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(b"".join(pieces))
 
 
-def check_tls(settings: Settings) -> None:
-    """Whether the files of a ``mqtts://`` bridge can be used.
-
-    Raises:
-        ConfigError: one cannot.
-    """
-    try:
-        _context(settings)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"bridge.ca, bridge.cert or bridge.key cannot be used: {error}") from None
+def _said(reason: int, found: p.Properties) -> str:
+    text = found.get(p.REASON_STRING) or found.get(p.SERVER_REFERENCE)
+    return f"{_name(reason)} ({text})" if text else _name(reason)
 
 
-def _context(settings: Settings) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=settings.ca)
-    if settings.cert is not None:
-        context.load_cert_chain(settings.cert, settings.key)
-    return context
-
-
-def _settle(future: asyncio.Future[str], value: str) -> None:
-    if not future.done():
-        future.set_result(value)
-
-
-def _to_paho(properties: Mapping[int, Any]) -> PahoProperties:
-    from paho.mqtt.packettypes import PacketTypes
-    from paho.mqtt.properties import Properties
-
-    made = Properties(PacketTypes.PUBLISH)
-    for identifier, value in properties.items():
-        name = _NAMES.get(identifier)
-        if name is not None:
-            setattr(made, name, value)
-    return made
-
-
-def _from_paho(properties: PahoProperties | None) -> dict[int, Any]:
-    return {identifier: getattr(properties, name) for identifier, name in _NAMES.items() if hasattr(properties, name)}
+def _name(reason: int) -> str:
+    return reasons.NAMES.get(reason, f"reason 0x{reason:02x}")

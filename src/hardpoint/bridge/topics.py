@@ -47,7 +47,7 @@ def _renamed(rules: Sequence[tuple[str, int, str]], topic: str) -> str | None:
 
 def has_passed(properties: Properties, name: str) -> bool:
     """Whether a message has gone through the bridge of that name already."""
-    return (TRAIL, name) in properties.get(USER_PROPERTY, ())
+    return any(tuple(each) == (TRAIL, name) for each in properties.get(USER_PROPERTY, ()))  # from disk it is a list
 
 
 def with_trail(properties: Properties, name: str) -> Properties:

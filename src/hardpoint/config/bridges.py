@@ -34,7 +34,7 @@ def parse_bridge_topic(text: str) -> BridgeTopic:
         not words
         or len(given) * 2 + 1 != len(words)
         or given.keys() - {"qos", "local", "remote"}
-        or qos not in ("0", "1")
+        or qos not in ("0", "1", "2")
         or any("#" in prefix or "+" in prefix for prefix in prefixes)
         or not _is_filter(words[0])
     ):

@@ -171,12 +171,12 @@ class Provision:
 
 @dataclass(frozen=True, slots=True)
 class Bridge:
-    """One connection to another MQTT broker, over which topics go out and come in. Needs the extra ``bridge``."""
+    """One connection to another MQTT broker, over which topics go out and come in."""
 
     url: Annotated[str, About("mqtt://HOST:PORT or mqtts://HOST:PORT of the other broker; empty: no bridge.")] = ""
     topics_out: Annotated[
         tuple[str, ...],
-        About("What goes there: 'FILTER [qos 0|1] [local PREFIX] [remote PREFIX]'; the prefixes change places."),
+        About("What goes there: 'FILTER [qos 0|1|2] [local PREFIX] [remote PREFIX]'; the prefixes change places."),
     ] = ()
     topics_in: Annotated[tuple[str, ...], About("What is fetched from there, written alike.")] = ()
     client_id: Annotated[str, About("Its name there; by default made of the machine's and the data folder's.")] = ""

@@ -1,4 +1,4 @@
-"""ThingsBoard's gateway client, unmodified (``TBGatewayMqttClient`` of ``tb-mqtt-client``), for two devices behind it."""
+"""ThingsBoard's gateway client, unmodified (``TBGatewayMqttClient`` of ``tb-mqtt-client``), for two devices."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib.util
 import json
 import subprocess
 import sys
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from serving import ServerProcess, wait_until
@@ -96,7 +96,7 @@ class Gateway:
         self.process.stdin.write(f"{word}\n")
         self.process.stdin.flush()
 
-    def __enter__(self) -> Gateway:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exc: object) -> None:

@@ -404,6 +404,23 @@ class Broker:
             self.keeper.put_session(session)
         return True
 
+    def begin_anew(self, session: ClientSession) -> None:
+        """The other side has forgotten what was on its way, so identifiers mean nothing any more. A message that it had
+        taken (PUBREC) is done; one that it has not acknowledged goes out as if for the first time, before what waits.
+        """
+        if session.incoming is not None:
+            session.incoming = None
+            if session.durable:
+                self.keeper.put_session(session)
+        for outgoing in reversed(list((session.in_flight or {}).values())):
+            session.finish(outgoing.packet_id)
+            if outgoing.state == RELEASED:
+                self._finished(session, outgoing)
+                continue
+            session.put_first(outgoing)
+            if outgoing.seq:
+                self.keeper.put_message(session, outgoing)
+
     # -- time
 
     def tick(self) -> None:

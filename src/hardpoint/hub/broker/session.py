@@ -137,6 +137,13 @@ class ClientSession:
         self.queue.append(outgoing)
         self.queued_bytes += outgoing.weight
 
+    def put_first(self, outgoing: Outgoing) -> None:
+        """Put it before what waits, as if it had never been sent."""
+        outgoing.state, outgoing.packet_id = QUEUED, 0
+        self.enqueue(outgoing)
+        assert self.queue is not None
+        self.queue.rotate(1)
+
     def dequeue(self) -> Outgoing | None:
         """The next one that waits, taken out."""
         if not self.queue:
