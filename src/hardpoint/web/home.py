@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..http import Response
 from ..hub.hub import HOST_DEVICE_ID
 from ..hub.presence import WORDS, facts, presence_word
-from ..hub.rules.alerts import describe_alert
 from . import shapes
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ class HomeRoutes:
                 "heard": survey.heard,
                 "absent": [hub.describe(device) for device in survey.absent],
                 "reporting": [hub.describe(device) for device in survey.reporting],
-                "firing": [describe_alert(one) for one in theirs[:SHOWN_FIRING]],
+                "firing": [hub.alerting.alerts.describe(one) for one in theirs[:SHOWN_FIRING]],
                 "firing_total": len(theirs),
                 "names": self._names(theirs[:SHOWN_FIRING]),
                 "pace": list(hub.pace.samples) if everything else [],
