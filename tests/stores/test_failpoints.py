@@ -34,7 +34,7 @@ from hardpoint.stores.sqlite import SqliteStore, compaction, failpoints, fold, l
 folder, point, after = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 work.FOLD_AT_READINGS, work.FOLD_AT_READINGS_A_SERIES, work.SLICE_S = 40, 0, 0.0
 work.FOLD_AT_LEAST_A_SERIES, fold.DIRECT_READINGS, fold.MAX_DIRECT_READINGS = 0, 3, 4
-compaction.READINGS_A_SERIES, compaction.MAX_FOLDS, compaction.DELETED_AT_ONCE = 12, 4, 5
+compaction.READINGS_A_SERIES, compaction.MAX_BLOCKS, fold.MAX_SHARED_READINGS = 12, 4, 2
 fold.MAX_BLOCK_READINGS, merge.MIN_READINGS, merge.MAX_READINGS = 4, 8, 24
 purge.SLICE_CHUNKS, legacy.SLICE_ROWS, retain.SLICE_CHUNKS = 1, 500, 1
 retain.SPARE_PAGES, retain.VACUUM_PAGES, retain.WORTH_THINNING = 0, 1, 3

@@ -77,7 +77,7 @@ CASES = [
     (run("DELETE FROM chunk_data WHERE id = 1"), "chunk", "cannot be read|does not fit", "quarantined"),
     (run("UPDATE chunks SET sum = sum + 1 WHERE start_ms = 0"), "chunk", "checksum of its summary", "repaired"),
     (run("UPDATE chunks SET checksum = 7 WHERE start_ms = 0"), "chunk", "checksum of its summary", "repaired"),
-    (flip("blocks", "fold, series, start_ms"), "block", "checksum does not fit", "quarantined"),
+    (flip("blocks"), "block", "checksum does not fit", "quarantined"),
     (run("UPDATE blocks SET count = 7 WHERE start_ms = 0"), "block", "not those its row says", "quarantined"),
 ]
 
@@ -135,7 +135,7 @@ def test_readers_leave_out_what_is_damaged_and_say_so_once(
 
 def test_writing_into_damage_sets_it_aside(held: SqliteStore, caplog: pytest.LogCaptureFixture) -> None:
     do(held, flip("chunk_data"))
-    do(held, flip("blocks", "fold, series, start_ms"))
+    do(held, flip("blocks"))
     (chunk, block) = held.check().findings
     assert commit_and_wait(held, [(1, chunk.start_ms + 1, "late")]) is None  # type: ignore[operator]
     held._do(lambda connection, pending: pending.everything_in_chunks(connection))
@@ -151,7 +151,7 @@ def test_writing_into_damage_sets_it_aside(held: SqliteStore, caplog: pytest.Log
 
 def test_deleting_damage_is_possible(held: SqliteStore) -> None:
     do(held, flip("chunk_data"))
-    do(held, flip("blocks", "fold, series, start_ms"))
+    do(held, flip("blocks"))
     changes = [DeleteReadings(series, 5, 10**9) for series in (1, 2)]
     assert commit_and_wait(held, [], changes) is None  # type: ignore[arg-type]
     wait_until(lambda: held._writer is not None and not held._writer.work.due)

@@ -15,8 +15,8 @@ from test_sqlite_columns import VALUES
 
 from hardpoint.model import INT64_MAX, INT64_MIN
 from hardpoint.stores.sqlite import fold as folding
+from hardpoint.stores.sqlite.blocks import COLUMNS, GROUP_SERIES, VISIBLE, Block
 from hardpoint.stores.sqlite.chunks import overlapping, read_data
-from hardpoint.stores.sqlite.columns import decode
 from hardpoint.stores.sqlite.compaction import Compaction
 from hardpoint.stores.sqlite.fold import Fold, in_order
 from hardpoint.stores.sqlite.journal import (
@@ -70,9 +70,14 @@ def seen(database: sqlite3.Connection, journal: Journal, series: int = 1) -> lis
 
 
 def blocks(database: sqlite3.Connection) -> list[tuple[int, int, Any]]:
-    """What is in the blocks of finished folds, by fold, series and time."""
-    rows = database.execute("SELECT series, data FROM folds JOIN blocks ON fold = id ORDER BY fold, series, start_ms")
-    return [(series, ts, value) for series, data in rows for ts, value in zip(*decode(data), strict=True)]
+    """What is in the blocks that count, by their order, series and time."""
+    rows = database.execute(f"SELECT {COLUMNS} FROM blocks WHERE {VISIBLE} ORDER BY id").fetchall()
+    return [
+        (series, ts, value)
+        for block in map(Block._make, rows)
+        for series, times, values in block.pieces()
+        for ts, value in zip(times, values, strict=True)
+    ]
 
 
 class TestJournal:
@@ -166,6 +171,7 @@ class TestFold:
         self, database: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, count: int
     ) -> None:
         monkeypatch.setattr(folding, "MAX_BLOCK_READINGS", 8)
+        monkeypatch.setattr(folding, "MAX_SHARED_READINGS", 4)
         journal = Journal()
         append(database, journal, [(ts % 7, ts, ts / 2) for ts in range(count)])
         fold = Fold(journal, 5)
@@ -174,10 +180,12 @@ class TestFold:
             assert blocks(database) == [], "nothing counts before all of it is there"
             fold.step(database, 0.0)
             slices += 1
-        assert blocks(database) == sorted((ts % 7, ts, ts / 2) for ts in range(count))
-        assert slices == sum(-(-len(range(series, count, 7)) // 8) for series in range(7))
+        assert sorted(blocks(database)) == sorted((ts % 7, ts, ts / 2) for ts in range(count))
+        counts = [len(range(series, count, 7)) for series in range(min(7, count))]
+        assert slices == sum(-(-each // 8) for each in counts if each > 4) + (counts[-1] <= 4)
         assert journal.readings == 0
-        assert fold.counts == {series: len(range(series, count, 7)) for series in range(min(7, count))}
+        assert fold.in_blocks == set(range(min(7, count)))
+        assert sum(block.count for block in fold.written) == count
         assert database.execute("SELECT count(*) FROM journal").fetchone() == (0,)
         assert database.execute("SELECT readings FROM totals").fetchone() == (count,)
 
@@ -190,15 +198,15 @@ class TestFold:
 
     def test_the_journal_goes_with_the_last_slice(self, database: sqlite3.Connection) -> None:
         journal = Journal()
-        append(database, journal, [(series, 1, series) for series in range(3)])
+        append(database, journal, [(series * GROUP_SERIES + 1, 1, series) for series in range(3)])
         fold = Fold(journal, 1)
         for _ in range(2):
             fold.step(database, 0.0)
-            assert seen(database, journal) == [(1, 1)]
+            assert seen(database, journal) == [(1, 0)]
         fold.step(database, 0.0)
         assert fold.finished
         assert seen(database, journal) == []
-        assert (1, 1, 1) in blocks(database)
+        assert (1, 1, 0) in blocks(database)
 
     def test_what_came_after_it_began_stays_in_the_journal(self, database: sqlite3.Connection) -> None:
         journal = Journal()
@@ -228,7 +236,7 @@ class TestFold:
         database.execute("PRAGMA max_page_count = 10000")
         fold.step(database, 9.0)
         assert fold.finished
-        assert blocks(database) == rows
+        assert sorted(blocks(database)) == rows
 
 
 class TestDirect:
@@ -255,7 +263,7 @@ class TestDirect:
     def test_a_series_with_enough_goes_to_chunks_and_the_others_to_blocks(self, database: sqlite3.Connection) -> None:
         journal = Journal()
         append(database, journal, [(1, ts, ts) for ts in range(20)] + [(2, ts, ts) for ts in range(3)])
-        fold = Fold(journal, 1, lambda series: True)
+        fold = Fold(journal, 1, lambda _, series: True)
         slices = 0
         while not fold.finished:
             fold.step(database, 0.0)
@@ -263,7 +271,7 @@ class TestDirect:
         assert slices == 4, "three pieces of 8 readings at most, and a block"
         assert self.chunks(database) == [(1, ts) for ts in range(20)]
         assert blocks(database) == [(2, ts, ts) for ts in range(3)]
-        assert fold.counts == {2: 3}
+        assert fold.in_blocks == {2}
         assert self.total(database) == 23
         assert database.execute("SELECT count(*) FROM journal").fetchone() == (0,)
 
@@ -274,7 +282,7 @@ class TestDirect:
 
         journal = Journal()
         append(database, journal, [(series, ts, ts) for series in (1, 2) for ts in range(20)])
-        fold = Fold(journal, 1, lambda series: True)
+        fold = Fold(journal, 1, lambda _, series: True)
         for _ in range(3):
             fold.step(database, 0.0)
             assert counted() == 40
@@ -283,40 +291,40 @@ class TestDirect:
         append(database, journal, [(3, 1, 1)])
         assert counted() == 41
 
-    def test_a_pass_without_blocks_leaves_no_fold(self, database: sqlite3.Connection) -> None:
+    def test_a_pass_without_blocks_leaves_none(self, database: sqlite3.Connection) -> None:
         journal = Journal()
         append(database, journal, [(1, ts, ts) for ts in range(5)])
-        Fold(journal, 1, lambda series: True).step(database, 1.0)
-        assert database.execute("SELECT count(*) FROM folds").fetchone() == (0,)
+        Fold(journal, 1, lambda _, series: True).step(database, 1.0)
+        assert database.execute("SELECT count(*), (SELECT last_block FROM totals) FROM blocks").fetchone() == (0, 0)
         assert seen(database, journal) == []
 
     def test_blocks_that_wait_would_come_to_lie_over_it(self, database: sqlite3.Connection) -> None:
         journal = Journal()
         append(database, journal, [(series, ts, ts) for series in (1, 2) for ts in range(5)])
-        Fold(journal, 1, lambda series: series == 2).step(database, 1.0)
+        Fold(journal, 1, lambda _, series: series == 2).step(database, 1.0)
         assert blocks(database) == [(1, ts, ts) for ts in range(5)]
         assert self.chunks(database) == [(2, ts) for ts in range(5)]
 
     def test_readings_that_are_not_behind_all_chunks_go_to_blocks(self, database: sqlite3.Connection) -> None:
         journal = Journal()
         append(database, journal, [(1, ts, "old") for ts in range(5)])
-        Fold(journal, 1, lambda series: True).step(database, 1.0)
+        Fold(journal, 1, lambda _, series: True).step(database, 1.0)
         append(database, journal, [(1, ts, "new") for ts in range(4, 9)])
-        Fold(journal, 1, lambda series: True).step(database, 1.0)
+        Fold(journal, 1, lambda _, series: True).step(database, 1.0)
         assert self.chunks(database) == [(1, ts) for ts in range(5)]
         assert blocks(database) == [(1, ts, "new") for ts in range(4, 9)]
 
     def test_a_pass_that_a_crash_ended_counts_nothing_twice(self, database: sqlite3.Connection) -> None:
         journal = Journal()
         append(database, journal, [(series, ts, ts) for series in (1, 2) for ts in range(5)])
-        Fold(journal, 1, lambda series: True).step(database, 0.0)
+        Fold(journal, 1, lambda _, series: True).step(database, 0.0)
         assert self.chunks(database) == [(1, ts) for ts in range(5)]
         journal.load(database)
-        Fold(journal, 1, lambda series: True).step(database, 1.0)
+        Fold(journal, 1, lambda _, series: True).step(database, 1.0)
         compaction = Compaction()
         compaction.load(database)
-        assert compaction.holds(1)
-        assert not compaction.holds(2)
+        assert compaction.holds(database, 1)
+        assert not compaction.holds(database, 2)
         compaction.wanted = True
         while compaction.due:
             compaction.step(database, 1.0)
@@ -326,7 +334,7 @@ class TestDirect:
     def test_a_slice_that_failed_has_written_no_chunk(self, database: sqlite3.Connection) -> None:
         journal = Journal()
         append(database, journal, [(1, ts, random.Random(ts).randbytes(450).hex()) for ts in range(40)])
-        fold = Fold(journal, 1, lambda series: True)
+        fold = Fold(journal, 1, lambda _, series: True)
         pages = database.execute("PRAGMA page_count").fetchone()[0]
         database.execute(f"PRAGMA max_page_count = {pages + 2}")
         with pytest.raises(sqlite3.OperationalError, match="full"):

@@ -63,6 +63,7 @@ def test_a_released_migration_is_never_changed() -> None:
         10: "2bda83691477d9cb",
         11: "ff27438874a17d07",
         12: "31d3eb8f8c1632f6",
+        13: "433e813f33f057fb",
     }
 
 

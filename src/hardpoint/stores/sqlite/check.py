@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ..base import Finding
 from ..pieces import summarise
+from .blocks import COLUMNS as BLOCK_COLUMNS
+from .blocks import VISIBLE, Block
 from .chunks import BARE, COLUMNS, THINNED, Chunk, delete, read_data, write
-from .columns import Damaged, decode
+from .columns import Damaged
 from .failpoints import reach
 from .merge import kept_of, quarantine, quarantine_block
 
@@ -28,18 +30,15 @@ _CHUNKS_SQL = f"""
 SELECT series, {COLUMNS} FROM chunks WHERE (series, start_ms) > (?, ?) ORDER BY series, start_ms LIMIT ?
 """  # noqa: S608 - our own words
 _CHUNK_SQL = f"SELECT {COLUMNS} FROM chunks WHERE series = ? AND start_ms = ?"  # noqa: S608
-_BLOCKS_SQL = """
-SELECT fold, series, start_ms, end_ms, count, data FROM blocks
-WHERE (fold, series, start_ms) > (?, ?, ?) AND fold IN (SELECT id FROM folds) ORDER BY fold, series, start_ms LIMIT ?
-"""
-_BLOCK_SQL = "SELECT start_ms, end_ms, count, data FROM blocks WHERE fold = ? AND series = ? AND start_ms = ?"
+_BLOCKS_SQL = f"SELECT {BLOCK_COLUMNS} FROM blocks WHERE id > ? AND {VISIBLE} ORDER BY id LIMIT ?"  # noqa: S608
+_BLOCK_SQL = f"SELECT {BLOCK_COLUMNS} FROM blocks WHERE id = ?"  # noqa: S608
 
 
 class Problem(NamedTuple):
-    """Something that is wrong. ``fold`` None: a chunk."""
+    """Something that is wrong. ``block`` None: a chunk. ``series`` None: a block of several."""
 
-    fold: int | None
-    series: int
+    block: int | None
+    series: int | None
     start_ms: int
     end_ms: int
     readings: int
@@ -47,7 +46,7 @@ class Problem(NamedTuple):
 
     def finding(self, done: Literal["reported", "repaired", "quarantined"]) -> Finding:
         """As it is told."""
-        place = "chunk" if self.fold is None else "block"
+        place = "chunk" if self.block is None else "block"
         return Finding(place, self.series, self.start_ms, self.end_ms, self.readings, self.what, done)
 
 
@@ -59,7 +58,7 @@ def look(readers: Readers) -> tuple[int, list[Finding], list[Problem]]:
         answers = [text for (text,) in connection.execute("PRAGMA quick_check")]
     findings = [Finding("database", None, None, None, 0, text, "reported") for text in answers if text != "ok"]
     for batch in (_chunks, _blocks):
-        place: tuple[int, ...] = (-(2**63),) * (2 if batch is _chunks else 3)
+        place: tuple[int, ...] = (-(2**63),) * (2 if batch is _chunks else 1)
         while True:
             with readers.connection() as connection:
                 connection.execute("BEGIN")
@@ -78,7 +77,7 @@ def repairing(connection: sqlite3.Connection, problems: list[Problem]) -> Genera
         connection.execute("BEGIN IMMEDIATE")
         try:
             repair: Callable[[sqlite3.Connection, Problem], Finding | None]
-            repair = _repair_chunk if problem.fold is None else _repair_block
+            repair = _repair_chunk if problem.block is None else _repair_block
             finding = repair(connection, problem)
             reach("repair: before the end")
             connection.execute("COMMIT")
@@ -111,12 +110,11 @@ def _chunks(connection: sqlite3.Connection, after: tuple[int, ...]) -> tuple[int
 def _blocks(connection: sqlite3.Connection, after: tuple[int, ...]) -> tuple[int, tuple[int, ...], list[Problem]]:
     rows = connection.execute(_BLOCKS_SQL, (*after, BATCH)).fetchall()
     problems: list[Problem] = []
-    for fold, series, *block in rows:
-        start_ms, end_ms, readings, _ = block
-        what = _wrong_with_block(*block)
+    for block in map(Block._make, rows):
+        what = block.wrong()
         if what is not None:
-            problems.append(Problem(fold, series, start_ms, end_ms, readings, what))
-    return len(rows), rows[-1][:3] if rows else after, problems
+            problems.append(Problem(block.id, block.series, block.start_ms, block.end_ms, block.count, what))
+    return len(rows), rows[-1][:1] if rows else after, problems
 
 
 def _wrong_with(connection: sqlite3.Connection, chunk: Chunk) -> str | None:
@@ -133,18 +131,10 @@ def _wrong_with(connection: sqlite3.Connection, chunk: Chunk) -> str | None:
     return None
 
 
-def _wrong_with_block(start_ms: int, end_ms: int, readings: int, data: bytes) -> str | None:
-    try:
-        times, _ = decode(data)
-    except Damaged as error:
-        return str(error)
-    if (times[0], times[-1], len(times)) != (start_ms, end_ms, readings):
-        return "its readings are not those its row says"
-    return None
-
-
 def _repair_chunk(connection: sqlite3.Connection, problem: Problem) -> Finding | None:
-    row = connection.execute(_CHUNK_SQL, (problem.series, problem.start_ms)).fetchone()
+    series = problem.series
+    assert series is not None
+    row = connection.execute(_CHUNK_SQL, (series, problem.start_ms)).fetchone()
     if row is None:
         return None  # it was rewritten or deleted meanwhile
     chunk = Chunk._make(row)
@@ -155,24 +145,23 @@ def _repair_chunk(connection: sqlite3.Connection, problem: Problem) -> Finding |
     try:
         times, values = read_data(connection, chunk)
     except Damaged:
-        quarantine(connection, problem.series, chunk, what)
+        quarantine(connection, series, chunk, what)
         if chunk.is_sound and not chunk.form & BARE:
             # The summary is whole: it stands for the readings now, as if they had been thinned.
             summary = chunk.summary()
-            write(connection, problem.series, *kept_of(summary), thinned=summary)
+            write(connection, series, *kept_of(summary), thinned=summary)
         return problem.finding("quarantined")
     if chunk.form & THINNED:
-        quarantine(connection, problem.series, chunk, what)
+        quarantine(connection, series, chunk, what)
         return problem.finding("quarantined")
-    delete(connection, problem.series, chunk)
-    write(connection, problem.series, times, values, is_open=chunk.open == 1)
+    delete(connection, series, chunk)
+    write(connection, series, times, values, is_open=chunk.open == 1)
     return problem.finding("repaired")
 
 
 def _repair_block(connection: sqlite3.Connection, problem: Problem) -> Finding | None:
-    assert problem.fold is not None
-    block = connection.execute(_BLOCK_SQL, (problem.fold, problem.series, problem.start_ms)).fetchone()
-    if block is None or (what := _wrong_with_block(*block)) is None:
+    row = connection.execute(_BLOCK_SQL, (problem.block,)).fetchone()
+    if row is None or (what := Block._make(row).wrong()) is None:
         return None
-    quarantine_block(connection, problem.fold, problem.series, *block, problem=what)
+    quarantine_block(connection, Block._make(row), what)
     return problem._replace(what=what).finding("quarantined")

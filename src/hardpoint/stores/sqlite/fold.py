@@ -1,4 +1,4 @@
-"""Folding: from the journal's columns to blocks, one a series and pass, in slices that commits can go between.
+"""Folding: from the journal's columns to blocks, one a group of series and pass, in slices that commits can go between.
 
 A series that has enough readings for a chunk of its own goes to chunks at once, where nothing of it lies between the
 two: no block of it waits, and all its chunks are older. A reading of a busy series is then encoded once, not twice.
@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...model import INT64_MAX
+from .blocks import INSERT_SQL, Block, Piece, block_of, group_of
 from .chunks import overlapping
-from .columns import encode, fitting
+from .columns import fitting
 from .failpoints import reach
 from .merge import merge
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 MAX_BLOCK_READINGS = 2048
 """Encoded in half a millisecond."""
+MAX_SHARED_READINGS = 256
+"""What a series may have to share a block with others: sixteen of them are encoded in two milliseconds."""
 DIRECT_READINGS = 512
 """From so many in one pass on, the readings of a series go to chunks at once: what `merge` lets a chunk end after."""
 MAX_DIRECT_READINGS = 4096
@@ -30,9 +33,13 @@ MAX_DIRECT_READINGS = 4096
 CHUNK_PAGES = 4
 """About what a chunk writes: its row, its data, and those of the open one before it."""
 
-_BLOCK_SQL = "INSERT OR REPLACE INTO blocks VALUES (?, ?, ?, ?, ?, ?)"
-_COUNT_SQL = "UPDATE totals SET readings = readings + ?"
+_PLAIN = frozenset({float, int, bool})
+_KINDS = {frozenset({float}): 0, frozenset({int}): 1}
+"""Floats share a block with floats, and integers with integers: the columns of both are narrow."""
+_OTHERS = 2
+_END_SQL = "UPDATE totals SET readings = readings + ?, in_journal = 0, last_block = ?"
 _COUNT_DIRECT_SQL = "UPDATE totals SET readings = readings + ?, in_journal = in_journal + ?"
+_ORPHANS_SQL = "DELETE FROM blocks WHERE id >= ?"
 
 
 class _Ordered(NamedTuple):
@@ -47,24 +54,36 @@ class _Ordered(NamedTuple):
 class Fold:
     """One pass over what the journal held when it began.
 
-    Blocks are written slice by slice and count for nobody until the last slice, in one transaction, notes the fold and
-    deletes the journal's rows. A pass that a crash ends leaves blocks without a fold, which the next start deletes.
+    Blocks are written slice by slice and count for nobody until the last slice, in one transaction, notes the last of
+    them and deletes the journal's rows. What a pass that a crash ended leaves behind that one, the next pass deletes.
 
     What goes to chunks counts at once, while it is in the journal still, which lies over them and says the same. After
     a crash it is folded again, as what it is then: readings that the chunks have already.
     """
 
-    def __init__(self, journal: Journal, number: int, may_skip_blocks: Callable[[int], bool] = lambda _: False) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        first_block: int,
+        may_skip_blocks: Callable[[sqlite3.Connection, int], bool] = lambda _, __: False,
+    ) -> None:
         """``may_skip_blocks`` says of a series whether no layer between journal and chunks holds anything of it."""
         self._journal = journal
-        self.number = number
+        self._first_block = first_block
         self._may_skip_blocks = may_skip_blocks
         self._columns: Columns = journal.frozen if journal.frozen is not None else journal.freeze()
         self._waiting = sorted(self._columns.by_series, reverse=True)
         self._ordered: _Ordered | None = None  # of the series at the end of `_waiting`
-        self.counts: dict[int, int] = {}
-        """Readings by series, each time once, as far as they are written to blocks."""
+        self.written: list[Block] = []
+        """Without their data."""
+        self.in_blocks: set[int] = set()
+        """The series that they are of."""
         self.finished = False
+
+    @property
+    def next_block(self) -> int:
+        """The id of the block that comes next."""
+        return self._first_block + len(self.written)
 
     def step(self, connection: sqlite3.Connection, budget_s: float) -> int:
         """Write blocks and chunks for about that long in one transaction, and return about how many pages it wrote.
@@ -72,10 +91,12 @@ class Fold:
         Raises:
             sqlite3.Error: nothing of this slice is done; calling again tries it again.
         """
-        before = self._ordered
+        before, written = self._ordered, len(self.written)
         done: list[int] = []
         connection.execute("BEGIN IMMEDIATE")
         try:
+            if not written:
+                connection.execute(_ORPHANS_SQL, (self._first_block,))
             pages = self._write(connection, time.perf_counter() + budget_s, done)
             reach("fold: blocks written")
             last = not self._waiting
@@ -88,6 +109,7 @@ class Fold:
                 connection.execute("ROLLBACK")
             self._waiting += reversed(done)
             self._ordered = before
+            del self.written[written:]
             raise
         reach("fold: done" if last else "fold: slice done")
         if last:
@@ -97,35 +119,57 @@ class Fold:
 
     def _write(self, connection: sqlite3.Connection, until_s: float, done: list[int]) -> int:
         """The next pieces, and about how many pages; series that are through with them go from `_waiting` to done."""
-        blocks: list[tuple[int, int, int, int, int, bytes]] = []
-        block_bytes = chunk_pages = in_chunks = in_journal = 0
+        shared: tuple[list[Piece], list[Piece], list[Piece]] = ([], [], [])
+        pages = in_chunks = in_journal = 0
         while self._waiting:
             series = self._waiting[-1]
             times, values, start, direct = self._ordered or self._begin(connection, series)
-            end = fitting(values, start, MAX_DIRECT_READINGS if direct else MAX_BLOCK_READINGS)
+            kinds = frozenset(map(type, values))
+            if not direct and len(values) <= MAX_SHARED_READINGS and kinds <= _PLAIN:
+                end = len(values)  # the common case, and all that `fitting` would say
+            else:
+                end = fitting(values, start, MAX_DIRECT_READINGS if direct else MAX_BLOCK_READINGS)
             if end == len(values):
                 self._ordered = None
                 done.append(self._waiting.pop())
             else:
                 self._ordered = _Ordered(times, values, end, direct)
-            if not values:
-                continue
-            if start > 0 or end < len(values):
-                times, values = times[start:end], values[start:end]
-            if direct:
-                in_chunks += merge(connection, series, times, values)
-                in_journal += len(times)
-                chunk_pages += CHUNK_PAGES
-            else:
-                data = encode(times, values, lasting=False)
-                block_bytes += len(data) + 30
-                blocks.append((self.number, series, times[0], times[-1], len(times), data))
-            if time.perf_counter() > until_s:
+            alone = direct or end < len(values) or end - start > MAX_SHARED_READINGS
+            if values:
+                whole = end - start == len(values)
+                piece = Piece(series, times, values) if whole else Piece(series, times[start:end], values[start:end])
+                if direct:
+                    in_chunks += merge(connection, *piece)
+                    in_journal += end - start
+                    pages += CHUNK_PAGES
+                elif alone:
+                    pages += self._insert(connection, [piece])
+                else:
+                    shared[_KINDS.get(kinds, _OTHERS)].append(piece)
+            whole_group = not self._waiting or group_of(self._waiting[-1]) != group_of(series)
+            if whole_group:
+                pages += self._insert_shared(connection, shared)
+            if (whole_group or alone) and time.perf_counter() > until_s:
                 break
-        connection.executemany(_BLOCK_SQL, blocks)
+        pages += self._insert_shared(connection, shared)
         if in_journal:
             connection.execute(_COUNT_DIRECT_SQL, (in_chunks, in_journal))
-        return block_bytes // 4000 + chunk_pages
+        return pages
+
+    def _insert_shared(self, connection: sqlite3.Connection, shared: Sequence[list[Piece]]) -> int:
+        pages = 0
+        for pieces in shared:
+            if pieces:
+                pages += self._insert(connection, pieces)
+                pieces.clear()
+        return pages
+
+    def _insert(self, connection: sqlite3.Connection, pieces: Sequence[Piece]) -> int:
+        block = block_of(self.next_block, pieces)
+        connection.execute(INSERT_SQL, block)
+        self.written.append(block._replace(data=b""))
+        self.in_blocks.update(piece.series for piece in pieces)
+        return 1 + len(block.data) // 4000
 
     def _begin(self, connection: sqlite3.Connection, series: int) -> _Ordered:
         column = self._columns.by_series.get(series)
@@ -134,19 +178,14 @@ class Fold:
         times, values = in_order(*column)
         direct = (
             len(times) >= DIRECT_READINGS
-            and self._may_skip_blocks(series)
+            and self._may_skip_blocks(connection, series)
             and not overlapping(connection, series, times[0], INT64_MAX)
         )
-        if not direct:
-            self.counts[series] = len(times)
         return _Ordered(times, values, 0, direct)
 
     def _end(self, connection: sqlite3.Connection) -> None:
-        if self.counts:
-            readings = sum(self.counts.values())
-            connection.execute("INSERT INTO folds VALUES (?, ?)", (self.number, readings))
-            connection.execute(_COUNT_SQL, (readings,))
-        connection.execute("UPDATE totals SET in_journal = 0")
+        readings = sum(block.count for block in self.written)
+        connection.execute(_END_SQL, (readings, self.next_block - 1))
         connection.execute("DELETE FROM journal WHERE seq <= ?", (self._journal.frozen_seq,))
 
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 import logging
 import sqlite3
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
 from ...model import INT64_MAX, INT64_MIN, Stretch, Summary, Value
+from .blocks import over as blocks_over
 from .chunks import BARE, COLUMNS, Chunk, data_of
 from .columns import Damaged, decode, from_column
-from .compaction import done_so_far
+from .compaction import NOTHING, done_so_far
 from .fold import in_order
 
 log = logging.getLogger("hardpoint.store")
@@ -25,10 +26,6 @@ LEGACY_ROWS = 4096
 """Rows of schema 1 read at a time."""
 
 _PURGES_SQL = "SELECT start_ms, end_ms FROM purges WHERE series = ?"
-_BLOCKS_SQL = """
-SELECT fold, start_ms, data FROM folds CROSS JOIN blocks ON fold = folds.id
-WHERE series = ? AND start_ms < ? AND end_ms >= ? ORDER BY fold, start_ms
-"""
 _RANGE_SQL = """
 FROM chunks WHERE series = :series AND start_ms < :end_ms AND start_ms >= coalesce(
     (SELECT max(start_ms) FROM chunks WHERE series = :series AND start_ms <= :start_ms), :start_ms
@@ -61,15 +58,13 @@ class Over:
         self._purges = connection.execute(_PURGES_SQL, (series,)).fetchall()
         times: list[int] = []
         values: list[Value] = []
-        blocks = connection.execute(_BLOCKS_SQL, (series, end_ms, start_ms)).fetchall()
-        done = done_so_far(connection) if blocks else None
-        for fold, block_start_ms, data in blocks:
-            assert done is not None
-            from_ms = max(start_ms, done.covers(fold, series))
-            if from_ms >= end_ms:
+        blocks = blocks_over(connection, series, start_ms, end_ms)
+        done = done_so_far(connection) if blocks else NOTHING
+        for block in blocks:
+            if done.covers(block, series):
                 continue
-            held = _decoded(data, series, block_start_ms)
-            block_times, block_values = self.without_purged(*_within(*held, from_ms, end_ms))
+            held = _held(lambda block=block: block.of_series(series), series, block.start_ms)  # type: ignore[misc]
+            block_times, block_values = self.without_purged(*_within(*held, start_ms, end_ms))
             times += block_times
             values += block_values
         times += journal[0]
@@ -191,14 +186,17 @@ def _within(
 
 
 def _readings(connection: sqlite3.Connection, wanted: Range, chunk: Chunk) -> tuple[Sequence[int], Sequence[Value]]:
-    held = _decoded(data_of(connection, chunk), wanted.series, chunk.start_ms)
+    data = data_of(connection, chunk)
+    held = _held(lambda: decode(data), wanted.series, chunk.start_ms)
     return _within(*held, wanted.start_ms, wanted.end_ms)
 
 
-def _decoded(data: bytes, series: int, start_ms: int) -> tuple[list[int], list[Value]]:
+def _held(
+    decoded: Callable[[], tuple[list[int], list[Value]]], series: int, start_ms: int
+) -> tuple[list[int], list[Value]]:
     """The readings of a chunk or block; none when it is damaged: the rest of a range must not be lost with it."""
     try:
-        return decode(data)
+        return decoded()
     except Damaged as error:
         key = (series, start_ms)
         if key not in damaged:

@@ -16,9 +16,10 @@ from __future__ import annotations
 import logging
 import time
 from bisect import bisect_left, bisect_right
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..pieces import summarise
+from .blocks import DELETE_SQL
 from .chunks import BARE, THINNED, Chunk, before, data_of, delete, overlapping, read_data, write
 from .columns import Damaged, fitting
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ...model import Summary, Value
+    from .blocks import Block
 
 log = logging.getLogger("hardpoint.store")
 
@@ -77,42 +79,36 @@ def cuts(times: Sequence[int], values: Sequence[Value]) -> list[int]:
 
 def quarantine(connection: sqlite3.Connection, series: int, chunk: Chunk, problem: str) -> None:
     """Take a damaged chunk out of the readers' way. Part of the caller's transaction."""
-    _set_aside(connection, "chunk", series, *chunk[:2], chunk.count, problem, data_of(connection, chunk))
+    damage = _Damage("chunk", series, chunk.start_ms, chunk.end_ms, chunk.count, problem, data_of(connection, chunk))
+    _set_aside(connection, damage, f"series {series}")
     delete(connection, series, chunk)
 
 
-def quarantine_block(
-    connection: sqlite3.Connection,
-    fold: int,
-    series: int,
-    start_ms: int,
-    end_ms: int,
-    readings: int,
-    data: bytes,
-    *,
-    problem: str,
-) -> None:
+def quarantine_block(connection: sqlite3.Connection, block: Block, problem: str) -> None:
     """Take a damaged block out of the readers' way. Part of the caller's transaction."""
-    _set_aside(connection, "block", series, start_ms, end_ms, readings, problem, data)
-    connection.execute("DELETE FROM blocks WHERE fold = ? AND series = ? AND start_ms = ?", (fold, series, start_ms))
+    damage = _Damage("block", block.series, block.start_ms, block.end_ms, block.count, problem, block.data)
+    _set_aside(connection, damage, block.whose)
+    connection.execute(DELETE_SQL, (block.id,))
 
 
-def _set_aside(
-    connection: sqlite3.Connection,
-    place: str,
-    series: int,
-    start_ms: int,
-    end_ms: int,
-    readings: int,
-    problem: str,
-    data: bytes,
-) -> None:
-    noted_ms = time.time_ns() // 1_000_000
-    connection.execute(_QUARANTINE_SQL, (place, series, start_ms, end_ms, readings, problem, data, noted_ms))
-    connection.execute("UPDATE totals SET readings = max(0, readings - ?)", (readings,))
+class _Damage(NamedTuple):
+    """A row of ``quarantine``."""
+
+    place: str
+    series: int | None
+    start_ms: int
+    end_ms: int
+    readings: int
+    problem: str
+    data: bytes
+
+
+def _set_aside(connection: sqlite3.Connection, damage: _Damage, whose: str) -> None:
+    connection.execute(_QUARANTINE_SQL, (*damage, time.time_ns() // 1_000_000))
+    connection.execute("UPDATE totals SET readings = max(0, readings - ?)", (damage.readings,))
     log.error(
-        "%d readings of series %d from %d to %d are damaged and kept in quarantine: %s",
-        readings, series, start_ms, end_ms, problem,
+        "%d readings of %s from %d to %d are damaged and kept in quarantine: %s",
+        damage.readings, whose, damage.start_ms, damage.end_ms, damage.problem,
     )  # fmt: skip
 
 

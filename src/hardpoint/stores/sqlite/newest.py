@@ -9,6 +9,8 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 from ...model import INT64_MAX, INT64_MIN
+from .blocks import extent_of as in_blocks
+from .blocks import extents
 from .chunks import BARE
 from .columns import from_column
 from .layers import Over, Range, pieces, pieces_backwards
@@ -21,14 +23,12 @@ if TYPE_CHECKING:
 
 _OF_SERIES_SQL = """
 SELECT max(
-    coalesce((SELECT max(end_ms) FROM folds CROSS JOIN blocks ON fold = folds.id AND series = :series), :none),
     coalesce((SELECT end_ms FROM chunks WHERE series = :series ORDER BY start_ms DESC LIMIT 1), :none),
     coalesce((SELECT max(ts) FROM legacy_readings WHERE series = :series), :none)
 )
 """
 _FIRST_SQL = """
 SELECT min(
-    coalesce((SELECT min(start_ms) FROM folds CROSS JOIN blocks ON fold = folds.id AND series = :series), :none),
     coalesce((SELECT min(start_ms) FROM chunks WHERE series = :series), :none),
     coalesce((SELECT min(ts) FROM legacy_readings WHERE series = :series), :none)
 )
@@ -45,7 +45,6 @@ SELECT chunks.series, end_ms, form, last FROM known JOIN chunks ON chunks.series
     AND start_ms = (SELECT max(start_ms) FROM chunks WHERE series = known.series)
 WHERE known.series IS NOT NULL
 """
-_OF_BLOCKS_SQL = "SELECT series, max(end_ms) FROM folds JOIN blocks ON fold = folds.id GROUP BY series"
 _OF_LEGACY_SQL = """
 WITH RECURSIVE known(series) AS (
     SELECT min(series) FROM legacy_readings
@@ -60,8 +59,7 @@ SELECT series, (SELECT max(ts) FROM legacy_readings WHERE series = known.series)
 def latest_of(connection: sqlite3.Connection, series: int, journal: Column) -> Row | None:
     """The row of one series with the greatest time, in the transaction that the connection is in."""
     (newest_ms,) = connection.execute(_OF_SERIES_SQL, {"series": series, "none": INT64_MIN}).fetchone()
-    if journal[0]:
-        newest_ms = max(newest_ms, *journal[0])
+    newest_ms = max((newest_ms, *journal[0], *(in_blocks(connection, series) or ())))
     return _at(connection, series, newest_ms, journal)
 
 
@@ -75,15 +73,17 @@ def extent_of(connection: sqlite3.Connection, series: int, journal: Column) -> t
         return None if first is None or last is None else (first.times[0], last[1])
     (first_ms,) = connection.execute(_FIRST_SQL, {"series": series, "none": INT64_MAX}).fetchone()
     (last_ms,) = connection.execute(_OF_SERIES_SQL, {"series": series, "none": INT64_MIN}).fetchone()
-    if journal[0]:
-        first_ms, last_ms = min(first_ms, *journal[0]), max(last_ms, *journal[0])
+    others = [*journal[0], *(in_blocks(connection, series) or ())]
+    first_ms, last_ms = min((first_ms, *others)), max((last_ms, *others))
     return None if first_ms > last_ms else (first_ms, last_ms)
 
 
 def latest_of_all(connection: sqlite3.Connection, journal: Iterator[tuple[int, Column]]) -> Iterator[Row]:
     """The same for every series that has one, by series."""
     waiting = dict(journal)
-    newest = dict(connection.execute(_OF_BLOCKS_SQL).fetchall())
+    newest: dict[int, int] = {}
+    for series, _, end_ms in extents(connection):
+        newest[series] = max(end_ms, newest.get(series, INT64_MIN))
     for series, end_ms in connection.execute(_OF_LEGACY_SQL):
         newest[series] = max(end_ms, newest.get(series, INT64_MIN))
     for series, (times, _) in waiting.items():

@@ -15,8 +15,11 @@ import sqlite3
 from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 
+from .blocks import DELETE_SQL as DELETE_BLOCK_SQL
+from .blocks import Piece, block_of, over
 from .chunks import THINNED, Chunk, delete, overlapping, read_data, write
-from .columns import Damaged, decode, encode
+from .columns import Damaged
+from .compaction import done_so_far
 from .failpoints import reach
 from .merge import quarantine, quarantine_block
 
@@ -34,12 +37,9 @@ ALL = 2**62
 _RANGES_SQL = "SELECT id, series, start_ms, end_ms FROM purges ORDER BY id"
 _BOUNDARY_SQL = "SELECT ts FROM legacy_readings WHERE series = ? AND ts >= ? AND ts < ? ORDER BY ts LIMIT 1 OFFSET ?"
 _DELETE_SQL = "DELETE FROM legacy_readings WHERE series = ? AND ts >= ? AND ts < ?"
-_BLOCKS_SQL = """
-SELECT fold, start_ms, end_ms, count, data FROM folds CROSS JOIN blocks ON fold = folds.id
-WHERE series = ? AND start_ms < ? AND end_ms >= ?
+_UPDATE_BLOCK_SQL = """
+UPDATE blocks SET series = ?, start_ms = ?, end_ms = ?, count = ?, members = ?, most = ?, data = ? WHERE id = ?
 """
-_DELETE_BLOCK_SQL = "DELETE FROM blocks WHERE fold = ? AND series = ? AND start_ms = ?"
-_BLOCK_SQL = "INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?)"
 _COUNT_SQL = "UPDATE totals SET readings = max(0, readings - ?)"
 _FORGET_SQL = "DELETE FROM purges WHERE id = ?"
 
@@ -143,22 +143,28 @@ def _empty_legacy(connection: sqlite3.Connection, purge: Purge, most: int) -> in
 
 
 def _empty_blocks(connection: sqlite3.Connection, purge: Purge) -> int:
+    """Also of blocks whose readings are in chunks already, while their group is being compacted: these count once."""
     _, series, start_ms, end_ms = purge
     gone = 0
-    for fold, *block in connection.execute(_BLOCKS_SQL, (series, end_ms, start_ms)).fetchall():
+    for block in over(connection, series, start_ms, end_ms):
         try:
-            times, values = decode(block[-1])
+            pieces = block.pieces()
         except Damaged as error:
-            quarantine_block(connection, fold, series, *block, problem=str(error))
+            quarantine_block(connection, block, str(error))
             continue
-        kept_times, kept_values = _outside(times, values, start_ms, end_ms)
-        connection.execute(_DELETE_BLOCK_SQL, (fold, series, times[0]))
-        if kept_times:
-            data = encode(kept_times, kept_values, lasting=False)
-            kept = (fold, series, kept_times[0], kept_times[-1], len(kept_times), data)
-            connection.execute(_BLOCK_SQL, kept)
-        gone += len(times) - len(kept_times)
+        kept = [_piece_outside(piece, start_ms, end_ms) if piece.series == series else piece for piece in pieces]
+        kept = [piece for piece in kept if piece.times]
+        if not kept:
+            connection.execute(DELETE_BLOCK_SQL, (block.id,))
+        elif kept != pieces:
+            connection.execute(_UPDATE_BLOCK_SQL, (*block_of(block.id, kept)[2:], block.id))
+        if not done_so_far(connection).covers(block, series):
+            gone += block.count - sum(len(piece.times) for piece in kept)
     return gone
+
+
+def _piece_outside(piece: Piece, start_ms: int, end_ms: int) -> Piece:
+    return Piece(piece.series, *_outside(piece.times, piece.values, start_ms, end_ms))
 
 
 def _empty_chunk(connection: sqlite3.Connection, purge: Purge, chunk: Chunk) -> int:
@@ -181,6 +187,8 @@ def _empty_chunk(connection: sqlite3.Connection, purge: Purge, chunk: Chunk) -> 
     return chunk.count - len(kept_times)
 
 
-def _outside(times: list[int], values: list[Value], start_ms: int, end_ms: int) -> tuple[list[int], list[Value]]:
+def _outside(
+    times: Sequence[int], values: Sequence[Value], start_ms: int, end_ms: int
+) -> tuple[list[int], list[Value]]:
     start, end = bisect_left(times, start_ms), bisect_left(times, end_ms)
-    return times[:start] + times[end:], values[:start] + values[end:]
+    return [*times[:start], *times[end:]], [*values[:start], *values[end:]]

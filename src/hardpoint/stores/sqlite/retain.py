@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ...model import INT64_MIN, Series
 from ..retention import Limits, Plan, Step, limits_by_series
+from .blocks import VISIBLE, holds
 from .chunks import THINNED, Chunk, overlapping, read_data
 from .columns import Damaged
 from .failpoints import reach
@@ -53,10 +54,7 @@ SELECT min(start_ms), max(end_ms), sum(count), sum(bytes), count(*) FROM chunks
 WHERE series = ? AND start_ms >= ? AND end_ms < ? AND NOT form & {THINNED} AND count > {WORTH_THINNING}
 """  # noqa: S608 - our own numbers
 _OLDEST_SQL = "SELECT series, start_ms, end_ms, form, count, bytes FROM chunks ORDER BY end_ms"
-_OLD_BLOCK_SQL = "SELECT 1 FROM folds CROSS JOIN blocks ON fold = folds.id WHERE start_ms < ? LIMIT 1"
-_BLOCK_OVER_SQL = """
-SELECT 1 FROM folds CROSS JOIN blocks ON fold = folds.id WHERE series = ? AND start_ms <= ? AND end_ms >= ? LIMIT 1
-"""
+_OLD_BLOCK_SQL = f"SELECT 1 FROM blocks WHERE {VISIBLE} AND start_ms < ? LIMIT 1"  # noqa: S608
 _OLD_ROW_SQL = "SELECT 1 FROM legacy_readings WHERE ts < ? LIMIT 1"
 
 
@@ -162,7 +160,7 @@ def _anything_over(connection: sqlite3.Connection, journal: Journal, series: int
     """Whether blocks hold readings of this range, or the journal any of the series that are not newer than it."""
     if journal.oldest_ms(series) <= end_ms:
         return True
-    return connection.execute(_BLOCK_OVER_SQL, (series, end_ms, start_ms)).fetchone() is not None
+    return holds(connection, series, start_ms, end_ms)
 
 
 def _thin_slice(connection: sqlite3.Connection, series: int, chosen: Sequence[Chunk]) -> None:

@@ -38,6 +38,8 @@ SLICE_S = 0.002
 """A slice when nothing presses."""
 FOLD_ALL_S = 1.0
 """A slice when somebody waits for all of it: a commit into a range that is being deleted, or the end of the process."""
+STEEP = 8.0
+"""How much faster slices of compaction grow: what waits in blocks levels out at a quarter more than it should be."""
 MAX_SLICE_S = 0.25
 """A slice when far too much waits. Commits of 10,000 readings, one after another, need some 30 ms of slices each: were
 slices shorter, blocks would pile up and reading would become slow, instead of writing a little slower.
@@ -126,8 +128,8 @@ class Work:
         """
         if self.folding_due:
             pages = self._fold_step(connection)
-            if self.compaction.due and not self.legacy.waiting and self.compaction.pressure > 1.0:
-                pages += self.compaction.step(connection, self._budget_s(self.compaction.pressure - 1.0))
+            if self.compaction.due and not self.legacy.waiting:
+                pages += self.compaction.step(connection, self._budget_s(STEEP * (self.compaction.pressure - 1.0)))
             return pages
         if self.purges.waiting:
             return self.purges.step(connection)
@@ -136,7 +138,7 @@ class Work:
         if self.legacy.waiting:
             return self.legacy.step(connection)
         if self.compaction.due:
-            return self.compaction.step(connection, self._budget_s(self.compaction.pressure - 1.0))
+            return self.compaction.step(connection, self._budget_s(STEEP * (self.compaction.pressure - 1.0)))
         return self._fold_step(connection)
 
     def fold_all(self, connection: sqlite3.Connection) -> int:
@@ -188,19 +190,18 @@ class Work:
 
     def _fold_step(self, connection: sqlite3.Connection, budget_s: float | None = None) -> int:
         if self._fold is None:
-            self._fold = Fold(self.journal, self.compaction.next_fold, self._may_skip_blocks)
+            self._fold = Fold(self.journal, self.compaction.last_block + 1, self._may_skip_blocks)
         fold = self._fold
         if budget_s is None:
             budget_s = self._budget_s(self.journal.readings / self.fold_at - 1.0)
         pages = fold.step(connection, budget_s)
         if fold.finished:
             self._fold = None
-            if fold.counts:
-                self.compaction.folded(fold.number, fold.counts)
+            self.compaction.folded(fold.written, fold.in_blocks, fold.next_block - 1)
         return pages
 
-    def _may_skip_blocks(self, series: int) -> bool:
-        return not self.legacy.waiting and not self.compaction.holds(series)
+    def _may_skip_blocks(self, connection: sqlite3.Connection, series: int) -> bool:
+        return not self.legacy.waiting and not self.compaction.holds(connection, series)
 
     @staticmethod
     def _budget_s(pressure: float) -> float:
