@@ -53,11 +53,21 @@ const inFahrenheit = (unit) => unit === "°C" && temperatureUnit.value === "°F"
 /** A number of a stored unit in the one it is shown in. */
 const converted = (value, unit) => (inFahrenheit(unit) ? value * 1.8 + 32 : value);
 
+/** Units that stand at the end of a key: whoever writes `pressure_bar` means bar. */
+const ENDINGS = {
+  "pa": "Pa", "hpa": "hPa", "kpa": "kPa", "bar": "bar", "mbar": "mbar", "psi": "psi", "mv": "mV", "ma": "mA", "kw": "kW",
+  "wh": "Wh", "kwh": "kWh", "va": "VA", "g": "g", "kg": "kg", "mm": "mm", "cm": "cm", "km": "km", "kmh": "km/h",
+  "mps": "m/s", "rpm": "rpm", "lx": "lx", "ppm": "ppm", "ppb": "ppb", "db": "dB", "dbm": "dBm", "pct": "%",
+};
+
 /** Unit of a key, guessed from its name. The first row that matches wins; the order is from particular to general. */
 const UNITS = [
   [/bytes_per_s$/, "B/s"],
   [/per_s$/, "/s"],
   [/(^|[._-])bytes$/, "B"],
+  [/(wind|gust|speed|velocity)[\w.]*_ms$/i, "m/s"],
+  [/(temp|temperature|dew_?point)_f$|fahrenheit$/i, "°F"],
+  ...Object.entries(ENDINGS).map(([ending, unit]) => [new RegExp(`_${ending}$`, "i"), unit]),
   [/percent$|(^|[._-])(hum|humidity|rh|soil|moisture|soc)([._-]|$)/i, "%"],
   [/(^|[._-])(temp|temperature|dew_?point)([._-]|\d|$)|^thermal\.|_c$/i, "°C"],
   [/(^|[._-])(pressure|baro|hpa)([._-]|$)/i, "hPa"],
