@@ -76,7 +76,9 @@ class MqttDialect:
         self.provisioning = provisioning or Provisioning(hub)
         self.claims = claims or Claims(hub)
         self.packages = packages
-        self.broker = Broker(hub.commits, settings, hub.clock_ms)
+        agenda = hub.alerting.agenda
+        self.broker = Broker(hub.commits, settings, agenda.now_ms)  # tells of a jump before it gives a time behind it
+        agenda.on_jump.append(self.broker.clock_jumped)
         self.devices = DeviceTopics(self)
         self.broker.divert = self.devices.take_will
         self.broker.fill(hub.store, self.sign_in.restore)

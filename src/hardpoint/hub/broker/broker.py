@@ -7,13 +7,13 @@ being collected before it goes out, and so the publisher's acknowledgement waits
 
 from __future__ import annotations
 
-import heapq
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from ...wire.mqtt import reasons
 from ..topics import checked_filter
+from .endings import Endings
 from .keeper import Keeper
 from .messages import QUEUED, RELEASED, Message, Outgoing
 from .retained import Retained
@@ -62,7 +62,7 @@ class Broker:
         self.allowances: dict[str, tuple[int, int]] = {}
         """Sessions whose queue has limits of its own, by key: messages and bytes."""
         self._count_of: dict[str, int] = {}  # sessions, by principal
-        self._due: list[tuple[int, str]] = []  # (ms, session key), a heap: sessions and wills to look at
+        self._endings = Endings(self.sessions)
         self._retained_due_ms = 0
         self.published = self.delivered = self.queued = 0
         """Messages taken, sent, and put in a queue, since the start."""
@@ -84,12 +84,16 @@ class Broker:
                 self.keeper.drop_session(_stored(record.key))
                 continue
             session.expiry_s = record.expiry_s
-            session.ended_ms = now if record.ended_ms is None else record.ended_ms
+            was_connected = record.ended_ms is None  # when the process ended
+            session.ended_ms = now if was_connected else record.ended_ms
             session.incoming = set(record.incoming) or None
             session.will = will
             session.stored = True
             self._add(session)
-            self._schedule(session)
+            if was_connected:
+                self._endings.expect(session)
+            else:
+                self._endings.restored(session)
         for key, request in self.keeper.subscriptions(store):
             session = self.sessions.get(key)
             if session is None:
@@ -144,6 +148,7 @@ class Broker:
             self.routes.clear()
         session.client = client
         session.ended_ms = None
+        self._endings.forget(session)
         session.expiry_s = expiry_s
         session.will = will  # [MQTT-3.1.2-7]; the old one's is not published any more ([MQTT-3.1.3-9])
         session.window = window
@@ -190,7 +195,7 @@ class Broker:
             self._discard(session)
             return
         self.keeper.put_session(session)  # [MQTT-3.1.2-23]
-        self._schedule(session)
+        self._endings.expect(session)
 
     def end(self, session: ClientSession, reason: int, message: str = "") -> None:
         """Forget a session at once, its connection included: whoever it belonged to is gone, or may not any more."""
@@ -426,12 +431,9 @@ class Broker:
     def tick(self) -> None:
         """Publish the wills and end the sessions whose time has come. Once a second is often enough."""
         now = self.clock_ms()
-        while self._due and self._due[0][0] <= now:
-            session = self.sessions.get(heapq.heappop(self._due)[1])
-            if session is None or session.client is not None or session.ended_ms is None:  # [MQTT-4.1.0-1]
-                continue
+        for session in self._endings.due(now):  # [MQTT-4.1.0-1]
             will, over = session.will, self._is_over(session)
-            if will is not None and (over or now - session.ended_ms >= will.delay_s * 1000):
+            if will is not None and (over or now - (session.ended_ms or 0) >= will.delay_s * 1000):
                 self._publish_will(session, now)
                 if not over:
                     self.keeper.put_session(session)
@@ -440,6 +442,12 @@ class Broker:
         if now >= self._retained_due_ms:
             self._retained_due_ms = now + RETAINED_EXPIRE_MS
             self.retained.expire(now)
+
+    def clock_jumped(self, by_ms: int) -> None:
+        """The wall clock was set: sessions and wills wait as long as they were to."""
+        for session in self._endings.clock_jumped(by_ms):
+            if session.stored:
+                self.keeper.put_session(session)
 
     # -- inside
 
@@ -528,14 +536,6 @@ class Broker:
             if self.divert is None or not self.divert(message):
                 self.publish(message)
 
-    def _schedule(self, session: ClientSession) -> None:
-        """Look at it when its will or its end is due."""
-        assert session.ended_ms is not None
-        if session.will is not None:
-            heapq.heappush(self._due, (session.ended_ms + session.will.delay_s * 1000, session.key))
-        if session.expiry_s != NEVER_S:
-            heapq.heappush(self._due, (session.ended_ms + session.expiry_s * 1000, session.key))
-
     def _is_over(self, session: ClientSession) -> bool:
         if session.ended_ms is None or session.expiry_s == NEVER_S:
             return False
@@ -562,6 +562,7 @@ class Broker:
                 self.queued_bytes -= outgoing.weight
         session.queue = session.in_flight = None
         if self.sessions.get(session.key) is session:
+            self._endings.forget(session)
             del self.sessions[session.key]
             self._count_of[principal_of(session.key)] -= 1
             if not self._count_of[principal_of(session.key)]:
