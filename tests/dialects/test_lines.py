@@ -9,7 +9,7 @@ import pytest
 
 from hardpoint.dialects import lines as dialect_module
 from hardpoint.dialects.lines import LineDialect
-from hardpoint.testing import LineDevice, MemoryTransport, Refused
+from hardpoint.testing import FakeClock, LineDevice, MemoryTransport, Refused
 from hub.hubs import FULL, HeldStore, open_hub, turn, until
 
 GREETING = b"hardpoint 9.9 ready - HELLO <token> attaches, HELP explains\n"
@@ -421,6 +421,27 @@ class TestBounds:
                 dialect.sweep()
                 assert silent.take() == b"BYE no HELLO was received\n"
                 assert (silent.is_closing(), attached.is_closing()) == (True, False)
+
+        anyrun(scene())
+
+    def test_a_clock_that_is_set_closes_nothing(self, anyrun, clock):
+        async def scene():
+            steady = FakeClock(0)
+            async with open_dialect(clock=clock, steady_ms=steady, unattached_idle_s=600) as dialect:
+                _, _, stalled = await attach(dialect)
+                _, silent = connect(dialect)
+                stalled.stop_taking()
+                stalled.feed(b"HELP\n" * 1000)
+                assert dialect.unread
+                clock.advance(s=86_400)
+                dialect.sweep()
+                await turn()
+                assert (silent.take(), stalled.aborted) == (b"", False)
+                clock.advance(s=-2 * 86_400)
+                steady.advance(s=600)
+                dialect.sweep()
+                await turn()
+                assert (silent.take(), stalled.aborted) == (b"BYE no HELLO was received\n", True)
 
         anyrun(scene())
 

@@ -66,11 +66,12 @@ class LineDialect:
         self.rarely = Rarely(logger)
         self.connections: set[LineSession] = set()
         self.waiting: dict[LineSession, int] = {}
-        """Connections that have not attached yet, and since when (ms)."""
+        """Connections that have not attached yet, and since when (`Hub.steady_ms`: what is overdue is cut, and a clock
+        that is set makes nobody overdue)."""
         self.ending: dict[LineSession, int] = {}
-        """Connections that are to be closed, and since when (ms)."""
+        """Connections that are to be closed, and since when."""
         self.unread: dict[LineSession, int] = {}
-        """Connections whose devices do not read what they are sent, and since when (ms)."""
+        """Connections whose devices do not read what they are sent, and since when."""
         self._sweep_s = sweep_s
         self._timer: asyncio.TimerHandle | None = None
         self._drained: asyncio.Event | None = None
@@ -88,7 +89,7 @@ class LineDialect:
         self.connections.add(session)
         if len(self.connections) > self.hub.limits.max_connections or self._drained is not None:
             return False
-        self.waiting[session] = self.hub.clock_ms()
+        self.waiting[session] = self.hub.steady_ms()
         self._arm()
         return True
 
@@ -96,12 +97,12 @@ class LineDialect:
         """A connection will be closed once its answers are out."""
         self.waiting.pop(session, None)
         if session not in self.ending:
-            self.ending[session] = self.hub.clock_ms()
+            self.ending[session] = self.hub.steady_ms()
             self._arm()
 
     def stalled(self, session: LineSession) -> None:
         """A device has stopped reading."""
-        self.unread[session] = self.hub.clock_ms()
+        self.unread[session] = self.hub.steady_ms()
         self._arm()
 
     def disconnected(self, session: LineSession) -> None:
@@ -118,7 +119,7 @@ class LineDialect:
         `ENDING_S` ago and are still there, and those that have not read for `STALLED_S`.
         """
         self._timer = None
-        now = self.hub.clock_ms()
+        now = self.hub.steady_ms()
         for session in [*_overdue(self.ending, now, ENDING_S), *_overdue(self.unread, now, STALLED_S)]:
             session.why = session.why or "it did not read what it was sent"
             session.abort()

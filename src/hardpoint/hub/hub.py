@@ -104,6 +104,7 @@ class Hub:
         )
         if steady_ms is None:
             steady_ms = steady_clock_ms if clock_ms is wall_clock_ms else clock_ms
+        self.steady_ms = steady_ms
         agenda = Agenda(clock_ms, steady_ms)
         self.ledger = Ledger(
             self.catalogue,
