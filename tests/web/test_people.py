@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import struct
 
 import msgspec
 import pytest
 
-from hardpoint.model import SignIn, User
+from hardpoint.model import ApiToken, SignIn, User
 from hardpoint.testing import FakeClock
 from hardpoint.web import accounts, shapes
-from hub.hubs import FULL, HeldStore
+from hub.hubs import FULL, HeldStore, turn, until
 
 from .webs import cookie_of, open_web
 
@@ -280,6 +282,32 @@ class TestTokens:
                 [listed] = msgspec.convert(found, shapes.TokenList, strict=True).items
                 assert (listed.made_by, listed.used_from) == ("Ada", "127.0.0.1")
                 assert listed.used == clock.now_ms - 60_000
+
+        anyrun(scene())
+
+    def test_are_made_to_the_end_also_for_who_has_gone(self, anyrun):
+        """What the disk knows after a restart and the memory does not before it would be a token that nobody sees."""
+
+        async def scene():
+            store = HeldStore()
+            async with open_web(store) as web, await web.as_role("admin") as program:
+                store.held = True
+                asked = asyncio.ensure_future(program.ask("POST", "/api/tokens", {"name": "t"}))
+                await until(lambda: store.waiting)
+                asked.cancel()
+                await asyncio.gather(asked, return_exceptions=True)
+                sock = program._writer.get_extra_info("socket")
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, no half-close
+                await program.close()
+                await until(lambda: not web.server.connections)
+                await turn()
+                store.held = False
+                while store.waiting:
+                    store.release()
+                await web.hub.commits.durable()
+                await turn()
+                for known in (web.app.accounts.tokens.values(), store.load(ApiToken)):
+                    assert sorted(token.name for token in known) == ["a admin", "t"]
 
         anyrun(scene())
 

@@ -42,6 +42,7 @@ class TestRoutes:
                     "POST /api/login",
                     "GET /api/health",
                     "GET /api/openapi.json",
+                    "GET /api/ca.pem",  # a certificate, which every handshake shows
                     # Their handlers ask for the link's cookie: tests/web/test_dashboards.py.
                     "POST /api/shared",
                     "GET /api/shared/{id}",

@@ -52,8 +52,8 @@ class Client(HttpDevice):
 class Web:
     """What a test holds: the hub, the application, and the way to clients of every kind."""
 
-    def __init__(self, hub, app, port):
-        self.hub, self.app, self.port = hub, app, port
+    def __init__(self, hub, app, server, port):
+        self.hub, self.app, self.server, self.port = hub, app, server, port
 
     def anyone(self, **headers):
         return Client("127.0.0.1", self.port, headers)
@@ -87,7 +87,7 @@ async def open_web(store=None, clock=None, unix=None, *, senders=None, **limits)
         if unix is not None:
             listeners.append(await loop.create_unix_server(local, unix))
         try:
-            yield Web(hub, app, listeners[0].sockets[0].getsockname()[1])
+            yield Web(hub, app, server, listeners[0].sockets[0].getsockname()[1])
         finally:
             for listener in listeners:
                 listener.close()

@@ -170,7 +170,7 @@ class Accounts:
                 self._check_admin_left(without=name)
             ended: list[SignIn] = []
             if "password_hash" in changes or user.disabled:
-                ended = [each for each in self._sessions_of(name) if each.id_hash != keep_session]
+                ended = [each for each in self.sessions_of(name) if each.id_hash != keep_session]
             await self._put_user(user, ended)
             return user
 
@@ -185,7 +185,7 @@ class Accounts:
         async with self._changing:
             user = self.user(name)
             self._check_admin_left(without=name)
-            ended = self._sessions_of(name)
+            ended = self.sessions_of(name)
             del self.users[name]
             await self._durable(Delete(user), ended, lambda: self.users.update({name: user}))
 
@@ -214,7 +214,8 @@ class Accounts:
             raise
         self._tell()
 
-    def _sessions_of(self, name: str) -> list[SignIn]:
+    def sessions_of(self, name: str) -> list[SignIn]:
+        """A person's, whether their time is up or not."""
         return [entry for entry in self.sessions.values() if entry.user == name]
 
     def _check_admin_left(self, *, without: str) -> None:

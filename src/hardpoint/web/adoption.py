@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from ..http import Response
 from . import shapes
-from .devices import to_its_end
+from .deeds import to_its_end
 
 if TYPE_CHECKING:
     from ..http import Request, Router

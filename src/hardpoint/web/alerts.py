@@ -17,8 +17,8 @@ from ..hub.quiet import checked_quiet_hours
 from ..hub.rules.alerts import muted_until
 from ..model import Channel, QuietHours
 from . import shapes
-from .deeds import tell
-from .devices import DEFAULT_PAGE, MAX_PAGE, to_its_end, whole_number
+from .deeds import tell, to_its_end
+from .devices import DEFAULT_PAGE, MAX_PAGE, whole_number
 
 if TYPE_CHECKING:
     from ..http import Request, Router
@@ -263,7 +263,7 @@ class ChannelRoutes:
         given = request.json(shapes.NewChannel)
         tell(request, {"name": given.name, "kind": given.kind})
         made = Channel(f"ch-{secrets.token_hex(4)}", given.name, given.kind, given.settings, self._hub.clock_ms())
-        await self._outbox.put_channel(made)
+        await to_its_end(self._outbox.put_channel(made))
         return Response.json(self._describe(made), status=201, headers=[("Location", f"/api/channels/{made.id}")])
 
     async def change(self, request: Request) -> Response:
@@ -275,12 +275,12 @@ class ChannelRoutes:
         if given.settings is not UNSET:
             merged = changed.settings | given.settings
             changed.settings = {name: value for name, value in merged.items() if value is not None}
-        await self._outbox.put_channel(changed)
+        await to_its_end(self._outbox.put_channel(changed))
         return Response.json(self._describe(changed))
 
     async def remove(self, request: Request) -> Response:
         """``DELETE /api/channels/{id}``."""
-        await self._outbox.remove_channel(request.params["id"], self._hub.alerting.rules.all())
+        await to_its_end(self._outbox.remove_channel(request.params["id"], self._hub.alerting.rules.all()))
         return Response(204)
 
     async def test(self, request: Request) -> Response:
@@ -310,14 +310,13 @@ class ChannelRoutes:
     async def set_quiet(self, request: Request) -> Response:
         """``PUT /api/quiet-hours``."""
         given = request.json(shapes.AllQuietHours)
-        for channel_id in {channel_id for hours in given.items for channel_id in hours.channels}:
+        for channel_id in {channel_id for each in given.items for channel_id in each.channels}:
             self._outbox.channel(channel_id)
-        await self._outbox.set_quiet(
-            [
-                checked_quiet_hours(QuietHours(str(number), **msgspec.to_builtins(hours)))
-                for number, hours in enumerate(given.items)
-            ]
-        )
+        hours = [
+            checked_quiet_hours(QuietHours(str(number), **msgspec.to_builtins(each)))
+            for number, each in enumerate(given.items)
+        ]
+        await to_its_end(self._outbox.set_quiet(hours))
         return self.quiet(request)
 
     def _describe(self, channel: Channel) -> dict[str, Json]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..http import Response
 from . import shapes
-from .devices import to_its_end
+from .deeds import to_its_end
 
 if TYPE_CHECKING:
     from ..http import Request, Router

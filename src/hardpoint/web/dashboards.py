@@ -15,7 +15,7 @@ from ..errors import BadInput, Forbidden, NotFound
 from ..http import Response
 from ..hub.dashboards import devices_of
 from . import shapes
-from .devices import to_its_end
+from .deeds import to_its_end
 
 if TYPE_CHECKING:
     from ..http import Request, Router

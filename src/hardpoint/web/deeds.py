@@ -8,10 +8,11 @@ told a handler adds it with `tell`.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote
 
 import msgspec
@@ -20,13 +21,15 @@ from ..errors import HardpointError, NotFound
 from ..http import Response
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Coroutine, Mapping
 
     from ..http import Answer, Request
     from ..http.router import Route
     from ..hub.hub import Hub
     from ..hub.principal import Principal
     from ..model import AuditEntry, Json
+
+T = TypeVar("T")
 
 MAX_LOOKED_AT_BYTES = 64 * 1024
 MAX_FIELDS = 32
@@ -151,6 +154,13 @@ class Auditor:
             return self._hub.catalogue.find(named).id, named
         except NotFound:
             return "", named
+
+
+async def to_its_end(change: Coroutine[None, None, T]) -> T:
+    """Wait for the change. It goes on when the client goes away meanwhile: of half a change, the sessions would stay
+    whose token no longer opens anything, and memory could differ from the disk.
+    """
+    return await asyncio.shield(asyncio.get_running_loop().create_task(change))
 
 
 def _fields(body: bytes) -> dict[str, Json]:

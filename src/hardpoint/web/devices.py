@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
@@ -11,18 +10,14 @@ from ..errors import BadInput, Forbidden
 from ..http import Response
 from ..wire.telemetry import parse_attributes
 from . import shapes
-from .deeds import changed_of, tell
+from .deeds import changed_of, tell, to_its_end
 from .filters import DeviceView, Filter
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
     from ..http import Request, Router
     from ..hub.devices import DeviceState
     from ..hub.hub import Hub
     from ..model import Json
-
-T = TypeVar("T")
 
 DEFAULT_PAGE = 100
 MAX_PAGE = 1_000
@@ -269,13 +264,6 @@ def same_json(one: Json, other: Json) -> bool:
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(same_json, one, other))
     return isinstance(one, bool) is isinstance(other, bool) and one == other
-
-
-async def to_its_end(change: Coroutine[None, None, T]) -> T:
-    """Wait for the change. It goes on when the client goes away meanwhile: of half a change, the sessions would stay
-    whose token no longer opens anything, and memory could differ from the disk.
-    """
-    return await asyncio.shield(asyncio.get_running_loop().create_task(change))
 
 
 def whole_number(request: Request, name: str, default: int, least: int = 0, most: int = 2**53) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..http import Response
 from ..hub.fields import Field, change_fields, described_fields
-from .devices import to_its_end
+from .deeds import to_its_end
 
 if TYPE_CHECKING:
     from ..http import Request, Router

@@ -10,7 +10,7 @@ from ..http import Response
 from ..hub.packages import KINDS, MAX_PACKAGE_BYTES
 from ..model import Package
 from . import shapes
-from .devices import to_its_end
+from .deeds import to_its_end
 
 if TYPE_CHECKING:
     from ..http import Request, Router

@@ -13,7 +13,7 @@ from ..hub.principal import checked_limits
 from ..model import User
 from . import shapes
 from .accounts import EVERYBODY, SESSION_ID_LENGTH
-from .deeds import changed_of, tell
+from .deeds import changed_of, tell, to_its_end
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +70,10 @@ class PeopleRoutes:
     def list(self, request: Request) -> Response:
         """``GET /api/users``."""
         users = sorted(self._accounts.users.values(), key=lambda user: (user.name.lower(), user.name))
-        return Response.json({"items": [self._describe(user) for user in users]})
+        of_user: dict[str, list[SignIn]] = {}
+        for entry in self._accounts.sessions.values():
+            of_user.setdefault(entry.user, []).append(entry)
+        return Response.json({"items": [_describe_user(user, of_user.get(user.name, ())) for user in users]})
 
     async def create(self, request: Request) -> Response:
         """``POST /api/users``."""
@@ -80,9 +83,9 @@ class PeopleRoutes:
         tell(request, {"role": given.role, "labels": labels}, subject=given.name)
         password_hash = await self._passwords.hash(given.password)
         user = User(given.name, given.role, password_hash, self._hub.clock_ms(), labels)
-        await self._accounts.add_user(user)
+        await to_its_end(self._accounts.add_user(user))
         location = f"/api/users/{quote(user.name, safe='')}"
-        return Response.json(self._describe(user), status=201, headers=[("Location", location)])
+        return Response.json(_describe_user(user, ()), status=201, headers=[("Location", location)])
 
     async def change(self, request: Request) -> Response:
         """``PATCH /api/users/{name}``. Who becomes an admin is limited no more."""
@@ -98,12 +101,12 @@ class PeopleRoutes:
         tell(request, changed_of(user, changes))
         if given.password is not UNSET:
             changes["password_hash"] = await self._passwords.hash(given.password)
-        changed = await self._accounts.change_user(user.name, changes, keep_session=request.user.credential)
-        return Response.json(self._describe(changed))
+        changed = await to_its_end(self._accounts.change_user(user.name, changes, keep_session=request.user.credential))
+        return Response.json(_describe_user(changed, self._accounts.sessions_of(changed.name)))
 
     async def remove(self, request: Request) -> Response:
         """``DELETE /api/users/{name}``."""
-        await self._accounts.remove_user(request.params["name"])
+        await to_its_end(self._accounts.remove_user(request.params["name"]))
         return Response.empty(204)
 
     async def own_password(self, request: Request) -> Response:
@@ -121,22 +124,9 @@ class PeopleRoutes:
             raise Forbidden("this is not your password", field="current")
         throttle.succeeded(request.address)
         password_hash = await self._passwords.hash(given.new)
-        await self._accounts.change_user(
-            user.name, {"password_hash": password_hash}, keep_session=request.user.credential
-        )
+        change = {"password_hash": password_hash}
+        await to_its_end(self._accounts.change_user(user.name, change, keep_session=request.user.credential))
         return Response.empty(204)
-
-    def _describe(self, user: User) -> dict[str, Any]:
-        sessions = [entry for entry in self._accounts.sessions.values() if entry.user == user.name]
-        return {
-            "name": user.name,
-            "role": user.role,
-            "labels": user.labels,
-            "disabled": bool(user.disabled),
-            "created": user.created_ms,
-            "sessions": len(sessions),
-            "used": max((entry.used_ms for entry in sessions), default=None),
-        }
 
 
 class SessionRoutes:
@@ -262,7 +252,9 @@ class TokenRoutes:
         labels = checked_limits(given.role, given.labels)
         expires_ms = None if given.expires_s is None else self._hub.clock_ms() + int(given.expires_s * 1000)
         tell(request, {"role": given.role, "labels": labels, "expires": expires_ms}, subject=given.name)
-        secret, token = await self._accounts.add_token(given.name, given.role, labels, expires_ms, request.user.name)
+        secret, token = await to_its_end(
+            self._accounts.add_token(given.name, given.role, labels, expires_ms, request.user.name)
+        )
         return Response.json(
             {
                 "id": token.id,
@@ -286,6 +278,18 @@ def _own_name(request: Request) -> str:
     """Whose sessions are one's own: a program's token may be called as anybody is, and has none."""
     name: str = request.user.name if request.user.via == "cookie" else ""
     return name
+
+
+def _describe_user(user: User, sessions: Sequence[SignIn]) -> dict[str, Any]:
+    return {
+        "name": user.name,
+        "role": user.role,
+        "labels": user.labels,
+        "disabled": bool(user.disabled),
+        "created": user.created_ms,
+        "sessions": len(sessions),
+        "used": max((entry.used_ms for entry in sessions), default=None),
+    }
 
 
 def _describe_token(token: ApiToken) -> dict[str, Any]:

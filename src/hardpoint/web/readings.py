@@ -16,7 +16,8 @@ from ..hub.history.query import DEFAULT_POINTS, MAX_RAW_POINTS, RangeQuery
 from ..hub.history.reduce import reduce_range
 from ..hub.history.select import select
 from . import shapes
-from .devices import DEFAULT_PAGE, MAX_PAGE, to_its_end, whole_number
+from .deeds import to_its_end
+from .devices import DEFAULT_PAGE, MAX_PAGE, whole_number
 from .formats import FORMATS, Format
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from ..hub.rules.conditions import parse_condition
 from ..hub.rules.dry_run import dry_run
 from ..model import Rule
 from . import shapes
-from .deeds import tell
+from .deeds import tell, to_its_end
 
 if TYPE_CHECKING:
     from ..http import Request, Router
@@ -130,7 +130,7 @@ class RuleRoutes:
         self._check_expression(request, rule)
         self._check_channels(rule)
         tell(request, {"name": rule.name})
-        await self._rules.add(rule)
+        await to_its_end(self._rules.add(rule))
         return Response.json(self._describe(rule), status=201, headers=[("Location", f"/api/rules/{rule.id}")])
 
     async def dry_run(self, request: Request) -> Response:
@@ -176,19 +176,19 @@ class RuleRoutes:
         self._check_owned(request, rule)
         self._check_expression(request, rule)
         self._check_channels(rule)
-        rule = await self._rules.change(rule.id, changes)
+        rule = await to_its_end(self._rules.change(rule.id, changes))
         return Response.json(self._describe(rule))
 
     async def remove(self, request: Request) -> Response:
         """``DELETE /api/rules/{id}``."""
-        await self._rules.remove(self._found(request).id)
+        await to_its_end(self._rules.remove(self._found(request).id))
         return Response(204)
 
     async def mute(self, request: Request) -> Response:
         """``POST /api/rules/{id}/mute``."""
         until_ms = muted_until(self._hub.clock_ms(), request.json(shapes.Mute).for_s)
         tell(request, {"muted_until": until_ms})
-        rule = await self._rules.change(self._found(request).id, {"muted_until_ms": until_ms})
+        rule = await to_its_end(self._rules.change(self._found(request).id, {"muted_until_ms": until_ms}))
         return Response.json(self._describe(rule))
 
     def of_device(self, request: Request) -> Response:

@@ -25,7 +25,7 @@ from ..hub.tokens import hash_token
 from ..model import User
 from . import shapes
 from .accounts import LINK_USER, LOCAL_USER, SESSION_S, Accounts
-from .deeds import Auditor, tell
+from .deeds import Auditor, tell, to_its_end
 from .passwords import Passwords
 
 if TYPE_CHECKING:
@@ -222,12 +222,12 @@ class SignIns:
         if given.name in self.accounts.users and local:
             changes = {"role": "admin", "labels": [], "disabled": 0}
             password_hash = await self.passwords.hash(given.password)
-            await self.accounts.change_user(given.name, changes | {"password_hash": password_hash})
+            await to_its_end(self.accounts.change_user(given.name, changes | {"password_hash": password_hash}))
         else:
             self.accounts.check_new_name(given.name)
             password_hash = await self.passwords.hash(given.password)
             user = User(given.name, "admin", password_hash, self._hub.clock_ms())
-            await self.accounts.add_user(user, only_first=not local)
+            await to_its_end(self.accounts.add_user(user, only_first=not local))
         return await self._open_session(request, given.name)
 
     # -- inside

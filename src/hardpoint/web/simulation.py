@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ..http import Response
 from ..hub.simulation import Simulations
 from . import shapes
-from .devices import to_its_end
+from .deeds import to_its_end
 
 if TYPE_CHECKING:
     from ..http import Request, Router
