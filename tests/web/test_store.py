@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import socket
 import sqlite3
+import struct
+import threading
 
 import msgspec
 import pytest
@@ -12,7 +16,7 @@ from hardpoint.config import Retention
 from hardpoint.stores.sqlite import SqliteStore
 from hardpoint.testing import FakeClock
 from hardpoint.web import shapes, store
-from hub.hubs import attached
+from hub.hubs import attached, until
 
 from .webs import open_web
 
@@ -124,9 +128,6 @@ def test_of_a_store_in_memory_there_is_no_copy(anyrun):
 
 def test_one_at_a_time(anyrun, tmp_path):
     async def scene():
-        import asyncio
-        import threading
-
         async with open_web(SqliteStore(tmp_path / "data")) as web:
             begun, go_on = threading.Event(), threading.Event()
             real = web.hub.store.check
@@ -144,5 +145,47 @@ def test_one_at_a_time(anyrun, tmp_path):
                 assert "a check is under way" in error["message"]
                 go_on.set()
                 assert (await first)[0].status == 200
+
+    anyrun(scene())
+
+
+def test_one_at_a_time_also_when_who_asked_has_gone(anyrun, tmp_path):
+    """The thread goes on: a second check would repair what the first one is repairing."""
+
+    async def scene():
+        async with open_web(SqliteStore(tmp_path / "data")) as web:
+            begun, go_on = threading.Event(), threading.Event()
+            real = web.hub.store.check
+
+            def slow(*, repair):
+                begun.set()
+                assert go_on.wait(10)
+                return real(repair=repair)
+
+            web.hub.store.check = slow
+            async with await web.as_role("admin") as one:
+                asked = asyncio.ensure_future(one.ask("POST", "/api/store/check?repair=true"))
+                await asyncio.to_thread(begun.wait, 10)
+                asked.cancel()
+                sock = one._writer.get_extra_info("socket")
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+            await until(lambda: not web.server.connections)
+            async with await web.as_role("admin") as other:
+                error = await other.refused(409, "POST", "/api/store/check")
+                assert "a check is under way" in error["message"]
+                go_on.set()
+                async with asyncio.timeout(10):
+                    while (await other.ask("POST", "/api/store/check"))[0].status == 409:
+                        await asyncio.sleep(0)
+
+    anyrun(scene())
+
+
+def test_plans_are_as_many_at_a_time_as_other_answers_that_are_read(anyrun, tmp_path):
+    async def scene():
+        async with open_web(SqliteStore(tmp_path / "data"), max_reads=1) as web, await web.as_role("viewer") as client:
+            with web.hub.reads.answering():
+                await client.refused(429, "GET", "/api/store/plan")
+            assert (await client.ask("GET", "/api/store/plan"))[0].status == 200
 
     anyrun(scene())

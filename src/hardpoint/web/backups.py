@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import Conflict, NotFound, StorageError
 from ..http import Response, StreamResponse
-from ..threads import call_apart
 from . import shapes
 from .store import FilePieces
 
@@ -61,10 +62,7 @@ class BackupRoutes:
         folder = self._folder()
         made_ms = self._hub.clock_ms()
         name = f"hardpoint-{datetime.fromtimestamp(made_ms / 1000, UTC):%Y%m%dT%H%M%SZ}.db"
-        with self._store.alone("a backup"):
-            if len(await asyncio.to_thread(_paths, folder)) >= MAX_KEPT:
-                raise Conflict(f"{MAX_KEPT} copies are kept already: remove one")
-            await call_apart("hardpoint-backup", lambda: _make(self._hub, folder, name))
+        await self._store.alone("a backup", lambda: _make(self._hub, folder, name))
         made = await asyncio.to_thread(_described, self._hub.store, folder / name)
         return Response.json({**made, "made": made_ms}, status=201)
 
@@ -79,7 +77,7 @@ class BackupRoutes:
             FilePieces(file),
             content_type="application/vnd.sqlite3",
             headers=[("Content-Disposition", f'attachment; filename="{path.name}"')],
-            length=path.stat().st_size,
+            length=os.fstat(file.fileno()).st_size,
         )
 
     async def remove(self, request: Request) -> Response:
@@ -104,12 +102,18 @@ class BackupRoutes:
 
 
 def _make(hub: Hub, folder: Path, name: str) -> None:
+    if len(_paths(folder)) >= MAX_KEPT:
+        raise Conflict(f"{MAX_KEPT} copies are kept already: remove one")
     folder.mkdir(mode=0o700, exist_ok=True)
     hub.store.backup(folder / name)
 
 
 def _found(store: Store, folder: Path) -> list[dict[str, object]]:
-    return [_described(store, path) for path in _paths(folder)]
+    found = []
+    for path in _paths(folder):
+        with suppress(FileNotFoundError):  # somebody has removed it meanwhile
+            found.append(_described(store, path))
+    return found
 
 
 def _paths(folder: Path) -> list[Path]:

@@ -5,22 +5,24 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Generator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
 from io import FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import Conflict, StorageError
 from ..http import Response, StreamResponse
 from ..threads import call_apart
 from . import shapes
+from .deeds import to_its_end
 from .devices import whole_number
 
 if TYPE_CHECKING:
     from ..http import Request, Router
     from ..hub.hub import Hub
     from ..stores.base import Store
+
+T = TypeVar("T")
 
 MAX_STEPS = 10_000
 """Of a plan that are told one by one; how many more there are is told as a number."""
@@ -69,7 +71,8 @@ class StoreRoutes:
     async def plan(self, request: Request) -> Response:
         """``GET /api/store/plan``."""
         within_s = whole_number(request, "within_s", 0, 0, MAX_WITHIN_S)
-        plan, due = await self._hub.retention.plan(within_s)
+        with self._hub.reads.answering():
+            plan, due = await self._hub.retention.plan(within_s)
         policy = self._hub.retention.policy
         steps = [
             {
@@ -100,8 +103,7 @@ class StoreRoutes:
     async def check(self, request: Request) -> Response:
         """``POST /api/store/check``: takes as long as reading everything does."""
         repair = request.query.get("repair") == "true"
-        with self.alone("a check"):
-            found = await call_apart("hardpoint-check", lambda: self._hub.store.check(repair=repair))
+        found = await self.alone("a check", lambda: self._hub.store.check(repair=repair))
         series = self._hub.catalogue.series
         findings = []
         for finding in found.findings:
@@ -124,8 +126,7 @@ class StoreRoutes:
         """``POST /api/store/backup``: the copy is made in the data folder first, so that it is whole before its first
         byte leaves, and removed when its last one has.
         """
-        with self.alone("a backup"):
-            file, size_bytes = await call_apart("hardpoint-backup", lambda: _copied(self._hub.store))
+        file, size_bytes = await self.alone("a backup", lambda: _copied(self._hub.store))
         return StreamResponse(
             FilePieces(file),
             content_type="application/vnd.sqlite3",
@@ -133,9 +134,9 @@ class StoreRoutes:
             length=size_bytes,
         )
 
-    @contextmanager
-    def alone(self, what: str) -> Generator[None]:
-        """One of these at a time: each reads everything there is.
+    async def alone(self, what: str, call: Callable[[], T]) -> T:
+        """``call()`` on a thread, one of these at a time: each reads everything there is, and what one leaves half done
+        another clears away. A thread does not end with the client who asked, so the next one waits for it all the same.
 
         Raises:
             Conflict: another one is under way.
@@ -143,10 +144,14 @@ class StoreRoutes:
         if self._busy:
             raise Conflict(f"{self._busy} is under way: wait for its end")
         self._busy = what
-        try:
-            yield
-        finally:
-            self._busy = ""
+
+        async def work() -> T:
+            try:
+                return await call_apart("hardpoint-store", call)
+            finally:
+                self._busy = ""
+
+        return await to_its_end(work())
 
 
 def _copied(store: Store) -> tuple[FileIO, int]:
