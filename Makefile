@@ -27,8 +27,12 @@ $(VENV)/.%: $(VENV)/.core
 run: $(VENV)/.core ## Start the server with its embedded defaults (ARGS="--listen line://127.0.0.1:9000")
 	@exec $(BIN)/hardpoint serve $(ARGS)
 
-test: $(VENV)/.test ## Run the tests
-	@$(BIN)/python -bb -m pytest $(ARGS)
+# Two processes share the files: each has one at a time, in our order (browser tests last, tests/conftest.py). Much of a
+# test is waiting, for a process that starts or a disk. `-n` would leave out the workers' -bb, -n0 ends the sharing.
+SHARED := --dist loadfile --no-loadscope-reorder --tx '2*popen//python=$(BIN)/python -bb'
+
+test: $(VENV)/.test ## Run the tests, in two processes (ARGS="-n0 --pdb tests/wire": in one)
+	@$(BIN)/python -bb -m pytest $(SHARED) $(ARGS)
 
 check: types ## Lint, format, types, generated pages and changelog fragments
 	@$(BIN)/ruff check .

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -65,11 +66,13 @@ def anyrun() -> Run[Any]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever asks for the browser is a browser test, and a browser is a client that nobody here wrote. They run last:
-    Playwright keeps a loop running in this thread until the session ends, and no other can run beside it.
+    """Whatever asks for the browser is a browser test, and a browser is a client that nobody here wrote. Their files
+    run last: Playwright keeps a loop running in this thread until the session ends, and no other can run beside it.
+    Of them the largest run first, so that two processes which share the files come to their end together.
     """
-    for item in items:
-        if "browser" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.browser)
-            item.add_marker(pytest.mark.conformance)
-    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+    of_browser = [item for item in items if "browser" in getattr(item, "fixturenames", ())]
+    for item in of_browser:
+        item.add_marker(pytest.mark.browser)
+        item.add_marker(pytest.mark.conformance)
+    files, sizes = {item.path for item in of_browser}, Counter(item.path for item in items)
+    items.sort(key=lambda item: (True, -sizes[item.path]) if item.path in files else (False, 0))

@@ -16,6 +16,7 @@ from storing import commit_and_wait, fold_eagerly
 
 from hardpoint.model import Command, Device, Put
 from hardpoint.stores.sqlite import SqliteStore
+from hardpoint.stores.sqlite.checkpoint import Checkpointer
 
 if TYPE_CHECKING:
     from hardpoint.model import Row
@@ -94,6 +95,7 @@ def after_power_cut(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch:
     """A folder as it is on the disk after 30 commits, without a checkpoint and without a clean end."""
     if request.param == "folding":
         fold_eagerly(monkeypatch)
+    monkeypatch.setattr(Checkpointer, "want", lambda _: None)  # how often it folds, and so writes, is a matter of time
     store = SqliteStore(tmp_path / "running")
     store.open()
     for number in range(1, 31):

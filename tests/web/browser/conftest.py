@@ -31,8 +31,9 @@ FLAGS = [
     "--no-first-run",
 ]
 NAME, PASSWORD = "ada", "correct horse battery"
-START_S = 15.0
-WAIT_MS = 30_000
+START_S = 60.0
+WAIT_S = 30
+WAIT_MS = WAIT_S * 1000
 
 expect = playwright_api.expect
 """Asserts what a person would see in the end. A look at a page that still draws is a race, and one at what is not
@@ -81,7 +82,7 @@ class Server:
         """End the process and wait for it."""
         if self.process is not None:
             self.process.send_signal(how)
-            self.process.wait(15)
+            self.process.wait(START_S)
             self.process = None
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
@@ -89,7 +90,7 @@ class Server:
         data = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json", "Cookie": self.cookie}
         request = urllib.request.Request(self.url + "/api" + path, data, headers, method=method)
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=WAIT_S) as response:
             self.cookie = (response.headers["Set-Cookie"] or self.cookie).partition(";")[0]
             text = response.read()
         return json.loads(text) if text else None
@@ -108,7 +109,7 @@ class LineDevice:
     """A device on the line dialect, as small as they come."""
 
     def __init__(self, server: Server, token: str) -> None:
-        self.connection = socket.create_connection(("127.0.0.1", server.ports["line"]), timeout=10)
+        self.connection = socket.create_connection(("127.0.0.1", server.ports["line"]), timeout=WAIT_S)
         self.lines = self.connection.makefile("rw", encoding="utf-8", newline="\n")
         self.read()
         assert self.say(f"HELLO {token}").startswith("OK")

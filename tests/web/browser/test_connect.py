@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .conftest import LineDevice, Server, expect, run_server
+from .conftest import WAIT_S, LineDevice, Server, expect, run_server
 
 if TYPE_CHECKING:
     import pytest
@@ -47,7 +47,7 @@ def test_a_wrong_token_is_seen_as_well(server: Server, open_page: Any) -> None:
     page = open_page(server, "/devices")
     with page.expect_response("**/api/strangers"):  # what was refused before this one is no news
         token = add(page, "mistyped")
-    with socket.create_connection(("127.0.0.1", server.ports["line"]), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", server.ports["line"]), timeout=WAIT_S) as connection:
         connection.sendall(b"hello " + token.encode() + b"\n")
         page.locator(".refusal-why").filter(has_text="capitals").wait_for()
         connection.sendall(b"HELLO hp_wrong\n")
@@ -123,7 +123,7 @@ def test_tls_is_a_switch_and_its_file_is_at_hand(tmp_path_factory: pytest.TempPa
         page.get_by_role("button", name="Python", exact=True).click()
         trust = ssl.create_default_context(cadata=ca)
         with (
-            socket.create_connection(("127.0.0.1", server.ports["lines"]), timeout=10) as plain,
+            socket.create_connection(("127.0.0.1", server.ports["lines"]), timeout=WAIT_S) as plain,
             trust.wrap_socket(plain, server_hostname="127.0.0.1") as device,
         ):
             device.sendall(f"HELLO {token}\ntemp=21.5\n".encode())

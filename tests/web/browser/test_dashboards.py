@@ -199,7 +199,7 @@ def test_a_wall_shows_the_dashboard_alone_and_comes_back_by_itself(
     server.start()
     device = line_device(server, token)
     device.say("temp=23")
-    page.locator(".card-value").get_by_text("23").wait_for(timeout=20_000)
+    page.locator(".card-value").get_by_text("23").wait_for()
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Edit").wait_for()
 

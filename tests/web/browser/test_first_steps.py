@@ -6,7 +6,7 @@ import re
 import subprocess
 from typing import Any
 
-from .conftest import NAME, PASSWORD, Server, expect
+from .conftest import NAME, PASSWORD, WAIT_S, Server, expect
 
 
 def test_from_the_link_to_a_live_reading(fresh_server: Server, open_page: Any) -> None:
@@ -29,7 +29,7 @@ def test_from_the_link_to_a_live_reading(fresh_server: Server, open_page: Any) -
 
     # The line as pasted, with what every machine has in place of nc.
     program = re.sub(r"\| nc (\S+) (\d+)$", r"| { exec 3<>/dev/tcp/\1/\2; cat >&3; cat <&3; }", line)
-    answers = subprocess.run(["bash", "-c", program], capture_output=True, text=True, timeout=10, check=True).stdout
+    answers = subprocess.run(["bash", "-c", program], capture_output=True, text=True, timeout=WAIT_S, check=True).stdout
     assert answers.splitlines()[-2:] == ["OK 1", "BYE"], "the server closes, so that no kind of nc stays"
 
     page.get_by_text("It works. First reading received").wait_for()

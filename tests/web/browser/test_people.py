@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .conftest import expect
+from .conftest import WAIT_S, expect
 
 if TYPE_CHECKING:
     from .conftest import Server
@@ -94,7 +94,7 @@ def test_a_token_is_shown_once_and_opens_until_it_is_removed(server: Server, ope
     token = dialog.locator(".token code").inner_text()
     dialog.get_by_role("button", name="Done").click()
     request = urllib.request.Request(f"{server.url}/api/devices", headers={"Authorization": f"Bearer {token}"})
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=WAIT_S) as answer:
         assert answer.status == 200
     page.reload()
     entry = page.locator(".people li", has_text="grafana")
@@ -104,7 +104,7 @@ def test_a_token_is_shown_once_and_opens_until_it_is_removed(server: Server, ope
     page.get_by_role("dialog").get_by_role("button", name="Remove").click()
     entry.wait_for(state="detached")
     with pytest.raises(urllib.error.HTTPError, match="401"):
-        urllib.request.urlopen(request, timeout=10)
+        urllib.request.urlopen(request, timeout=WAIT_S)
 
 
 def test_ones_own_password_and_sessions(server: Server, open_page: Any, stranger: Any) -> None:

@@ -29,7 +29,7 @@ def test_a_killed_server_comes_back_without_a_gap(fresh_server: Server, open_pag
         device = LineDevice(server, token)
         for value in (4, 5):
             assert device.say(f"level={value}") == "OK 1"
-        page.get_by_text("Connected again.").wait_for(timeout=20_000)
+        page.get_by_text("Connected again.").wait_for()
         page.locator(".chart-table tbody tr").nth(4).wait_for()
         assert device.say("level=6") == "OK 1"
         expect(page.locator(".chart-table tbody td:last-child")).to_have_text(["6", "5", "4", "3", "2", "1"])
@@ -71,7 +71,7 @@ def test_a_page_wanted_while_the_server_is_away_opens_when_it_is_back(fresh_serv
     page.get_by_role("heading", name="The server cannot be reached.").wait_for()
 
     server.start()
-    page.get_by_role("heading", name="wanted").wait_for(timeout=20_000)
+    page.get_by_role("heading", name="wanted").wait_for()
     assert page.url.endswith("/devices/wanted")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import Server, run_server
+from .conftest import WAIT_S, Server, run_server
 from .test_every_screen import AXE
 
 
@@ -16,7 +16,7 @@ class Stranger:
     """A device that says its name and a reading, and waits."""
 
     def __init__(self, server: Server, name: str) -> None:
-        self.connection = socket.create_connection(("127.0.0.1", server.ports["line"]), timeout=10)
+        self.connection = socket.create_connection(("127.0.0.1", server.ports["line"]), timeout=WAIT_S)
         self.lines = self.connection.makefile("rw", encoding="utf-8", newline="\n")
         self.lines.readline()
         for line in (f"HELLO {name}", "temp=21.5 note=<b>hot</b>"):
