@@ -119,7 +119,7 @@ class HomeRoutes:
         return survey
 
     async def _look(self, user: Principal, now_ms: int) -> Survey:
-        counts = dict.fromkeys(WORDS, 0)
+        counts: dict[str, int] = dict.fromkeys(WORDS, 0)
         heard = 0
         absent: list[DeviceState] = []
         reporting: list[DeviceState] = []
