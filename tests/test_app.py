@@ -149,6 +149,23 @@ def test_a_host_that_cannot_be_mounted_is_said(anyrun, tmp_path: Path, caplog: p
     anyrun(scene())
 
 
+def test_a_fault_of_a_driver_is_said(
+    anyrun, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> None:
+        raise OSError("no such bus")
+
+    async def scene() -> None:
+        monkeypatch.setattr("hardpoint.hardware.mount.mount_host", broken)
+        async with Server(data=tmp_path, listen=QUIET["listen"]) as server:
+            assert server._host_task is not None
+            await asyncio.wait({server._host_task})
+        assert "sensors are not read" in caplog.text
+        assert "no such bus" in caplog.text
+
+    anyrun(scene())
+
+
 def test_sighup_before_it_is_ready_changes_nothing(tmp_path: Path) -> None:
     config = configure(data=tmp_path, **QUIET)
     server = Server(config, reload=lambda: dataclasses.replace(config, log_level="debug"))

@@ -375,12 +375,14 @@ class Server:
         from .dialects.host import HostSession
         from .hardware.mount import mount_host
 
-        mount = await call_apart("hardpoint-mount", mount_host)
-        self._host = HostSession(self.hub, mount, self.config.host.interval_s)
         try:
+            mount = await call_apart("hardpoint-mount", mount_host)
+            self._host = HostSession(self.hub, mount, self.config.host.interval_s)
             await self._host.start()
         except HardpointError as error:  # a full disk, or a device that was given the name
             logger.error("this machine's sensors are not read: %s", error.message)  # noqa: TRY400 - no bug of ours
+        except Exception:  # nobody waits for this task: it would be seen at the end, if at all
+            logger.exception("this machine's sensors are not read")
 
     async def _first_token(self) -> str | None:
         """The token of the device that is made at the first start, while it is still valid. It is kept in the data

@@ -112,6 +112,30 @@ def test_a_plan_of_many_steps_works_the_policy_out_once(anyrun, monkeypatch):
     anyrun(scene())
 
 
+def test_a_fault_is_not_the_end_of_it(anyrun, caplog):
+    async def scene():
+        async with open_hub(clock=FakeClock(100 * DAY_MS)) as hub:
+            retention, real = hub.retention, hub.store.retain
+
+            def broken(policy, now_ms):
+                raise ValueError("a chunk that is no chunk")
+
+            hub.store.retain = broken
+            retention.use(Settings(drop_after_s=DAY_S, every_s=0.001))
+            task = asyncio.get_running_loop().create_task(retention.run())
+            try:
+                await until(lambda: retention.counters.failures > 1 or task.done())
+                assert "a chunk that is no chunk" in caplog.text
+                hub.store.retain = real
+                await until(lambda: retention.counters.runs > 0 or task.done())
+                assert not task.done()
+            finally:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+    anyrun(scene())
+
+
 def test_without_a_policy_nothing_is_looked_at(anyrun):
     async def scene():
         async with open_hub() as hub:

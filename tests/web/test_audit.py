@@ -7,7 +7,7 @@ import asyncio
 import msgspec
 import pytest
 
-from hardpoint.errors import StorageFull
+from hardpoint.errors import StorageError, StorageFull
 from hardpoint.hub import audit as audit_module
 from hardpoint.hub import batch as batch_module
 from hardpoint.model import AuditEntry, Put, Rule
@@ -278,6 +278,19 @@ class TestBounds:
                 await hub.audit.trim_by_age()
                 await hub.commits.durable()
                 assert [entry.subject for entry in store.load(AuditEntry)] == ["new"]
+
+        anyrun(scene())
+
+    def test_what_cannot_be_read_is_left_to_the_next_time(self, anyrun, caplog):
+        async def scene():
+            async with open_hub() as hub:
+
+                def broken(**_):
+                    raise StorageError("the disk is gone")
+
+                hub.store.audit = broken
+                await hub.audit.trim_by_age()
+                assert "was not looked through: the disk is gone" in caplog.text
 
         anyrun(scene())
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from typing import TYPE_CHECKING
 
 from ..errors import StorageError
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from ..model import Alert, Delete, EndAttachment, Json, Rule
     from .hub import Hub
+
+logger = logging.getLogger("hardpoint.hub")
 
 DONE = "done"
 TRIM_EVERY = 64
@@ -174,9 +177,15 @@ class Audit:
         self._timer = loop.call_later(TRIM_EVERY_S, self._look_for_old_ones)
 
     async def trim_by_age(self) -> None:
-        """Remove what is too old. It is looked for on a thread: where nothing is, everything is looked at."""
+        """Remove what is too old. It is looked for on a thread: where nothing is, everything is looked at. What cannot
+        be read is left to the next time.
+        """
         until_ms = self._hub.clock_ms() - int(self._hub.limits.audit_s * 1000)
-        too_old = await self._hub.reads.run(lambda _: self._hub.store.audit(until_ms=until_ms, limit=1))
+        try:
+            too_old = await self._hub.reads.run(lambda _: self._hub.store.audit(until_ms=until_ms, limit=1))
+        except StorageError as error:
+            logger.warning("the audit log was not looked through: %s", error.message)
+            return
         if too_old:
             self._trim(too_old[0].id + 1)
 

@@ -75,6 +75,9 @@ class Retention:
                 except StorageError as error:
                     self.counters.failures += 1
                     logger.error("what is too old stays for now: %s", error.message)  # noqa: TRY400 - a disk, no bug
+                except Exception:  # one damaged piece must not be the end of it, unseen until the disk is full
+                    self.counters.failures += 1
+                    logger.exception("what is too old stays for now")
             await asyncio.sleep(self.every_s)
 
     async def apply(self) -> Plan:
