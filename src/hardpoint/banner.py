@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import socket
 import time
 from pathlib import Path
 from typing import Any
+
+from .addresses import lan_address
 
 
 def describe_start(
@@ -67,13 +68,7 @@ def _reachable_address(listeners: list[str]) -> str:
         return "127.0.0.1"
     if tcp[0] not in ("0.0.0.0", "[::]", ""):  # noqa: S104 - compared, not bound
         return tcp[0]
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            # Connecting a datagram socket sends nothing; the kernel only chooses the address it would send from.
-            probe.connect(("192.0.2.1", 9))
-            return str(probe.getsockname()[0])
-        except OSError:
-            return "127.0.0.1"
+    return lan_address()
 
 
 def _size(size_bytes: int) -> str:

@@ -97,7 +97,7 @@ class TestTls:
         result = hardpoint("connect", "greenhouse", "--no-wait", "--tls", "--with", "nc", "--with", "curl")
         assert "-verify_return_error -verify_ip 192.168.1.20 -CAfile ca.pem" in result.out
         assert "-connect 192.168.1.20:9443\n" in result.out
-        assert "curl --cacert ca.pem -X POST https://192.168.1.20:8443/api/v1/hp_secret" in result.out
+        assert "curl -f --cacert ca.pem -X POST https://192.168.1.20:8443/api/v1/hp_secret" in result.out
         assert "    curl -o ca.pem http://127.0.0.1:8080/api/ca.pem\n" in result.out
         assert f"    {sha256(b64decode('MIIB')).digest().hex(':').upper()}\n" in result.out
 
@@ -112,14 +112,14 @@ class TestTls:
     def test_a_certificate_by_another_needs_no_file(self, hardpoint, script: Script) -> None:
         del script.answers["GET /api/ca.pem"]
         result = hardpoint("connect", "greenhouse", "--no-wait", "--tls", "--with", "curl")
-        assert "curl -X POST https://" in result.out
+        assert "curl -f -X POST https://" in result.out
         assert "ca.pem" not in result.out
 
     def test_a_server_without_it_makes_no_device(self, hardpoint, script: Script) -> None:
         script.answers["GET /api/health"] = (200, HEALTH)
         result = hardpoint("connect", "greenhouse", "--tls")
         assert result.code == 1
-        assert "--listen lines://" in result.err
+        assert "add lines://" in result.err
         assert all(asked.method == "GET" for asked in script.asked)
 
 

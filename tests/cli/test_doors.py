@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-import socket
 from typing import TYPE_CHECKING
 
 from hardpoint.cli import doors
@@ -54,19 +52,3 @@ class TestReachable:
 
     def test_none(self) -> None:
         assert doors.reachable(HEALTH, Address(), "mqtt") is None
-
-
-class TestLanAddress:
-    def test_it_is_one_of_this_machine(self) -> None:
-        address = doors.lan_address()
-        assert ipaddress.ip_address(address).version == 4
-        with socket.socket() as probe:
-            probe.bind((address, 0))
-
-    def test_without_a_network(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        class Unreachable(socket.socket):
-            def connect(self, address: object) -> None:
-                raise OSError(101, "Network is unreachable")
-
-        monkeypatch.setattr(doors.socket, "socket", Unreachable)
-        assert doors.lan_address() == "127.0.0.1"

@@ -35,6 +35,8 @@ def test_init_and_show(hardpoint, folder: Path) -> None:
     if shutil.which("openssl"):
         fingerprint = ["openssl", "x509", "-noout", "-fingerprint", "-sha256", "-in", folder / "cert.pem"]
         assert found["SHA-256"] in subprocess.run(fingerprint, capture_output=True, text=True, check=True).stdout
+        fingerprint[-1] = folder / "ca.pem"
+        assert found["its SHA-256"] in subprocess.run(fingerprint, capture_output=True, text=True, check=True).stdout
 
 
 def test_init_keeps_the_authority_that_is_there(hardpoint, folder: Path) -> None:

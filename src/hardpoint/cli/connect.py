@@ -86,7 +86,7 @@ def command(
     if tls and not (found.lines or found.https or found.mqtts):
         raise Conflict(
             "this server does not speak TLS",
-            hint="hardpoint serve --listen lines://0.0.0.0:9443 --listen https://0.0.0.0:8443",
+            hint="add lines://, https:// or mqtts:// to what it listens on: --listen, or listen in hardpoint.toml",
         )
     device = _device(client, name, parse_labels(labels), new_token)
     plain, over_tls = (snippets(device["token"], found, tls=each) for each in (False, True))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from ..addresses import lan_address
 from ..web.snippets import Doors, doors_at
 
 if TYPE_CHECKING:
@@ -14,20 +14,6 @@ if TYPE_CHECKING:
 
 SPOKEN_ON_ANY = frozenset({"line", "http", "mqtt"})
 WITHIN_TLS_ON_ANY = frozenset({"lines", "https", "mqtts"})
-
-
-def lan_address() -> str:
-    """This machine's address in its network, as another machine would dial it; 127.0.0.1 where there is none.
-
-    Connecting a UDP socket sends nothing: it asks the kernel which address it would send from. The destination is
-    TEST-NET-1 (RFC 5737), which no network routes specially.
-    """
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))
-        except OSError:
-            return "127.0.0.1"
-        return str(probe.getsockname()[0])
 
 
 def reachable(health: dict[str, Any], address: Address, scheme: str) -> tuple[str, int] | None:

@@ -121,7 +121,7 @@ def show(data: Path | None, config_file: Path | None, as_json: bool) -> None:
     for certificate in certificates.shown:
         _print(certificate)
     if certificates.ca_path:
-        print(f"trust        {printable(str(certificates.ca_path))}")
+        _print_trust(certificates.ca_path)
 
 
 @command.command(
@@ -168,12 +168,21 @@ def _config(data: Path | None, config_file: Path | None) -> Config:
 
 def _print_own(folder: Path) -> None:
     from ..config import Tls
+    from ..tls.authority import CA_FILE
     from ..tls.certificates import Certificates
 
     certificates = Certificates(Tls(), folder)
     certificates.load()
     _print(certificates.shown[0])
-    print(f"trust        {printable(str(certificates.ca_path))}")
+    _print_trust(folder / CA_FILE)
+
+
+def _print_trust(ca: Path) -> None:
+    """What clients need, and by what they know that it is the right one."""
+    from ..web.snippets import fingerprint
+
+    print(f"trust        {printable(str(ca))}")
+    print(f"its SHA-256  {fingerprint(ca.read_text('ascii'))}")
 
 
 def _print(certificate: Certificate) -> None:

@@ -43,7 +43,7 @@ answers, behind the end of what it was given.
 """
 
 CURL = """\
-curl$curl_ca -X POST $origin/api/v1/$token/telemetry \\
+curl -f$curl_ca -X POST $origin/api/v1/$token/telemetry \\
   -H 'Content-Type: application/json' -d '{"temp": 21.5}'"""
 
 PYTHON = """\

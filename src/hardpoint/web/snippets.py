@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-import socket
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct
 
+from ..addresses import lan_addresses
 from ..errors import BadInput, NotFound
 from ..http import Response
 from . import programs
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
 TOKEN = "YOUR_TOKEN"  # noqa: S105 - stands where one belongs
 """What the API has in the token's place: a token is shown once, and the server keeps only its digest."""
-
-MAX_HOSTS = 8
-"""Addresses of the machine that are offered; one with containers has dozens."""
 
 _HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}")
 
@@ -224,20 +221,6 @@ class SnippetRoutes:
 def fingerprint(pem: str) -> str:
     """SHA-256 of a certificate, as pairs of hex digits with colons, which is how other programs show it."""
     return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).digest().hex(":").upper()
-
-
-def lan_addresses() -> list[str]:
-    """This machine's addresses as others in its network dial them, IPv4 first."""
-    import psutil
-
-    found = [
-        ip_address(each.address.partition("%")[0])
-        for addresses in psutil.net_if_addrs().values()
-        for each in addresses
-        if each.family in (socket.AF_INET, socket.AF_INET6)
-    ]
-    dialled = [each for each in found if not each.is_loopback and not each.is_link_local]
-    return [str(each) for each in sorted(dialled, key=lambda each: each.version)][:MAX_HOSTS]
 
 
 def _is_address(host: str) -> bool:
