@@ -1,7 +1,8 @@
 """What stands where mosquitto's scripts look for ``src/mosquitto``: it reads mosquitto's arguments and configuration,
 and becomes a Hardpoint that does the same.
 
-An option without a counterpart ends it with `NO_COUNTERPART` and the names of all such options.
+An option without a counterpart ends it with `NO_COUNTERPART` and the names of all such options, said and in the file
+``$BUILD_ROOT/refused``.
 """
 
 from __future__ import annotations
@@ -162,9 +163,11 @@ def main(argv: list[str]) -> None:
         port = argv[argv.index("-p") + 1]
         made.listeners += [Listener(port)] if port not in {each.port for each in made.listeners} else []
     made.unknown += [word for word in argv if word.startswith("-") and word not in ("-c", "-p", "-v")]
-    if made.unknown:
-        sys.exit(f"{NO_COUNTERPART}: {' '.join(sorted(set(made.unknown)))}")
     root = Path(os.environ["BUILD_ROOT"])
+    if made.unknown:
+        refused = f"{NO_COUNTERPART}: {' '.join(sorted(set(made.unknown)))}"
+        (root / "refused").write_text(refused)
+        sys.exit(refused)
     data = kept(root, made) if made.keeps else Path(tempfile.mkdtemp(prefix="hp", dir=root))
     hardpoint = str(Path(sys.executable).with_name("hardpoint"))
     os.execv(hardpoint, [hardpoint, *made.arguments(str(data), anonymous=ways == {True})])
