@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from storing import commit_and_wait, wait_until
+from storing import DEADLINE_S, commit_and_wait, wait_until
 
 from hardpoint.errors import StorageError, StorageFull
 from hardpoint.model import Attribute, Delete, DeleteReadings, Device, Put
-from hardpoint.stores.sqlite import SqliteStore, checkpoint, connections, store, work
+from hardpoint.stores.sqlite import SqliteStore, checkpoint, compaction, connections, fold, store, work
 from hardpoint.stores.sqlite.folder import DataFolder
 
 EVER = (0, 2**62)
@@ -60,12 +63,34 @@ def test_folds_when_it_is_quiet(tmp_path: Path) -> None:
     quiet.close()
 
 
-def test_slices_keep_up_with_commits_of_any_size(sqlite_store: SqliteStore) -> None:
-    batch, most = 8_000, 0
-    for round_ in range(30):
-        commit_and_wait(sqlite_store, [(n % 50, round_ * batch + n, 0) for n in range(batch)])
-        most = max(most, sqlite_store._journal.readings)
-    assert most < 3 * work.FOLD_AT_READINGS_IN_ALL
+@pytest.mark.parametrize(("batch", "series", "piece_s"), [(8_000, 50, 0.002), (8_000, 50, 0.004), (500, 2_000, 0.0005)])
+def test_slices_keep_up_with_commits_of_any_size(
+    sqlite_store: SqliteStore, monkeypatch: pytest.MonkeyPatch, batch: int, series: int, piece_s: float
+) -> None:
+    """Commits wait in a row, so there is one slice between any two; and by this clock every piece of a slice takes as
+    long as a slow machine needs for it.
+    """
+    ticks = itertools.count()
+    clock = SimpleNamespace(perf_counter=lambda: next(ticks) * piece_s)
+    monkeypatch.setattr(fold, "time", clock)
+    monkeypatch.setattr(compaction, "time", clock)
+    begin, ended = threading.Event(), threading.Event()
+    waiting: list[int] = []
+
+    def count(error: StorageError | None) -> None:
+        assert error is None
+        waiting.append(sqlite_store._journal.readings)
+
+    sqlite_store.commit([], [], lambda _: begin.wait(DEADLINE_S) and None)
+    rounds = 8 * work.FOLD_AT_READINGS_IN_ALL // batch
+    for round_ in range(rounds):
+        sqlite_store.commit([(n % series, round_ * batch + n, 0) for n in range(batch)], [], count)
+    sqlite_store.commit([], [], lambda _: ended.set())
+    begin.set()
+    assert ended.wait(DEADLINE_S)
+    assert len(waiting) == rounds
+    assert max(waiting) < 2 * work.FOLD_AT_READINGS_IN_ALL
+    assert max(waiting[rounds // 2 :]) <= max(waiting[: rounds // 2]) * 1.1, "it does not grow with the time"
 
 
 def test_deleting_readings_waits_for_no_folding(sqlite_store: SqliteStore) -> None:
