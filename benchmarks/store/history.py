@@ -1,6 +1,6 @@
 """A history of many series: how fast it goes in, what it takes on disk, and how soon it answers.
 
-    python benchmarks/store/history.py [--readings 2000000] [--series 1000] [--batch 5000] [--peer sqlite --peer duckdb]
+    python benchmarks/store/history.py [--readings 2000000] [--series 1000] [--batch 5000] [--peer duckdb]
     python benchmarks/store/history.py --readings 50000000 --series 10000 --keep DIR   # half an hour, 150 MB of disk
     python benchmarks/store/history.py --readings 100000000 --series 32 --keep DIR     # a year of each series at 10 s
 
@@ -16,9 +16,11 @@ the whole process while it writes, 30 MiB of it the interpreter and the shapes. 
 a store that was just opened, with the operating system's cache warm; ours are whole charts, points chosen, and the
 peers are asked for least, greatest and mean of as many buckets. Not measured: power, and a cold disk.
 
-A plain SQLite table with an index is always beside it. DuckDB (`pip install duckdb`), PostgreSQL (`psycopg`,
-`--postgres DSN`) and InfluxDB 1.x (`--influx http://127.0.0.1:8086`) are asked for; each gets the same batches, durable
-one by one, and fewer of them where it is much slower (`--peer-readings`).
+Beside it, in the same run, is what is installed: a plain SQLite table with an index, DuckDB (`pip install duckdb`),
+PostgreSQL (`apt-get install postgresql`, `pip install psycopg[binary]`) and InfluxDB 1.x (`apt-get install influxdb`).
+The two servers are started for it, in folders of their own on the same disk, as they come, unless `--postgres DSN` or
+`--influx URL` names one that runs. Each gets the same batches, durable one by one, and fewer of them where it is much
+slower (`--peer-readings`). `--peer` chooses. `CPU µs` of these two is that of the client alone.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import pairwise, repeat
 from operator import add
@@ -46,6 +49,7 @@ from hardpoint.hub.history.reduce import reduce_range
 from hardpoint.stores.sqlite import SqliteStore
 
 sys.path.insert(0, str(Path(__file__).parent))
+import servers
 from peers import PEERS, Peer
 
 START_MS = 1_700_000_000_000
@@ -231,6 +235,21 @@ def ask_peer(peer: Peer, last_ms: int) -> dict[str, float]:
     return {question: timed(lambda ask=ask: ask(last_ms)) for question, ask in peer.questions().items()}
 
 
+@contextmanager
+def peer_of(name: str, folder: Path, given: argparse.Namespace) -> Iterator[Peer]:
+    """A peer to write to and to ask, its server running for as long."""
+    with ExitStack() as running:
+        if name == "postgres" and not given.postgres:
+            given.postgres = running.enter_context(servers.postgres(given.folder))
+        if name == "influx" and not given.influx:
+            given.influx = running.enter_context(servers.influx(given.folder))
+        peer = PEERS[name](folder, given)
+        try:
+            yield peer
+        finally:
+            peer.close()
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--readings", type=int, default=2_000_000)
@@ -239,11 +258,14 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, default=None, help="on the disk to measure; default: the system's temp")
     parser.add_argument("--keep", type=Path, default=None, help="write here, keep it, and go on with what is there")
     parser.add_argument("--max-memory-mib", type=int, default=256, help="of this process while it writes; more fails")
-    parser.add_argument("--peer", action="append", choices=sorted(PEERS), default=[], help="beside the plain table")
+    parser.add_argument("--peer", action="append", choices=sorted(PEERS), help="only these, beside the plain table")
     parser.add_argument("--peer-readings", type=int, default=1_000_000, help="as many at most for each peer")
     parser.add_argument("--postgres", default="", help="its DSN")
-    parser.add_argument("--influx", default="http://127.0.0.1:8086", help="its address")
-    return parser.parse_args()
+    parser.add_argument("--influx", default="", help="its address")
+    given = parser.parse_args()
+    chosen = servers.installed() if given.peer is None else given.peer
+    given.peer = ["sqlite", *(each for each in chosen if each != "sqlite")]
+    return given
 
 
 def main() -> None:
@@ -264,14 +286,13 @@ def main() -> None:
         print(figures.line("hardpoint", size), flush=True)
         last_ms = START_MS + given.readings // given.series * EVERY_MS
         answers["hardpoint"] = ask_ours(folder / "hardpoint", given.series, last_ms)
-        for name in ["sqlite", *(each for each in given.peer if each != "sqlite")]:
-            readings = min(given.readings, given.peer_readings)
-            peer: Peer = PEERS[name](Path(made), given)
-            figures = write(shapes, readings, peer.commit)
-            size = peer.finish()
-            print(figures.line(peer.name, size), flush=True)
-            answers[peer.name] = ask_peer(peer, START_MS + readings // given.series * EVERY_MS)
-            peer.close()
+        for name in given.peer:
+            with peer_of(name, Path(made), given) as peer:
+                readings = min(given.readings, given.peer_readings)
+                figures = write(shapes, readings, peer.commit)
+                size = peer.finish()
+                print(figures.line(peer.name, size), flush=True)
+                answers[peer.name] = ask_peer(peer, START_MS + readings // given.series * EVERY_MS)
     print(f"\nmemory at most {memory_mib:.0f} of {given.max_memory_mib} MiB, closing {closing_s:.2f} s\n")
     print(f"{'ms, median':<24}" + "".join(f"{name:>18}" for name in answers))
     for question in answers["hardpoint"]:

@@ -172,7 +172,7 @@ class Postgres(Peer):
 
 
 class Influx(Peer):
-    """InfluxDB 1.x over HTTP, its line protocol, a tag a series."""
+    """InfluxDB 1.x over HTTP, its line protocol, a tag a series. It is quoted: ``series`` is a word of the language."""
 
     name = "influxdb 1"
 
@@ -212,17 +212,17 @@ class Influx(Peer):
             return ask
 
         return {
-            "latest value": of("SELECT last(value) FROM readings WHERE series = '1'"),
+            "latest value": of("SELECT last(value) FROM readings WHERE \"series\" = '1'"),
             "a day, every reading": of(
-                "SELECT value FROM readings WHERE series = '1' AND time >= {day}ms AND time < {last}ms"
+                "SELECT value FROM readings WHERE \"series\" = '1' AND time >= {day}ms AND time < {last}ms"
             ),
             "a year, 600 points": of(
-                "SELECT min(value), max(value), mean(value) FROM readings WHERE series = '1' "
+                "SELECT min(value), max(value), mean(value) FROM readings WHERE \"series\" = '1' "
                 "AND time >= {first}ms AND time < {last}ms GROUP BY time(876m)"
             ),
             "100 series, a day, 600": of(
-                "SELECT min(value), max(value), mean(value) FROM readings WHERE series =~ /^([1-9]|[1-9][0-9]|100)$/ "
-                "AND time >= {day}ms AND time < {last}ms GROUP BY series, time(144s)"
+                'SELECT min(value), max(value), mean(value) FROM readings WHERE "series" =~ /^([1-9]|[1-9][0-9]|100)$/ '
+                'AND time >= {day}ms AND time < {last}ms GROUP BY "series", time(144s)'
             ),
         }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import shutil
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from storing import commit_and_wait, fold_eagerly
 
+from hardpoint.errors import StorageError
 from hardpoint.model import Command, Device, Put
 from hardpoint.stores.sqlite import SqliteStore
 from hardpoint.stores.sqlite.checkpoint import Checkpointer
@@ -152,6 +154,93 @@ def test_a_log_with_a_flipped_bit_leaves_a_prefix_of_the_commits(after_power_cut
         log.write_bytes(data)
         numbers = opened_and_used(log.parent)
         assert numbers == set(range(1, len(numbers) + 1))
+
+
+def pages_in_the_log(log: Path) -> set[int]:
+    """The numbers of the pages that it holds; see SQLite's file format, §4.1. Behind its end lie frames of the log that
+    it has written over, with another salt.
+    """
+    data = log.read_bytes()
+    page_bytes = int.from_bytes(data[8:12], "big")
+    frames = range(32, len(data) - page_bytes - 23, 24 + page_bytes)
+    valid = itertools.takewhile(lambda at: data[at + 8 : at + 16] == data[16:24], frames)
+    return {int.from_bytes(data[at : at + 4], "big") for at in valid}
+
+
+def test_pages_torn_by_a_checkpoint_are_taken_from_the_log(
+    after_power_cut: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Power goes while the log's pages are written into the file: half a page is new, half is what was there."""
+    caplog.set_level("INFO")
+    chosen = random.Random(9)
+    for number in range(10):
+        log = damaged(after_power_cut, tmp_path / f"torn-{number}")
+        database = log.with_name("hardpoint.db")
+        with database.open("r+b") as file:
+            for page in chosen.choices(sorted(pages_in_the_log(log)), k=5):
+                file.seek((page - 1) * 4096 + chosen.choice((0, 2048)))
+                file.write(chosen.randbytes(2048))
+        assert opened_and_used(log.parent) == set(range(1, 31))
+    assert f"the last process in {log.parent} was cut off: of its write-ahead log of " in caplog.text
+
+
+@pytest.fixture(scope="module")
+def at_rest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose server has ended: chunks, blocks, records, and no log."""
+    folder = tmp_path_factory.mktemp("at-rest") / "data"
+    with pytest.MonkeyPatch.context() as patch:
+        fold_eagerly(patch)
+        store = SqliteStore(folder)
+        store.open()
+        for number in range(1, 61):
+            assert commit_and_wait(store, rows_of(number)) is None
+        store._do(lambda connection, pending: pending.everything_in_chunks(connection))
+        for number in range(61, 91):
+            assert commit_and_wait(store, rows_of(number)) is None
+        store.close()
+    assert [path.name for path in folder.glob("hardpoint.db*")] == ["hardpoint.db"]
+    return folder
+
+
+def read_and_checked(folder: Path) -> tuple[set[Row] | None, list[str]]:
+    """All readings and what a check finds; None and the reason where the store refuses."""
+    store = SqliteStore(folder)
+    try:
+        store.open()
+        found = {(series, ts, value) for series in range(1, 41) for ts, value in store.readings(series, *EVER)}
+        return found, [finding.problem for finding in store.check().findings]
+    except StorageError as refused:
+        return None, [refused.message]
+    finally:
+        store.close()
+
+
+def test_a_page_torn_anywhere_never_passes_for_what_was_stored(
+    at_rest: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A disk's fault, that no log helps against: what is read is what was stored; where some of it is missing, or the
+    store does not open, it is said.
+    """
+    wanted = {row for number in range(1, 91) for row in rows_of(number)}
+    pages = (at_rest / "hardpoint.db").stat().st_size // 4096
+    ends = {"whole": 0, "less": 0, "refused": 0}
+    for page in range(pages):
+        folder = tmp_path / str(page)
+        shutil.copytree(at_rest, folder)
+        with (folder / "hardpoint.db").open("r+b") as file:
+            file.seek(page * 4096 + page % 2 * 2048)
+            file.write(bytes(2048))
+        caplog.clear()
+        found, said = read_and_checked(folder)
+        if found is None:
+            assert str(folder) in said[0], page
+            ends["refused"] += 1
+        else:
+            assert found <= wanted, page
+            assert found == wanted or said or caplog.messages, page
+            ends["whole" if found == wanted else "less"] += 1
+        shutil.rmtree(folder)
+    assert min(ends.values()) > 0, f"each was met: {ends}"
 
 
 def test_a_child_process_does_not_keep_the_folder(tmp_path: Path) -> None:

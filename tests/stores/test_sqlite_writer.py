@@ -93,6 +93,26 @@ def test_slices_keep_up_with_commits_of_any_size(
     assert max(waiting[rounds // 2 :]) <= max(waiting[: rounds // 2]) * 1.1, "it does not grow with the time"
 
 
+def test_a_slice_that_meets_damage_does_not_end_the_commits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A row with NULL where a number was is no error of SQLite's, and the writer's thread must outlive it."""
+
+    def damaged(*_: object) -> int:
+        raise TypeError("unsupported operand type(s)")
+
+    monkeypatch.setattr(work.Work, "step", damaged)
+    held = SqliteStore(tmp_path, fold_idle_s=0.0)
+    held.open()
+    for ts in range(5):
+        assert commit_and_wait(held, [(1, ts, ts)]) is None
+    wait_until(lambda: "is damaged" in caplog.text)
+    assert commit_and_wait(held, [(1, 5, 5)]) is None
+    assert [ts for ts, _ in held.readings(1, *EVER)] == list(range(6))
+    assert caplog.text.count("stay in the journal for now") == 1
+    held.close()
+
+
 def test_deleting_readings_waits_for_no_folding(sqlite_store: SqliteStore) -> None:
     commit_and_wait(sqlite_store, [(1, 1, "gone"), (1, 5, "stays")])
     assert commit_and_wait(sqlite_store, [], [DeleteReadings(1, 0, 5)]) is None

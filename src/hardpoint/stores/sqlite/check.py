@@ -32,6 +32,7 @@ SELECT series, {COLUMNS} FROM chunks WHERE (series, start_ms) > (?, ?) ORDER BY 
 _CHUNK_SQL = f"SELECT {COLUMNS} FROM chunks WHERE series = ? AND start_ms = ?"  # noqa: S608
 _BLOCKS_SQL = f"SELECT {BLOCK_COLUMNS} FROM blocks WHERE id > ? AND {VISIBLE} ORDER BY id LIMIT ?"  # noqa: S608
 _BLOCK_SQL = f"SELECT {BLOCK_COLUMNS} FROM blocks WHERE id = ?"  # noqa: S608
+_COUNT_SQL = "SELECT 1 FROM totals WHERE typeof(readings) = 'integer' AND typeof(in_journal) = 'integer'"
 
 
 class Problem(NamedTuple):
@@ -56,6 +57,8 @@ def look(readers: Readers) -> tuple[int, list[Finding], list[Problem]]:
     problems: list[Problem] = []
     with readers.connection() as connection:
         answers = [text for (text,) in connection.execute("PRAGMA quick_check")]
+        if connection.execute(_COUNT_SQL).fetchone() is None:
+            answers.append("the count of all readings is lost")
     findings = [Finding("database", None, None, None, 0, text, "reported") for text in answers if text != "ok"]
     for batch in (_chunks, _blocks):
         place: tuple[int, ...] = (-(2**63),) * (2 if batch is _chunks else 1)

@@ -101,7 +101,8 @@ def checksum_of(fields: tuple[Any, ...]) -> int:
 def data_of(connection: sqlite3.Connection, chunk: Chunk) -> bytes:
     """The data as they are on disk, damaged or not."""
     parts = connection.execute(_DATA_SQL[chunk.open], (chunk.data_id, chunk.data_id + chunk.parts)).fetchall()
-    return b"".join([part for (part,) in parts])
+    # Where a page is torn a part is NULL: what is left fits no checksum.
+    return b"".join([part for (part,) in parts if isinstance(part, bytes)])
 
 
 def read_data(connection: sqlite3.Connection, chunk: Chunk) -> tuple[list[int], list[Value]]:

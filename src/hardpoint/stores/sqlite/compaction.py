@@ -68,8 +68,14 @@ NOTHING = Done(-1, -1, INT64_MIN)
 
 
 def done_so_far(connection: sqlite3.Connection) -> Done:
-    """As the connection's transaction sees it."""
+    """As the connection's transaction sees it.
+
+    Raises:
+        sqlite3.DatabaseError: its row is damaged. Readings could be read twice, or not at all.
+    """
     row = connection.execute(_STATE_SQL).fetchone()
+    if row is not None and not all(isinstance(number, int) for number in row):
+        raise sqlite3.DatabaseError("the note of how far compaction is was torn")
     return NOTHING if row is None else Done._make(row)
 
 

@@ -69,15 +69,20 @@ class DataFolder:
 
     def size_bytes(self) -> int:
         """What the database takes on disk, its write-ahead log included."""
-        total = 0
-        for name in (self.database.name, f"{self.database.name}-wal"):
-            try:
-                total += (self.path / name).stat().st_size
-            except FileNotFoundError:
-                continue
-        return total
+        return _size(self.database) + self.log_bytes()
+
+    def log_bytes(self) -> int:
+        """What the write-ahead log takes; 0 where there is none."""
+        return _size(self.path / f"{self.database.name}-wal")
 
     def free_bytes(self) -> int:
         """What an unprivileged process may still write there."""
         free = os.statvfs(self.path)
         return free.f_bavail * free.f_frsize
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

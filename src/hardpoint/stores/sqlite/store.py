@@ -63,6 +63,7 @@ class SqliteStore(Store):
 
     def open(self) -> None:
         self._folder.take()
+        left_bytes = self._folder.log_bytes()
         try:
             connection = connect_writer(self._folder)
             self._connections.append(connection)
@@ -78,9 +79,23 @@ class SqliteStore(Store):
         except msgspec.MsgspecError as error:
             self._release()
             raise StorageError(f"the journal in {self._folder.path} cannot be read: {error}") from error
+        except (TypeError, ValueError) as error:  # NULL or text where a number was: a page that is torn
+            self._release()
+            raise StorageError(
+                f"the database in {self._folder.path} is damaged: {error}",
+                hint="bring back a backup with 'hardpoint store restore', into another folder",
+            ) from error
         except BaseException:
             self._release()
             raise
+        if left_bytes:  # who ends cleanly removes it
+            log.info(
+                "the last process in %s was cut off: of its write-ahead log of %d bytes all whole commits are taken "
+                "over, %d readings wait in the journal",
+                self._folder.path,
+                left_bytes,
+                self._journal.readings,
+            )
         self._checkpointer = Checkpointer(self._connections[1])
         self._writer = Writer(
             connection, self._folder, self._journal, work, self._checkpointer, fold_idle_s=self._fold_idle_s
@@ -220,8 +235,9 @@ class SqliteStore(Store):
 
     def _readings(self) -> int:
         with self._readers.snapshot(self._journal.count) as (connection, waiting):
-            (folded,) = connection.execute("SELECT readings - in_journal FROM totals").fetchone()
-        return int(folded) + waiting
+            row = connection.execute("SELECT readings - in_journal FROM totals").fetchone()
+        folded = 0 if row is None or row[0] is None else int(row[0])  # a damaged page: `check` tells it
+        return folded + waiting
 
     def _do(self, steps: Callable[[sqlite3.Connection, Work], Generator[int, None, T]]) -> T:
         """Have the writer do this between commits, and wait for it.

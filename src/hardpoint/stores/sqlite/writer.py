@@ -234,9 +234,11 @@ class Writer:
         try:
             step = self.work.fold_all if fold_only else self.work.step
             self._checkpointer.wrote(step(self._connection))
-        except sqlite3.Error as error:
-            if self._slice_failed_s is None:
+        except Exception as error:  # of a damaged row as well: commits must go on
+            if self._slice_failed_s is None and isinstance(error, sqlite3.Error):
                 log.warning("readings stay in the journal for now: %s", storage_error(error, self._folder))
+            elif self._slice_failed_s is None:
+                log.exception("readings stay in the journal for now: what is in %s is damaged", self._folder.path)
             self._slice_failed_s = time.monotonic()
             return False
         finally:
