@@ -10,9 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from hardpoint.config import Tls
-from hardpoint.errors import ConfigError
+from hardpoint.errors import BadInput, ConfigError
 from hardpoint.tls import authority
 from hardpoint.tls.authority import make_authority, make_certificate, make_device_certificate, own_names
 from hardpoint.tls.certificates import Certificate, Certificates, describe
@@ -89,6 +90,24 @@ class TestAuthority:
     def test_without_an_authority_nothing_is_signed(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="there is no authority"):
             make_certificate(tmp_path, ["x"])
+
+    @pytest.mark.parametrize("device", ["", "x" * 65, "é" * 33])
+    def test_a_device_whose_name_no_certificate_holds_is_refused(self, own: Path, device: str) -> None:
+        """Cut to what fits, it would be the certificate of whichever device is called so."""
+        with pytest.raises(BadInput, match="give the device's id"):
+            make_device_certificate(own, device)
+
+    def test_a_device_with_the_longest_name_gets_one(self, own: Path) -> None:
+        pem = make_device_certificate(own, "é" * 32)
+        decoded = x509.load_pem_x509_certificate(pem).subject.rfc4514_string()
+        assert decoded == f"CN={'é' * 32}"
+
+    def test_names_in_other_scripts_are_written_as_resolvers_do(self, own: Path) -> None:
+        make_certificate(own, ["gewächs.example", "*.lan"])
+        assert load(Tls(), own).shown[0].names[:2] == ("xn--gewchs-dua.example", "*.lan")
+        for wrong in ("a..b", "x" * 64):
+            with pytest.raises(BadInput, match="can be no host's name"):
+                make_certificate(own, [wrong])
 
     def test_a_folder_that_cannot_be_written(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("")

@@ -14,7 +14,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import ConfigError
+from ..errors import BadInput, ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,6 +27,8 @@ CERT_FILE, KEY_FILE = "cert.pem", "key.pem"
 CA_DAYS = 10 * 365
 CERT_DAYS = 825
 """The longest that Apple's systems take from an authority that a user has added (HT210176)."""
+MAX_COMMON_NAME_BYTES = 64
+"""RFC 5280 appendix A.1, ``ub-common-name``."""
 BACKDATED = timedelta(days=1)
 """A device without a battery behind its clock may be some hours late when it first looks."""
 
@@ -68,6 +70,7 @@ def make_certificate(folder: Path, names: Sequence[str]) -> None:
     (with the authority's behind it) and ``key.pem`` (0600). What was there is replaced, each file whole.
 
     Raises:
+        BadInput: one of the names can be no host's.
         ConfigError: cryptography is not installed, the folder holds no authority, or it cannot be written.
     """
     _need_cryptography()
@@ -78,11 +81,18 @@ def make_certificate(folder: Path, names: Sequence[str]) -> None:
 
 
 def make_device_certificate(folder: Path, device: str) -> bytes:
-    """A certificate by which a device signs in, as PEM: the certificate and its key. It is kept nowhere here.
+    """A certificate by which the device of that id or name signs in, as PEM: the certificate and its key. It is kept
+    nowhere here.
 
     Raises:
+        BadInput: no certificate can hold that. A part of it would be another device's name.
         ConfigError: cryptography is not installed, or the folder holds no authority.
     """
+    if not 0 < len(device.encode()) <= MAX_COMMON_NAME_BYTES:
+        raise BadInput(
+            f"a certificate holds a name of 1 to {MAX_COMMON_NAME_BYTES} bytes: give the device's id instead",
+            field="name",
+        )
     _need_cryptography()
     key = _new_key()
     return _pem(_sign(device, key, _authority(folder), days=CA_DAYS, client=True)) + _pem_of_key(key)
@@ -122,7 +132,9 @@ def _sign(
     from cryptography.hazmat.primitives import hashes
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name[:64])])  # RFC 5280: ub-common-name
+    # Of a server's only a part, if it is long: clients look at its other names.
+    shown = common_name.encode()[:MAX_COMMON_NAME_BYTES].decode(errors="ignore")
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, shown)])
     signer = issuer[1] if issuer else key
     now = datetime.now(UTC)
     builder = (
@@ -169,7 +181,11 @@ def _general_name(name: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ip_address(name))
     except ValueError:
-        return x509.DNSName(name)
+        pass
+    try:
+        return x509.DNSName(name.encode("idna").decode())
+    except UnicodeError as error:
+        raise BadInput(f"{name!r} can be no host's name: {error}", field="name") from error
 
 
 def _authority(folder: Path) -> tuple[x509.Certificate, EllipticCurvePrivateKey]:

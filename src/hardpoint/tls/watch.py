@@ -7,7 +7,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ConfigError
+from ..errors import ConfigError, HardpointError
 from .authority import CA_FILE, CERT_FILE, make_authority, make_certificate, own_names
 from .certificates import Certificates, describe
 
@@ -69,7 +69,7 @@ class CertificateWatch:
             self._timer.cancel()
             self._timer = None
         if self._renewal is not None:
-            await self._renewal
+            await asyncio.wait({self._renewal})  # what it raised is said by the loop, and must not stop the stop
 
     def use(self, settings: Tls) -> Tls:
         """Go on with other settings, and read every file anew. Returns the settings in force: what cannot be used is
@@ -115,7 +115,7 @@ class CertificateWatch:
         try:
             names = own_names(self.certificates.shown[0].names)
             await asyncio.to_thread(make_certificate, self.certificates.folder, names)
-        except ConfigError as error:
+        except HardpointError as error:
             logger.error("the certificate could not be renewed: %s", error.message)  # noqa: TRY400 - no bug of ours
             return  # the task stays, so that this is tried and said once; the reminder goes on
         self._renewal = None
