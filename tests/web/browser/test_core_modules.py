@@ -81,6 +81,21 @@ def test_axis_labels_tell_the_marks_apart(
 
 
 @pytest.mark.parametrize(
+    ("text", "ts"),
+    [
+        ("2026-11-23T03:00", 1_795_399_200_000),
+        ("2026-03-29T01:59", 1_774_745_940_000),  # a minute before the clocks go forward
+        ("2026-03-29T03:00", 1_774_746_000_000),
+        ("2026-10-25T03:00", 1_792_893_600_000),  # once they have gone back
+    ],
+)
+def test_a_time_as_an_input_has_it(call: Any, text: str, ts: int) -> None:
+    assert call("core/format.mjs", f"toWallClock({ts})") == text
+    assert call("core/format.mjs", f"fromWallClock('{text}')") == ts
+    assert call("core/format.mjs", "Number.isNaN(fromWallClock(''))")
+
+
+@pytest.mark.parametrize(
     ("ago_s", "words"),
     [(0, "just now"), (9, "just now"), (-5, "just now"), (25, "20 sec ago"), (90, "1 min ago"), (7_300, "2 hr ago")],
 )

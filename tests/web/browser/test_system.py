@@ -9,7 +9,7 @@ from typing import Any
 
 from hardpoint.web.diagnostics import unpack
 
-from .conftest import LineDevice, Server
+from .conftest import LineDevice, Server, expect
 
 Attach = Callable[[Server, str], LineDevice]
 
@@ -85,6 +85,13 @@ def test_times_and_units_are_shown_as_chosen(server: Server, open_page: Any, lin
     page.locator(".chart-value").get_by_text("68").wait_for()
     page.reload()
     page.locator(".chart-value").get_by_text("°F").wait_for()
+    begin = 1_795_399_200_000  # 2026-11-23T02:00Z, ten o'clock in Shanghai
+    page.goto(f"{server.url}/devices/warm?from={begin}&to={begin + 3_600_000}")
+    page.get_by_role("button", name="Range…").click()
+    expect(page.get_by_label("From")).to_have_value("2026-11-23T10:00")
+    page.get_by_label("To").fill("2026-11-23T12:30")
+    page.get_by_role("button", name="Show", exact=True).click()
+    page.wait_for_url(f"**/devices/warm?from={begin}&to={begin + 9_000_000}")
 
 
 def test_single_keys_can_be_switched_off(server: Server, open_page: Any) -> None:

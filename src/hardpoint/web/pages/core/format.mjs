@@ -44,6 +44,16 @@ export function zoneOffset(ts) {
   return Math.floor(ts / 1_000) * 1_000 - Date.UTC(year, month - 1, date, hour, minute, second);
 }
 
+/** `2026-11-23T14:05` in the person's zone, as an input for a time has it. */
+export const toWallClock = (ts) => new Date(ts - zoneOffset(ts)).toISOString().slice(0, 16);
+
+/** The time that such a text says in the person's zone, NaN where it says none. */
+export function fromWallClock(text) {
+  const asUtc = Date.parse(`${text}Z`);
+  // The zone's distance is that of the time sought: nearly right at first, and right from there.
+  return Number.isNaN(asUtc) ? asUtc : asUtc + zoneOffset(asUtc + zoneOffset(asUtc));
+}
+
 /** The unit a stored one is shown in. */
 export const shownUnit = (unit) => (unit === "°C" ? temperatureUnit.value : unit);
 

@@ -1,6 +1,8 @@
 // Live charts of a device's numbers, one a unit. They share the time axis and the crosshair.
 import { html, useEffect, useId, useMemo, useRef, useState } from "../../vendor/preact.mjs";
-import { absolute, clock, duration, labelOf, now, shownUnit, unitOf, valueParts } from "../../core/format.mjs";
+import {
+  absolute, clock, duration, fromWallClock, labelOf, now, shownUnit, toWallClock, unitOf, valueParts,
+} from "../../core/format.mjs";
 import { t } from "../../core/i18n.mjs";
 import { route, setQuery } from "../../core/router.mjs";
 import { Dialog } from "../../ui/dialog.mjs";
@@ -214,17 +216,11 @@ function Download({ id, spanMs, zoom }) {
     <${Icon} name="download" /></a>`;
 }
 
-/** `2026-11-23T14:05` in the reader's zone, as an input for it takes. */
-const localInput = (ts) => {
-  const at = new Date(ts);
-  return new Date(ts - at.getTimezoneOffset() * MINUTE).toISOString().slice(0, 16);
-};
-
 /** A range by its two ends. */
 function RangeDialog({ from, to, onChoose, onClose }) {
   const ids = [useId(), useId()];
-  const [ends, setEnds] = useState([localInput(from), localInput(to)]);
-  const times = ends.map((text) => new Date(text).getTime());
+  const [ends, setEnds] = useState([toWallClock(from), toWallClock(to)]);
+  const times = ends.map(fromWallClock);
   const wrong = !(times[1] - times[0] >= LEAST_SPAN_MS);
   const submit = (event) => (event.preventDefault(), onChoose(...times), onClose());
   return html`<${Dialog} title=${t("range.custom")} onClose=${onClose}>
