@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from hardpoint.errors import BadInput, Conflict, Forbidden, RateLimited
@@ -9,7 +11,7 @@ from hardpoint.hub.claims import DEFAULT_CLAIM_S, MAX_CLAIM_S, Claims
 from hardpoint.model import Claim
 from hardpoint.testing import FakeClock
 
-from .hubs import open_hub
+from .hubs import HeldStore, open_hub, turn
 
 PEER = "192.0.2.1:50000"
 
@@ -116,5 +118,30 @@ def test_offers_survive_a_restart_and_go_with_their_device(anyrun, make_store):
             kept = hub.catalogue.find("kept")
             await Claims(hub).claim(PEER, kept, "kept", "anna")
             assert kept.record.labels == {"owner": "anna"}
+
+    anyrun(scene())
+
+
+def test_of_two_who_claim_at_once_while_the_device_is_being_changed_one_becomes_the_owner(anyrun):
+    async def scene():
+        store = HeldStore()
+        async with open_hub(store) as hub:
+            claims = Claims(hub)
+            device, _ = await hub.create_device("box", {"place": "garden"})
+            claims.offer(device, {"secretKey": "4711"})
+            await hub.commits.durable()
+            store.held = True
+            change = asyncio.ensure_future(hub.change_device(device, {"labels": {"place": "roof"}}))
+            await turn()
+            both = [asyncio.ensure_future(claims.claim(PEER, device, "4711", owner)) for owner in ("anna", "bob")]
+            await turn()
+            store.held = False
+            store.release()
+            await change
+            assert [type(each) for each in await asyncio.gather(*both, return_exceptions=True)] == [
+                type(None),
+                Conflict,
+            ]
+            assert device.record.labels == {"place": "roof", "owner": "anna"}
 
     anyrun(scene())

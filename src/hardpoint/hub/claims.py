@@ -16,6 +16,7 @@ from .session import host_of
 from .tokens import hash_token
 
 if TYPE_CHECKING:
+    from ..model import Device
     from .devices import DeviceState
     from .hub import Hub
 
@@ -72,9 +73,13 @@ class Claims:
         if device is None or offer is None or offer.until_ms <= self._hub.clock_ms() or not right:
             self._hub.throttle.failed(address)
             raise Forbidden("there is no such device, it is not offered, or not with that secret", field="secret")
-        if OWNER in device.record.labels:
-            raise Conflict(f"{device.id} has an owner already")
-        await self._hub.change_device(device, {"labels": {**device.record.labels, OWNER: owner}})
+
+        def owned(record: Device) -> dict[str, Json]:
+            if OWNER in record.labels:  # of two at once, the second one finds the first
+                raise Conflict(f"{record.id} has an owner already")
+            return {"labels": {**record.labels, OWNER: owner}}
+
+        await self._hub.change_device(device, owned)
         self._withdraw(device.id)
 
     async def release(self, device: DeviceState) -> None:
@@ -83,8 +88,11 @@ class Claims:
         Raises:
             NotFound, StorageError: as `Hub.change_device`.
         """
-        labels = {key: value for key, value in device.record.labels.items() if key != OWNER}
-        await self._hub.change_device(device, {"labels": labels})
+
+        def free(record: Device) -> dict[str, Json]:
+            return {"labels": {key: value for key, value in record.labels.items() if key != OWNER}}
+
+        await self._hub.change_device(device, free)
 
     def _withdraw(self, device_id: str) -> None:
         offer = self._offers.pop(device_id, None)

@@ -418,17 +418,19 @@ class Hub:
         self._publish_device("added", device)
         return device
 
-    async def change_device(self, device: DeviceState, changes: Mapping[str, Json]) -> None:
+    async def change_device(
+        self, device: DeviceState, changes: Mapping[str, Json] | Callable[[Device], Mapping[str, Json]]
+    ) -> None:
         """Change ``name``, ``labels``, ``expected_every_s`` (None: learn it), ``gateway`` or ``via`` (see `Device`);
-        what is left out stays.
+        what is left out stays. A function is given the record when it is its turn: changes wait for one another.
 
         Raises:
-            BadInput, Conflict: a value cannot be used, or the name is taken.
+            BadInput, Conflict: a value cannot be used, or the name is taken. And whatever the function raises.
             NotFound: the device was removed.
             StorageError: it could not be stored, and nothing changed.
         """
         async with self._changing:
-            record = replace(device.record, **changes)
+            record = replace(device.record, **(changes(device.record) if callable(changes) else changes))
             self.catalogue.check_record(record, device)
             record.labels = checked_labels(record.labels)
             await self._change_record(device, record)

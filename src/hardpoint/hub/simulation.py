@@ -126,7 +126,7 @@ class Simulations:
             raise RateLimited(f"{MAX_SIMULATED} devices are simulated already")
         key, value = LABEL
         if device.record.labels.get(key) != value:
-            await self._hub.change_device(device, {"labels": {**device.record.labels, key: value}})
+            await self._hub.change_device(device, lambda record: {"labels": {**record.labels, key: value}})
         until_ms = self._hub.clock_ms() + round(for_s * 1000)
         if running := _simulated(device):
             running[0].until_ms = until_ms
