@@ -46,7 +46,10 @@ class Dashboards:
         self._hub = hub
         self._changing = asyncio.Lock()
         self._boards = {board.id: board for board in hub.store.load(Dashboard)}
-        self._links = {link.id: link for link in hub.store.load(ShareLink)}
+        self._links: dict[str, ShareLink] = {}
+        self._by_secret: dict[str, ShareLink] = {}  # by its hash: asked by everybody who has a link, and by strangers
+        for link in hub.store.load(ShareLink):
+            self._keep(link)
 
     def all(self) -> list[Dashboard]:
         """By name."""
@@ -121,7 +124,7 @@ class Dashboards:
             await self._store(Delete(board), *map(Delete, links))
             del self._boards[board_id]
             for link in links:
-                del self._links[link.id]
+                self._drop(link)
         self._tell("removed", board)
 
     # -- links
@@ -147,7 +150,7 @@ class Dashboards:
             expires_ms = None if expires_s is None else now + expires_s * 1000
             link = ShareLink(f"ln-{secrets.token_hex(4)}", board_id, name, hash_token(secret), now, who, expires_ms)
             await self._store(Put(link))
-            self._links[link.id] = link
+            self._keep(link)
         return link, secret
 
     async def remove_link(self, board_id: str, link_id: str) -> None:
@@ -161,15 +164,12 @@ class Dashboards:
             if link is None or link.dashboard_id != board_id:
                 raise NotFound("this dashboard has no such link")
             await self._store(Delete(link))
-            del self._links[link_id]
+            self._drop(link)
 
     def link_of(self, secret: str) -> ShareLink | None:
         """The link that the secret opens now."""
-        digest = hash_token(secret)
-        for link in self._links.values():
-            if link.secret_hash == digest:
-                return link if self.is_open(link) else None
-        return None
+        link = self._by_secret.get(hash_token(secret))
+        return link if link is not None and self.is_open(link) else None
 
     def is_open(self, link: ShareLink) -> bool:
         """Whether the link still opens its dashboard."""
@@ -178,6 +178,12 @@ class Dashboards:
         return link.expires_ms is None or self._hub.clock_ms() < link.expires_ms
 
     # -- inside
+
+    def _keep(self, link: ShareLink) -> None:
+        self._links[link.id] = self._by_secret[link.secret_hash] = link
+
+    def _drop(self, link: ShareLink) -> None:
+        del self._links[link.id], self._by_secret[link.secret_hash]
 
     async def _store(self, *changes: Put | Delete) -> None:
         self._hub.commits.batch.changes.extend(changes)
