@@ -1,6 +1,6 @@
 """What a message costs, and an idle client weighs: Hardpoint beside mosquitto, amqtt and aedes, in turns.
 
-    python benchmarks/mqtt/brokers.py [--rounds 5] [--seconds 2] [--idle 15000] [--only mosquitto]
+    python benchmarks/mqtt/brokers.py [--rounds 5] [--seconds 2] [--idle 15000] [--clients 1000] [--only mosquitto]
 
 Each broker has one core, the load (``mqtt_load.c``) the other; the figure is the broker's CPU time of all threads a
 message, the smallest of the rounds, and messages a second, the median. All speak MQTT 3.1.1 over TCP without a
@@ -8,7 +8,8 @@ password, but for ``readings``: there devices sign in, and a message is acknowle
 is *not* measured: TLS, latency, messages of more than four bytes.
 
 Peers that are not installed are left out: mosquitto is looked for on the path, amqtt in this Python, and aedes is
-fetched by ``npm`` where that is there (``--aedes DIR`` names a folder that has it). Ratios are to mosquitto; that of
+fetched by ``npm`` where that is there (``--aedes DIR`` names a folder that has it). Whether all of them run at all is
+told in a minute by ``--rounds 1 --seconds 1 --idle 100 --clients 20``. Ratios are to mosquitto; that of
 durable readings to its QoS 1, which stores nothing.
 """
 
@@ -135,8 +136,8 @@ def run_load(load: Path, arguments: list[str]) -> int | None:
     return int(done.stdout) if done.returncode == 0 and int(done.stdout) else None
 
 
-def measure(peers: dict[str, Peer | Hardpoint], load: Path, rounds: int, seconds: float) -> float:
-    """Every case on every broker; what mosquitto's QoS 1 costs, or 0."""
+def measure(peers: dict[str, Peer | Hardpoint], load: Path, rounds: int, seconds: float, most: int) -> float:
+    """Every case on every broker, with at most so many clients; what mosquitto's QoS 1 costs, or 0."""
     base = 0.0
     print(f"{'case':<18} {'broker':<12} {'µs/message':>11} {'ratio':>7} {'messages/s':>11}")
     for case, (mode, clients, qos) in CASES.items():
@@ -145,7 +146,7 @@ def measure(peers: dict[str, Peer | Hardpoint], load: Path, rounds: int, seconds
         for _ in range(rounds):
             for name, peer in peers.items():
                 before = cpu_s(peer.pid)
-                count = run_load(load, [mode, str(peer.port), str(clients), str(seconds), str(qos)])
+                count = run_load(load, [mode, str(peer.port), str(min(clients, most)), str(seconds), str(qos)])
                 if count is not None:
                     costs[name].append((cpu_s(peer.pid) - before) / count * 1e6)
                     rates[name].append(count / seconds)
@@ -226,6 +227,7 @@ def main() -> None:
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--seconds", type=float, default=2.0)
     arguments.add_argument("--idle", type=int, default=15_000)
+    arguments.add_argument("--clients", type=int, default=1_000, help="at most so many of a case")
     arguments.add_argument("--aedes", type=Path, help="folder with node_modules/aedes")
     arguments.add_argument("--only", action="append", default=[], help="this peer; may be repeated")
     given = arguments.parse_args()
@@ -243,7 +245,7 @@ def main() -> None:
                     measure_idle(peers, min(given.idle, hard - 200))
                     print()
                 else:
-                    base = measure(peers, load, given.rounds, given.seconds)
+                    base = measure(peers, load, given.rounds, given.seconds, given.clients)
             finally:
                 for peer in peers.values():
                     peer.stop()
