@@ -112,6 +112,27 @@ def test_a_plan_of_many_steps_works_the_policy_out_once(anyrun, monkeypatch):
     anyrun(scene())
 
 
+def test_nothing_is_due_before_the_next_run(anyrun):
+    async def scene():
+        clock = FakeClock(100 * DAY_MS)
+        async with open_hub(clock=clock) as hub:
+            retention = hub.retention
+            retention.use(Settings(drop_after_s=DAY_S, every_s=3600.0))
+            task = asyncio.get_running_loop().create_task(retention.run())
+            await until(lambda: retention.counters.runs == 1)
+            device, session = await attached(hub, "a")
+            hub.ingest(session, device, [(DAY_MS, "temp", 1)], 1)
+            await hub.commits.durable()
+            _, ((_, due_ms),) = await retention.plan()
+            assert due_ms == 100 * DAY_MS + 3_600_000
+            clock.advance(7200)
+            _, ((_, due_ms),) = await retention.plan()
+            assert due_ms == clock(), "it is late"
+            task.cancel()
+
+    anyrun(scene())
+
+
 def test_a_fault_is_not_the_end_of_it(anyrun, caplog):
     async def scene():
         async with open_hub(clock=FakeClock(100 * DAY_MS)) as hub:

@@ -46,12 +46,13 @@ def plan(client: Client, within_s: float, as_json: bool) -> None:
             step["reason"],
             str(step["readings"]),
             size(step["bytes"]),
-            f"{iso(step['from'])} - {iso(step['to'])}",
-            iso(step["due"]),
+            f"{_minute(step['from'])} - {_minute(step['to'])}",
+            _minute(step["due"]),
         )
         for step in found["steps"]
     ]
-    table(("series", "what", "because of", "readings", "frees", "those of", "from"), rows)
+    if rows:
+        table(("series", "what", "because of", "readings", "frees", "those of", "when"), rows)
     if found["more_steps"]:
         say(f"… and {found['more_steps']} steps more")
     for rule in found["rules"]:
@@ -59,6 +60,22 @@ def plan(client: Client, within_s: float, as_json: bool) -> None:
         said = ", ".join(f"{name} after {span(age_s)}" for name, age_s in ages) or "keep"
         say(f"{rule['device']}:{rule['key']}  {said}")
     limit = "no limit" if found["max_bytes"] is None else f"at most {size(found['max_bytes'])}"
-    say(f"the store has {size(found['size_bytes'])}, {limit}; this frees about {size(found['freed_bytes'])}")
+    say(f"the store has {size(found['size_bytes'])}, {limit}; {_total(found, within_s)}")
     if not found["rules"] and found["max_bytes"] is None:
         say("nothing is ever thinned or dropped: [retention] in hardpoint.toml says otherwise")
+
+
+def _minute(ts_ms: int) -> str:
+    return f"{iso(ts_ms)[:16]}Z"
+
+
+def _total(found: dict[str, Any], within_s: float) -> str:
+    """What all steps come to, in words."""
+    if not found["steps"]:
+        return f"nothing is to be thinned or dropped within {span(within_s)}"
+    sums = {how: sum(step["readings"] for step in found["steps"] if step["action"] == how) for how in ("thin", "drop")}
+    done = [
+        f"{count} readings are {how}" for count, how in ((sums["thin"], "thinned"), (sums["drop"], "dropped")) if count
+    ]
+    more = "and more of them, " if found["more_steps"] else ""
+    return f"{' and '.join(done)}, {more}which frees about {size(found['freed_bytes'])}"

@@ -41,6 +41,8 @@ class Retention:
     def __init__(self, store: Store, catalogue: Catalogue, clock_ms: Callable[[], int]) -> None:
         self._configured = Policy()
         self.every_s = 600.0
+        self._next_ms = 0
+        """When `run` applies the policy again; in the past where it does not run."""
         self.counters = RetentionCounters()
         self._store = store
         self._catalogue = catalogue
@@ -78,6 +80,7 @@ class Retention:
                 except Exception:  # one damaged piece must not be the end of it, unseen until the disk is full
                     self.counters.failures += 1
                     logger.exception("what is too old stays for now")
+            self._next_ms = self._clock_ms() + round(self.every_s * 1000)
             await asyncio.sleep(self.every_s)
 
     async def apply(self) -> Plan:
@@ -103,11 +106,13 @@ class Retention:
         """What `apply` would do ``within_s`` from now, if nothing new arrived until then; and from when on it is due.
 
         By age, readings go one after another as they become too old: the time is that of the first. By size, a step is
-        due at the next run.
+        due now. None comes before the next run.
         """
         now_ms, policy = self._clock_ms(), self.policy
         plan = await call_apart("hardpoint-plan", lambda: self._store.plan(policy, now_ms + round(within_s * 1000)))
-        return plan, [(step, _due_ms(step, policy, now_ms)) for step in plan.steps]
+        # A clock that was set back moves the next run no further away than one is from another.
+        run_ms = max(now_ms, min(self._next_ms, now_ms + round(self.every_s * 1000)))
+        return plan, [(step, _due_ms(step, policy, run_ms)) for step in plan.steps]
 
     def _forget(self, done: Plan) -> None:
         """Of series whose latest reading was dropped, no latest value is shown any more."""
@@ -117,9 +122,10 @@ class Retention:
                 series.ts, series.value = -1, None
 
 
-def _due_ms(step: Step, policy: Policy, now_ms: int) -> int:
+def _due_ms(step: Step, policy: Policy, run_ms: int) -> int:
+    """Not before the next run, which is at ``run_ms``."""
     if step.reason == "size":
-        return now_ms
+        return run_ms
     rule = policy.rule_for(Series(step.series, step.device_id, step.key))
     after_s = None if rule is None else rule.thin_after_s if step.action == "thin" else rule.drop_after_s
-    return now_ms if after_s is None else max(now_ms, step.start_ms + round(after_s * 1000))
+    return run_ms if after_s is None else max(run_ms, step.start_ms + round(after_s * 1000))

@@ -159,6 +159,18 @@ def test_silence_is_drawn_as_a_gap(call: Any) -> None:
     assert call(module, "withGaps([])") == [[], []]
 
 
+def test_long_ranges_are_marked_where_months_and_years_begin(call: Any) -> None:
+    """In Berlin: summer's midnight is 22:00 in UTC, winter's 23:00."""
+    day = 86_400_000
+    marks = "timeMarks(null, null, Date.UTC({}, 8, 15), Date.UTC({}, 1, 15), {}).map(ts => new Date(ts).toISOString())"
+    found = call("ui/chart.mjs", marks.format(2025, 2026, 60 * day))
+    assert [each[:13] for each in found] == ["2025-10-31T23", "2025-12-31T23"]
+    found = call("ui/chart.mjs", marks.format(2025, 2026, 30 * day))
+    assert [each[:10] for each in found] == ["2025-09-30", "2025-10-31", "2025-11-30", "2025-12-31", "2026-01-31"]
+    found = call("ui/chart.mjs", marks.format(1971, 2002, 120 * 30 * day))
+    assert [each[:10] for each in found] == ["1979-12-31", "1989-12-31", "1999-12-31"]
+
+
 def test_the_value_axis_keeps_air_and_never_collapses(call: Any) -> None:
     low, high = call("ui/chart.mjs", "valueRange(20, 30)")
     assert low < 20 < 30 < high

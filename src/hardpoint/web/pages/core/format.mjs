@@ -185,6 +185,12 @@ export const clock = (ts, seconds = false) =>
 /** Day and month. */
 export const day = (ts) => times("d", { day: "numeric", month: "short" }).format(ts);
 
+/** Month and year. */
+export const month = (ts) => times("m", { month: "short", year: "numeric" }).format(ts);
+
+/** The year alone. */
+export const year = (ts) => times("y", { year: "numeric" }).format(ts);
+
 /** A length of time in its largest fitting unit: `42 ms`, `1.5 s`, `10 s`, `2.5 min`. */
 export function duration(seconds) {
   const [value, unit] =

@@ -1,6 +1,6 @@
 // One line over time on uPlot, in this page's colours and the reader's language.
 import uPlot from "../vendor/uplot.mjs";
-import { axisLabels, clock, day, zoneOffset } from "../core/format.mjs";
+import { axisLabels, clock, day, month, year, zoneOffset } from "../core/format.mjs";
 import { loadStyle } from "../core/styles.mjs";
 
 await loadStyle("vendor/uplot.css");
@@ -13,6 +13,8 @@ const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
+/** The shortest that a month of a calendar mostly is: months are counted in it, and marked where they begin. */
+const MONTH = 30 * DAY;
 /** Distances between time marks, ms: what a clock and a calendar count in. */
 const TIME_STEPS = [1, 2, 5, 10, 15, 30]
   .map((n) => n * SECOND)
@@ -20,6 +22,7 @@ const TIME_STEPS = [1, 2, 5, 10, 15, 30]
     [1, 2, 5, 10, 15, 30].map((n) => n * MINUTE),
     [1, 2, 3, 6, 12].map((n) => n * HOUR),
     [1, 2, 7, 14].map((n) => n * DAY),
+    [1, 2, 3, 6, 12, 24, 60, 120, 240].map((n) => n * MONTH),
   );
 
 /** A silence longer than this many usual intervals is drawn as a gap. */
@@ -82,24 +85,41 @@ export function valueRange(low, high) {
 }
 
 /**
- * Time marks on the axis: the date where a day begins or the marks are days apart, else the clock. None where the card's
+ * Time marks on the axis: the date where a day begins or the marks are days apart, month and year where they are months
+ * apart, else the clock. None where the card's
  * edge would cut it off.
  */
 function timeLabels(plot, marks, _axis, _space, step) {
   const end = plot.bbox.width / devicePixelRatio - HALF_LABEL_PX;
   return marks.map((ts) => {
     if (plot.valToPos(ts, "x") > end) return "";
+    if (step >= MONTH) return step >= 12 * MONTH ? year(ts) : month(ts);
     const midnight = (ts - zoneOffset(ts)) % DAY === 0 && step >= MINUTE;
     return step >= DAY || midnight ? day(ts) : clock(ts, step < MINUTE);
   });
 }
 
 /** Marks at round local times. uPlot's own are in seconds and know nothing of the reader's zone with `ms: 1`. */
-function timeMarks(_plot, _axis, from, to, step) {
+export function timeMarks(_plot, _axis, from, to, step) {
+  if (step >= MONTH) return monthMarks(from, to, Math.round(step / MONTH));
   const marks = [];
   const offset = zoneOffset(from);
   for (let ts = Math.ceil((from - offset) / step) * step + offset; ts <= to; ts += step) marks.push(ts);
   return marks;
+}
+
+/** The beginnings of every so many months of the reader's calendar. */
+function monthMarks(from, to, months) {
+  const marks = [];
+  const first = new Date(from - zoneOffset(from));
+  let number = Math.floor((first.getUTCFullYear() * 12 + first.getUTCMonth()) / months) * months;
+  for (;;) {
+    const local = Date.UTC(Math.floor(number / 12), number % 12);
+    const ts = local + zoneOffset(local);
+    if (ts > to) return marks;
+    if (ts >= from) marks.push(ts);
+    number += months;
+  }
 }
 
 export class LineChart {
