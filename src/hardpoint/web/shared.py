@@ -14,6 +14,7 @@ import msgspec
 from ..errors import NotFound, Unauthorized
 from ..http import Response
 from ..hub.dashboards import Series, devices_of, series_of
+from ..hub.fields import fields_of
 from ..wire.sse import encode_event
 from . import shapes
 from .live import LiveClient, encode_readings
@@ -152,6 +153,11 @@ class SharedRoutes:
                     "name": device.record.name,
                     "presence": shared_presence(self._hub, device),
                     "latest": {key: value for key, value in device.latest().items() if (device.id, key) in shown},
+                    "fields": {
+                        key: {"label": field.label, "unit": field.unit, "decimals": field.decimals}
+                        for key, field in fields_of(device).items()
+                        if (device.id, key) in shown
+                    },
                 }
                 for device in devices
             ],

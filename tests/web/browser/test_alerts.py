@@ -56,6 +56,71 @@ def test_from_a_template_to_an_alert_that_ends(server: Server, open_page: Any, l
     expect(page.locator(".rows tbody tr")).to_contain_text("ada")
 
 
+def test_alerts_are_acknowledged_together_and_muted_with_their_device(
+    server: Server, open_page: Any, line_device: Any
+) -> None:
+    server.call("POST", "/rules", {"name": "Wet", "when": {"key": "wet", "is": "above", "value": 50}})
+    devices = [line_device(server, server.add(f"cellar-{number}")) for number in range(3)]
+    for device in devices:
+        device.say("wet=60")
+    page = open_page(server, "/alerts")
+    wet = page.locator(".alert", has_text="Wet")
+    expect(wet).to_have_count(3)
+    page.get_by_label("Choose Wet on cellar-0").check()
+    page.get_by_label("Choose Wet on cellar-1").check()
+    page.get_by_text("2 chosen").wait_for()
+    page.get_by_role("button", name="Acknowledge them").click()
+    page.get_by_text("2 alerts are acknowledged.").wait_for()
+    expect(wet.get_by_text("ada sees to it")).to_have_count(2)
+    expect(page.get_by_label("Choose Wet on cellar-0")).to_have_count(0)
+    firing = server.call("GET", "/alerts?state=firing")["items"]
+    open_ones = [one["device"] for one in firing if one["name"] == "Wet" and one["acknowledged"] is None]
+    assert open_ones == ["cellar-2"]
+
+    wet.filter(has_text="cellar-0").get_by_role("button", name="Mute Wet").click()
+    page.get_by_role("menuitem", name="Mute cellar-0 for 8 h").click()
+    wet.get_by_text("its device is muted until").wait_for()
+    expect(wet.get_by_text("its device is muted until")).to_have_count(1)
+    assert server.call("GET", "/devices/cellar-0")["muted_until"] > time.time() * 1000
+    wet.filter(has_text="cellar-1").get_by_role("button", name="Mute Wet").click()
+    page.get_by_role("menuitem", name="Mute the rule for 8 h").click()
+    expect(wet.get_by_text("its rule is muted until")).to_have_count(3)  # for some seconds longer
+
+    page.goto(server.url + "/devices/cellar-0")
+    page.locator(".muted-chip", has_text="Muted until").wait_for()
+    page.get_by_role("button", name="Actions").first.click()
+    page.get_by_role("menuitem", name="Unmute").click()
+    expect(page.locator(".muted-chip")).to_have_count(0)
+    assert server.call("GET", "/devices/cellar-0")["muted_until"] is None
+
+
+def test_a_threshold_is_typed_in_the_unit_that_is_seen(server: Server, open_page: Any, line_device: Any) -> None:
+    line_device(server, server.add("oven")).say("warmth=20")
+    server.call("PATCH", "/devices/oven/fields", {"warmth": {"label": "Oven air", "unit": "°C"}})
+    page = open_page(server, "/login")
+    page.evaluate("localStorage.setItem('hardpoint.temperature', '°F')")
+    page.goto(server.url + "/alerts/new-rule?scope=device%3Aoven")
+    page.get_by_label("Reading", exact=True).fill("warmth")
+    page.locator(".box-unit", has_text="°F").first.wait_for()
+    page.get_by_label("Value", exact=True).fill("86")
+    page.get_by_label("Ends at", exact=True).fill("82.4")
+    expect(page.get_by_label("Value", exact=True)).to_have_value("86")
+    expect(page.get_by_label("Name")).to_have_attribute("placeholder", "Oven air is above 86 °F")
+    page.get_by_role("button", name="Make the rule").click()
+    page.get_by_text("Oven air is above 86 °F").first.wait_for()
+    [made] = [one for one in server.call("GET", "/rules")["items"] if one["scope"] == "device:oven"]
+    assert made["when"] == {"key": "warmth", "is": "above", "value": 30, "until": 28}, "in the device's own unit"
+
+    page.goto(f"{server.url}/alerts/rules/{made['id']}")
+    expect(page.get_by_label("Value", exact=True)).to_have_value("86")
+    expect(page.get_by_label("Ends at", exact=True)).to_have_value("82.4")
+    page.get_by_label("Condition", exact=True).select_option(label="changes by more than")
+    page.get_by_label("Difference", exact=True).fill("9")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("Oven air changes by more than 9 °F").wait_for()
+    assert server.call("GET", f"/rules/{made['id']}")["when"]["by"] == 5, "a difference has no zero to move"
+
+
 def test_a_refused_rule_names_its_place(server: Server, open_page: Any) -> None:
     page = open_page(server, "/alerts/new-rule?template=hot")
     page.get_by_label("Ends at", exact=True).fill("40")

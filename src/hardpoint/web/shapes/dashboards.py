@@ -220,6 +220,14 @@ class SharedPresence(Struct):
     silent: bool
 
 
+class SharedField(Struct):
+    """How a value is shown, as far as it is set."""
+
+    label: str
+    unit: str
+    decimals: int | None
+
+
 class SharedDevice(Struct):
     """A device as a shared dashboard shows it: no labels, and of its values those on the cards."""
 
@@ -227,6 +235,7 @@ class SharedDevice(Struct):
     name: str
     presence: SharedPresence
     latest: dict[str, Any]
+    fields: dict[str, SharedField]
 
 
 class SharedDashboard(Struct):

@@ -61,7 +61,7 @@ export const shownUnit = (unit) => (unit === "°C" ? temperatureUnit.value : uni
 const inFahrenheit = (unit) => unit === "°C" && temperatureUnit.value === "°F";
 
 /** A number of a stored unit in the one it is shown in. */
-const converted = (value, unit) => (inFahrenheit(unit) ? value * 1.8 + 32 : value);
+export const converted = (value, unit) => (inFahrenheit(unit) ? value * 1.8 + 32 : value);
 
 /** Units that stand at the end of a key: whoever writes `pressure_bar` means bar. */
 const ENDINGS = {

@@ -8,7 +8,7 @@ import { Ago, Empty, Icon, IconButton, Loading, Problem } from "../ui/elements.m
 import { showDialog } from "../ui/shell.mjs";
 import { toastError } from "../ui/toast.mjs";
 import { AlertsFrame } from "./alerts/frame.mjs";
-import { State } from "./alerts/words.mjs";
+import { State } from "./alerts/marks.mjs";
 import { ChannelDialog, settingText } from "./channels/form.mjs";
 
 const LISTED = 20;

@@ -1,6 +1,6 @@
 // One device: its presence as facts, its numbers as live charts, its commands and attributes.
 import { html, useEffect, useState } from "../vendor/preact.mjs";
-import { mayAs } from "../core/api.mjs";
+import { api, devicePath, mayAs } from "../core/api.mjs";
 import { deviceSignal, loadDevice, presenceWord } from "../core/devices.mjs";
 import { absolute, duration, labelOf, now, valueParts } from "../core/format.mjs";
 import { t } from "../core/i18n.mjs";
@@ -11,6 +11,8 @@ import { loadStyle } from "../core/styles.mjs";
 import { Ago, Empty, Icon, Loading, Presence, Problem } from "../ui/elements.mjs";
 import { Menu } from "../ui/menu.mjs";
 import { Page, showDialog } from "../ui/shell.mjs";
+import { toastError } from "../ui/toast.mjs";
+import { muteItems, until } from "./alerts/mute.mjs";
 import { Attributes } from "./device/attributes.mjs";
 import { Charts } from "./device/charts.mjs";
 import { Commands } from "./device/commands.mjs";
@@ -53,6 +55,9 @@ function Head({ device }) {
     { label: t("device.edit"), icon: "pencil", run: show(EditDialog) },
     { label: t("device.token"), icon: "key-round", run: show(TokenDialog) },
   ];
+  const muted = device.muted_until > now.value;
+  const mute = (for_s) => api("POST", devicePath(device.id, "/mute"), { for_s }).catch(toastError);
+  items.push("-", ...muteItems(muted, mute));
   if (mayAs("admin"))
     items.push("-", { label: t("device.delete"), icon: "trash-2", danger: true, run: show(DeleteDialog) });
   return html`<header class="device-head">
@@ -61,6 +66,7 @@ function Head({ device }) {
       <${Presence} word=${presenceWord(device.presence, now.value)} badge />
       <span class="labels">${Object.entries(device.labels).map(([key, value]) => html`<span class="chip">
         ${key}: ${value}</span>`)}</span>
+      ${muted && html`<span class="chip muted-chip"><${Icon} name="bell-off" />${t("rules.muted", { at: until(device.muted_until) })}</span>`}
       ${mayAs("operator") && html`<span class="device-menu">
         <${Menu} icon="ellipsis" label=${t("device.actions")} items=${items} /></span>`}
     </div>

@@ -6,7 +6,8 @@ import { t } from "../core/i18n.mjs";
 import { onLive } from "../core/live.mjs";
 import { Ago, Empty, Loading, Problem } from "../ui/elements.mjs";
 import { AlertsFrame } from "./alerts/frame.mjs";
-import { conditionText, DeviceLink, Severity } from "./alerts/words.mjs";
+import { Severity } from "./alerts/marks.mjs";
+import { alertText, DeviceLink } from "./alerts/words.mjs";
 
 const PAGE = 50;
 
@@ -42,7 +43,7 @@ function Row({ alert }) {
   return html`<tr>
     <td><${Severity} severity=${alert.severity} /></td>
     <td class="wide"><a href="/alerts/rules/${encodeURIComponent(alert.rule)}">${alert.name}</a>
-      <div class="hint">${conditionText(alert.text)}${
+      <div class="hint">${alertText(alert)}${
         alert.reason &&
         html` · ${t("history.because", {
           reason: alert.reason,

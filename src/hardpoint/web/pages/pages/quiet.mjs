@@ -5,7 +5,7 @@ import { locale, t } from "../core/i18n.mjs";
 import { Empty, Icon, IconButton, Loading, Problem } from "../ui/elements.mjs";
 import { toast, toastError } from "../ui/toast.mjs";
 import { AlertsFrame } from "./alerts/frame.mjs";
-import { SEVERITIES } from "./alerts/words.mjs";
+import { SEVERITIES } from "./alerts/marks.mjs";
 
 const DAY_MS = 86_400_000;
 const A_MONDAY = Date.UTC(2024, 0, 1);

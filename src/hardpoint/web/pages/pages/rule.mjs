@@ -10,10 +10,12 @@ import { Empty, Icon, Loading, Problem } from "../ui/elements.mjs";
 import { Menu } from "../ui/menu.mjs";
 import { showDialog } from "../ui/shell.mjs";
 import { toast, toastError } from "../ui/toast.mjs";
-import { muteItems } from "./alerts.mjs";
+import { muteItems, until } from "./alerts/mute.mjs";
 import { AlertsFrame } from "./alerts/frame.mjs";
-import { conditionText, scopeText, Severity } from "./alerts/words.mjs";
+import { Severity } from "./alerts/marks.mjs";
+import { conditionText } from "./alerts/words.mjs";
 import { draftOf, isComplete, nameOf, newDraft, ruleOf } from "./rule/draft.mjs";
+import { scopeFields, scopeText } from "./rule/scope.mjs";
 import { Sentence } from "./rule/sentence.mjs";
 import { Standings, usePolled } from "./rule/standings.mjs";
 import { Trial } from "./rule/trial.mjs";
@@ -106,7 +108,7 @@ function Form({ rule }) {
 
 /** For those who may not change it: what it says. */
 function Said({ rule }) {
-  return html`<div class="card rule-form"><p class="rule-said">${conditionText(rule.sentence)} · ${scopeText(rule.scope)}</p>
+  return html`<div class="card rule-form"><p class="rule-said">${conditionText(rule.sentence, scopeFields(rule.scope))} · ${scopeText(rule.scope)}</p>
     <p><${Severity} severity=${rule.severity} /></p></div>`;
 }
 
@@ -124,7 +126,7 @@ function Existing({ id }) {
   }
   return html`<${AlertsFrame} crumb=${rule.name} title=${rule.name}
     action=${mayAs("operator") && html`<${Actions} rule=${rule} />`}>
-    ${rule.muted_until > now.value && html`<div class="notice muted"><${Icon} name="bell-off" /><span>${t("rules.muted")}</span></div>`}
+    ${rule.muted_until > now.value && html`<div class="notice muted"><${Icon} name="bell-off" /><span>${t("rules.muted", { at: until(rule.muted_until) })}</span></div>`}
     ${mayAs("operator") ? html`<${Form} rule=${rule} />` : html`<${Said} rule=${rule} />`}
     <section class="card standings" aria-labelledby="standings-title">
       <header class="card-head"><h2 id="standings-title">${t("standing.title")}</h2></header>

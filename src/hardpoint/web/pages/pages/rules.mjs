@@ -7,7 +7,10 @@ import { onLive } from "../core/live.mjs";
 import { Empty, Icon, Loading, Problem } from "../ui/elements.mjs";
 import { toastError } from "../ui/toast.mjs";
 import { AlertsFrame, NewRule } from "./alerts/frame.mjs";
-import { conditionText, scopeText, Severity } from "./alerts/words.mjs";
+import { until } from "./alerts/mute.mjs";
+import { Severity } from "./alerts/marks.mjs";
+import { conditionText } from "./alerts/words.mjs";
+import { scopeFields, scopeText, shapedDevices } from "./rule/scope.mjs";
 
 /** Rules to begin from, as the query of the form's address names them, and what they look like. */
 const TEMPLATES = [
@@ -29,7 +32,7 @@ function useRules() {
   return { rules, error, replace };
 }
 
-function Rule({ rule, onChange }) {
+function Rule({ rule, fields, onChange }) {
   const may = mayAs("operator");
   const toggle = () =>
     api("PATCH", `/rules/${encodeURIComponent(rule.id)}`, { enabled: !rule.enabled }).then(onChange, toastError);
@@ -37,7 +40,7 @@ function Rule({ rule, onChange }) {
   return html`<li class="rule ${rule.enabled ? "" : "off"}">
     <div class="rule-main">
       <a class="rule-name" href="/alerts/rules/${encodeURIComponent(rule.id)}">${rule.name}</a>
-      <p class="soft">${conditionText(rule.sentence)}${
+      <p class="soft">${conditionText(rule.sentence, fields)}${
         rule.for_s > 0 &&
         html` ${t("rules.for", {
           time: duration(rule.for_s),
@@ -47,7 +50,7 @@ function Rule({ rule, onChange }) {
         <${Severity} severity=${rule.severity} />
         <span>${scopeText(rule.scope)}</span>
         <span>${told ? t("rules.tells", { n: told }) : t("rules.tells_nobody")}</span>
-        ${rule.muted_until > now.value && html`<span><${Icon} name="bell-off" />${t("rules.muted")}</span>`}
+        ${rule.muted_until > now.value && html`<span><${Icon} name="bell-off" />${t("rules.muted", { at: until(rule.muted_until) })}</span>`}
       </p>
     </div>
     ${rule.firing > 0 && html`<span class="state firing">${t("rules.firing", { n: rule.firing })}</span>`}
@@ -78,6 +81,7 @@ function Templates() {
 
 export default function RulesPage() {
   const { rules, error, replace } = useRules();
+  const shaped = shapedDevices();
   return html`<${AlertsFrame} action=${rules?.length > 0 && html`<${NewRule} />`}>
     ${error && html`<${Problem} error=${error} />`}
     ${
@@ -86,7 +90,7 @@ export default function RulesPage() {
         : rules.length
           ? html`<ul class="card rules">${rules.map(
               (rule) => html`<${Rule} key=${rule.id} rule=${rule}
-            onChange=${replace} />`,
+            fields=${scopeFields(rule.scope, shaped)} onChange=${replace} />`,
             )}</ul>`
           : html`<${Templates} />`
     }

@@ -1,12 +1,9 @@
-// What rules and alerts are called: conditions in the reader's language, severities and states as word and shape.
+// What rules and alerts say: conditions in the reader's language. The first view has it, so it has no more.
 import { html } from "../../vendor/preact.mjs";
 import { deviceSignal } from "../../core/devices.mjs";
-import { duration, numberParts, unitOf, valueParts } from "../../core/format.mjs";
+import { converted, duration, labelOf, numberParts, shownUnit, unitOf, valueParts } from "../../core/format.mjs";
 import { t } from "../../core/i18n.mjs";
 import { deviceHref } from "../../core/router.mjs";
-import { Icon } from "../../ui/elements.mjs";
-
-export const SEVERITIES = ["info", "warning", "critical"];
 
 // The server tells a condition in English, with its key and numbers in these places (`Condition.__str__`).
 const SENTENCES = [
@@ -21,52 +18,49 @@ const SENTENCES = [
   [/^(?<key>\S+) is (?<a>.*)$/, "equal"],
 ];
 
-/** A condition as the server tells it, in the reader's language and with units; a free expression stays as it is. */
-export function conditionText(sentence) {
+/**
+ * A condition as the server tells it, in the reader's language, with labels and units: those of `fields` where they are
+ * set. A free expression stays as it is.
+ */
+export function conditionText(sentence, fields) {
   for (const [pattern, kind] of SENTENCES) {
     const found = pattern.exec(sentence)?.groups ?? (pattern.test(sentence) ? {} : null);
     if (!found) continue;
     const { key = "", s } = found;
-    const [a, b] = [found.a, found.b].map((text) => withUnit(key, text));
-    return t(`condition.${kind}`, { key, a, b, within: s && duration(Number(s)) });
+    return conditionWords(kind, key, found, fields, s);
   }
   return sentence;
 }
 
-function withUnit(key, text) {
+/** The same of its parts: `a` and `b` are its numbers or texts, `within` seconds. */
+export function conditionWords(kind, key, { a, b }, fields, within) {
+  const [first, second] = [a, b].map((text) => withUnit(key, text, fields, kind === "changing"));
+  const name = key && labelOf(key, fields);
+  return t(`condition.${kind}`, { key: name, a: first, b: second, within: within && duration(Number(within)) });
+}
+
+/** A number of a stored unit in the one it is shown in; of a `difference` the zero is no matter. */
+export const toShown = (value, unit, difference) => converted(value, unit) - (difference ? converted(0, unit) : 0);
+
+function withUnit(key, text, fields, difference) {
   const number = Number(text);
   if (text === undefined || text === "" || Number.isNaN(number)) return text;
-  return numberParts(number, unitOf(key)).join(" ").trim();
+  const unit = unitOf(key, fields);
+  return numberParts(toShown(number, unit, difference), shownUnit(unit)).join(" ").trim();
 }
 
-/** A reading's value with its unit. */
-export const valueText = (key, value) => valueParts(key, value).join(" ").trim();
+/** What an alert says was the matter. */
+export const alertText = (alert) => conditionText(alert.text, fieldOf(alert));
 
-/** The key that a told condition is about, for its unit; "" where it names none or several. */
-export const keyOf = (sentence) => (/ (is|changes) /.test(sentence) ? sentence.split(" ")[0] : "");
+/** The value beside an alert's, a standing's or a firing's `key`, with what is set of that key. */
+export const valueText = (entry) => valueParts(entry.key ?? "", entry.value, fieldOf(entry)).join(" ").trim();
 
-/** Which devices a rule looks at. */
-export function scopeText(scope) {
-  const [kind, which] = [scope.slice(0, scope.indexOf(":")), scope.slice(scope.indexOf(":") + 1)];
-  if (kind === "device") return nameOf(which);
-  return scope === "all" ? t("scope.all") : t("scope.label", { label: which });
-}
+/** `label`, `unit` and `decimals` as the API gives them beside a value, as the fields of a device would have them. */
+const fieldOf = ({ key, label, unit, decimals }) => (key ? { [key]: { label, unit, decimals } } : undefined);
 
 /** A device's name, or its id while that is all that is known. */
 export const nameOf = (id) => deviceSignal(id).value?.name ?? id;
 
 export function DeviceLink({ id }) {
   return html`<a href=${deviceHref(id)}>${nameOf(id)}</a>`;
-}
-
-const ICONS = { info: "bell", warning: "triangle-alert", critical: "circle-alert" };
-
-/** A severity in word and shape. */
-export function Severity({ severity }) {
-  return html`<span class="severity ${severity}"><${Icon} name=${ICONS[severity]} />${t(`severity.${severity}`)}</span>`;
-}
-
-/** A rule's state on a device, or an alert's, as a badge. */
-export function State({ state }) {
-  return html`<span class="state ${state}">${t(`state.${state}`)}</span>`;
 }

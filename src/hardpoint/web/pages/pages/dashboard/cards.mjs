@@ -1,7 +1,7 @@
 // What is on a card: a value, a gauge, lines, words. Controls have a file of their own.
 import { html, useEffect, useMemo, useRef, useState } from "../../vendor/preact.mjs";
 import { deviceSignal } from "../../core/devices.mjs";
-import { numberParts, now, relative, unitOf, valueParts } from "../../core/format.mjs";
+import { labelOf, numberParts, now, relative, unitOf, valueParts } from "../../core/format.mjs";
 import { t } from "../../core/i18n.mjs";
 import { session } from "../../core/api.mjs";
 import { deviceHref } from "../../core/router.mjs";
@@ -23,8 +23,10 @@ export const deviceName = (id) => deviceSignal(id).value?.name ?? id;
 export function cardTitle(card) {
   if (card.title) return card.title;
   if (card.kind === "text" || card.kind === "hidden") return t(`card.${card.kind}`);
-  if (card.kind === "chart") return [...new Set(card.series.map((each) => each.key))].join(", ");
-  return card.key || card.act?.method || card.act?.key || t(`card.${card.kind}`);
+  if (card.kind === "chart") {
+    return [...new Set(card.series.map(({ device, key }) => labelOf(key, deviceSignal(device).value?.fields)))].join(", ");
+  }
+  return (card.key && labelOf(card.key, deviceSignal(card.device).value?.fields)) || card.act?.method || card.act?.key || t(`card.${card.kind}`);
 }
 
 /** Whether a reading is too old to be called the present. */
@@ -63,7 +65,7 @@ function ValueCard({ card, index }) {
   const device = deviceSignal(card.device).value;
   const latest = device?.latest[card.key];
   if (!latest) return html`<${Head} card=${card} /><${Nothing} id=${card.device} />`;
-  const [text, unit] = valueParts(card.key, latest.value);
+  const [text, unit] = valueParts(card.key, latest.value, device.fields);
   const boolean = typeof latest.value === "boolean";
   return html`<${Head} card=${card} />
     <p class="card-value number ${isStale(device, latest, now.value) ? "is-stale" : ""}" title=${text}>
@@ -98,8 +100,8 @@ function GaugeCard({ card }) {
   const device = deviceSignal(card.device).value;
   const latest = device?.latest[card.key];
   if (typeof latest?.value !== "number") return html`<${Head} card=${card} /><${Nothing} id=${card.device} />`;
-  const unit = unitOf(card.key);
-  const [text, shownUnit] = numberParts(latest.value, unit);
+  const unit = unitOf(card.key, device.fields);
+  const [text, shownUnit] = valueParts(card.key, latest.value, device.fields);
   const part = Math.max(0, Math.min(1, (latest.value - card.low) / (card.high - card.low || 1)));
   const word = gaugeWord(card, latest.value);
   const [low, high] = [card.low, card.high].map((end) => numberParts(end, unit)[0]);

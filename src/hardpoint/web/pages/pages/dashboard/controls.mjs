@@ -117,7 +117,11 @@ function Button({ card, may, underWay, run }) {
 function Slider({ card, present, may, run }) {
   const [held, setHeld] = useState(null);
   const value = held ?? (typeof present === "number" ? present : card.low);
-  const [text, unit] = valueParts(card.key || card.act.key || card.act.param || "", value);
+  const [text, unit] = valueParts(
+    card.key || card.act.key || card.act.param || "",
+    value,
+    deviceSignal(card.device).value?.fields,
+  );
   return html`<div class="control slider"><input type="range" min=${card.low} max=${card.high} step=${card.step}
     value=${value} disabled=${!may} aria-label=${card.title || card.key || card.act.method || card.act.key}
     aria-valuetext="${text} ${unit}" onInput=${(event) => setHeld(Number(event.target.value))}

@@ -2,7 +2,7 @@
 import uPlot from "../../vendor/uplot.mjs";
 import { html, useEffect, useMemo, useRef, useState } from "../../vendor/preact.mjs";
 import { deviceSignal } from "../../core/devices.mjs";
-import { clock, now, unitOf, valueParts } from "../../core/format.mjs";
+import { clock, labelOf, now, unitOf, valueParts } from "../../core/format.mjs";
 import { locale, t } from "../../core/i18n.mjs";
 import { scheme } from "../../core/preferences.mjs";
 import { LineChart, colourOf, withGaps } from "../../ui/chart.mjs";
@@ -63,6 +63,9 @@ function Plot({ data, from, to, unit, count, onHover }) {
   return html`<div class="plot series-0" ref=${ref}></div>`;
 }
 
+/** What is set of a device's keys. */
+const fieldsOf = (id) => deviceSignal(id).value?.fields;
+
 export function Lines({ series, spanMs, visible }) {
   const found = useMany(series, spanMs, visible);
   const [hover, setHover] = useState(null);
@@ -77,16 +80,17 @@ export function Lines({ series, spanMs, visible }) {
           tables.map(() => [0, 2]),
         );
   }, points);
-  const units = new Set(series.map(({ key }) => unitOf(key)));
+  const units = new Set(series.map(({ device, key }) => unitOf(key, fieldsOf(device))));
   const unit = units.size === 1 ? [...units][0] : "";
   const to = Math.max(now.value, ...points.map((each) => each?.at(-1)?.[0] ?? 0));
   const oneKey = new Set(series.map(({ key }) => key)).size === 1;
   const oneDevice = new Set(series.map(({ device }) => device)).size === 1;
   const nameOf = ({ device, key }) => {
     const name = deviceSignal(device).value?.name ?? device;
-    return oneKey ? name : oneDevice ? key : `${name} ${key}`;
+    const label = labelOf(key, fieldsOf(device));
+    return oneKey ? name : oneDevice ? label : `${name} ${label}`;
   };
-  const words = (key, value) => valueParts(key, value).join(" ").trim();
+  const words = ({ device, key }, value) => valueParts(key, value, fieldsOf(device)).join(" ").trim();
   const said = series
     .map((each, n) => {
       const sums = summary(points[n]);
@@ -95,9 +99,9 @@ export function Lines({ series, spanMs, visible }) {
         sums &&
         t("chart.summary", {
           key: nameOf(each),
-          low: words(each.key, sums.low),
-          high: words(each.key, sums.high),
-          now: words(each.key, last),
+          low: words(each, sums.low),
+          high: words(each, sums.high),
+          now: words(each, last),
         })
       );
     })
@@ -110,7 +114,7 @@ export function Lines({ series, spanMs, visible }) {
     <ul class="legend">${series.map((each, n) => {
       const last = hover === null ? points[n]?.at(-1)?.[1] : (data[n + 1]?.[hover] ?? null);
       return html`<li key=${n} class="series-${n}"><i class="swatch"></i><span title=${nameOf(each)}>${nameOf(each)}</span>
-        <strong class="number">${last === null || last === undefined ? "–" : words(each.key, last)}</strong></li>`;
+        <strong class="number">${last === null || last === undefined ? "–" : words(each, last)}</strong></li>`;
     })}${under !== undefined && html`<li class="faint number">${clock(under, true)}</li>`}</ul>
     <div class="chart-body" role="img" aria-label=${said || t("chart.none")}>
       ${

@@ -5,7 +5,7 @@ import { absolute } from "../../core/format.mjs";
 import { t } from "../../core/i18n.mjs";
 import { navigate } from "../../core/router.mjs";
 import { IconButton, Problem } from "../../ui/elements.mjs";
-import { State } from "../alerts/words.mjs";
+import { State } from "../alerts/marks.mjs";
 import { usePolled, whyText } from "../rule/standings.mjs";
 
 export function Rules({ id }) {

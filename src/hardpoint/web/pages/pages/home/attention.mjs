@@ -6,7 +6,7 @@ import { now, numberParts } from "../../core/format.mjs";
 import { t } from "../../core/i18n.mjs";
 import { deviceHref } from "../../core/router.mjs";
 import { Ago, Icon, Presence } from "../../ui/elements.mjs";
-import { conditionText } from "../alerts/words.mjs";
+import { alertText } from "../alerts/words.mjs";
 
 const CERTIFICATE_SOON_DAYS = 30;
 const ROOM_LOW_DAYS = 14;
@@ -49,7 +49,7 @@ const alertLines = ({ firing, names }) =>
     .map(
       (alert) => html`<${Line} key=${alert.id} href="/alerts" severity=${alert.severity} mark=${icon(ICONS[alert.severity])}
         name=${alert.name} ts=${alert.since}><a href=${deviceHref(alert.device)}>${names[alert.device] ?? alert.device}</a>
-        ${" "}${conditionText(alert.text)}<//>`,
+        ${" "}${alertText(alert)}<//>`,
     );
 
 /** A device that is late or gone. It follows its own signal: one that comes back says so at once. */

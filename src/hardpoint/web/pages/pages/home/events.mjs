@@ -6,7 +6,7 @@ import { onLive } from "../../core/live.mjs";
 import { deviceHref } from "../../core/router.mjs";
 import { Ago, Icon, Problem } from "../../ui/elements.mjs";
 import { deedText, resultText } from "../activity/words.mjs";
-import { conditionText, nameOf } from "../alerts/words.mjs";
+import { alertText, nameOf } from "../alerts/words.mjs";
 
 const SHOWN = 8;
 const SOON_MS = 400;
@@ -56,7 +56,7 @@ const Device = ({ id }) => html`<a href=${deviceHref(id)}>${nameOf(id)}</a>`;
 function AlertEvent({ alert, ended }) {
   return html`<span class="event-mark ${ended ? "good" : alert.severity}"><${Icon} name=${ended ? "check" : "triangle-alert"} /></span>
     <span class="event-words"><strong>${alert.name}</strong> ${t(ended ? "home.ended" : "home.fired")}
-      ${" "}<${Device} id=${alert.device} /><small>${conditionText(alert.text)}</small></span>`;
+      ${" "}<${Device} id=${alert.device} /><small>${alertText(alert)}</small></span>`;
 }
 
 function DeedEvent({ deed }) {

@@ -1,6 +1,8 @@
 // A rule as it stands in the form: every box a text, so that half-typed numbers stay as typed.
 import { scalar } from "../device/commands.mjs";
 import { t } from "../../core/i18n.mjs";
+import { conditionWords } from "../alerts/words.mjs";
+import { scopeFields } from "./scope.mjs";
 
 /** Kinds of condition → the boxes that each has besides its key. */
 export const KINDS = {
@@ -108,14 +110,14 @@ export function isComplete(draft) {
   return Boolean(named && filled) && (draft.is !== "missing" || draft.for_s >= 1);
 }
 
-/** A name for a rule that was given none: `temp is above 30`. */
+/** A name for a rule that was given none: `temp is above 30 °C`. */
 export function nameOf(draft) {
   const { key, is } = draft;
   if (is === "expression") return draft.text.slice(0, 60);
   if (is === "missing" && !key.trim()) return t("condition.silent");
   const [a, b] =
     is === "changing" ? [draft.by] : is === "inside" || is === "outside" ? [draft.low, draft.high] : [draft.value];
-  return t(`condition.${is}`, { key: key.trim(), a, b, within: `${draft.within_s} s` });
+  return conditionWords(is, key.trim(), { a, b }, scopeFields(draft.scope), draft.within_s);
 }
 
 /** The rule as the API takes it. */

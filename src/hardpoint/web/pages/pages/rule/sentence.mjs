@@ -1,12 +1,14 @@
 // The form as a sentence: the catalogue has the words and their order, this the boxes between them.
-import { Fragment, html, useId } from "../../vendor/preact.mjs";
+import { Fragment, html, useEffect, useId, useState } from "../../vendor/preact.mjs";
 import { mayAs } from "../../core/api.mjs";
 import { deviceIds, deviceSignal } from "../../core/devices.mjs";
-import { unitOf } from "../../core/format.mjs";
+import { shownUnit, unitOf } from "../../core/format.mjs";
 import { t } from "../../core/i18n.mjs";
-import { SEVERITIES } from "../alerts/words.mjs";
+import { SEVERITIES } from "../alerts/marks.mjs";
+import { toShown } from "../alerts/words.mjs";
 import { parseParams } from "../device/commands.mjs";
 import { KINDS } from "./draft.mjs";
+import { inScope, scopeFields, toStored } from "./scope.mjs";
 
 const UNITS_S = { s: 1, min: 60, h: 3_600, d: 86_400 };
 const REPEATS_S = [null, 300, 900, 3_600, 21_600, 86_400];
@@ -47,14 +49,6 @@ function Choice({ label, value, options, onInput, ...rest }) {
 
 /** Devices as signals hold them; those not loaded yet are left out. */
 const devices = () => (deviceIds.value ?? []).map((id) => deviceSignal(id).value).filter(Boolean);
-
-/** Whether a scope takes in a device: the same rule as `concerns` in hub/rules/check.py. */
-export function inScope(scope, device) {
-  if (scope === "all") return true;
-  if (scope.startsWith("device:")) return device.id === scope.slice(7);
-  const [name, ...value] = scope.slice(6).split("=");
-  return name in device.labels && (!value.length || device.labels[name] === value.join("="));
-}
 
 function Scope({ draft, change }) {
   const all = devices();
@@ -98,14 +92,36 @@ function Key({ draft, change, wrong }) {
     <datalist id=${listId}>${[...keys].sort().map((key) => html`<option value=${key} />`)}</datalist>`;
 }
 
-/** A box for a number, or for any value where the condition compares. Its unit stands behind it. */
-function Value({ box, draft, change, label, wrong, placeholder, any = false }) {
-  const unit = any ? "" : unitOf(draft.key);
+const isNumber = (text) => String(text).trim() !== "" && Number.isFinite(Number(text));
+
+/** A text that is a number, through a conversion that may leave a rounding error; any other text as it is. */
+const through = (convert, text, unit, difference) =>
+  isNumber(text) && shownUnit(unit) !== unit
+    ? String(Number(convert(Number(text), unit, difference).toPrecision(12)))
+    : text;
+
+/**
+ * A box for a number, or for any value where the condition compares. Its unit stands behind it: people type in the unit
+ * they see, and the draft holds the device's own. What was typed stays as typed, and is meant in the unit that is shown
+ * when the key changes.
+ */
+function Value({ box, draft, change, label, wrong, placeholder, fields, any = false, difference = false }) {
+  const unit = unitOf(draft.key, fields);
+  const seen = shownUnit(unit);
+  const [typed, setTyped] = useState(null);
+  const put = (text) => {
+    const kept = through(toStored, text, unit, difference);
+    setTyped({ text, kept, seen });
+    change({ [box]: kept });
+  };
+  const mine = typed && typed.kept === draft[box];
+  useEffect(() => void (mine && typed.seen !== seen && put(typed.text)), [seen]);
+  const shown = mine ? typed.text : through(toShown, draft[box], unit, difference);
   return html`<span class="box-pair">
     <input class="box ${any ? "mono" : "number"}" type=${any ? "text" : "number"} step="any" aria-label=${label}
-      value=${draft[box]} placeholder=${placeholder} aria-invalid=${wrong} autocomplete="off"
-      onInput=${(e) => change({ [box]: e.target.value })} />
-    ${unit && html`<span class="box-unit">${unit}</span>`}
+      value=${shown} placeholder=${placeholder && through(toShown, placeholder, unit)} aria-invalid=${wrong}
+      autocomplete="off" onInput=${(e) => put(e.target.value)} />
+    ${seen && (!any || isNumber(shown)) && html`<span class="box-unit">${seen}</span>`}
   </span>`;
 }
 
@@ -153,8 +169,9 @@ const repeatText = (seconds) => (seconds === null ? t("rule.once") : t(`repeat.$
 
 /** All clauses. `wrong` is the field that the server refused, or `null`. */
 export function Sentence({ draft, change, channels, wrong }) {
+  const fields = scopeFields(draft.scope);
   const value = (box, label, more = {}) =>
-    html`<${Value} box=${box} draft=${draft} change=${change} label=${t(label)} wrong=${wrong === `when.${box}`} ...${more} />`;
+    html`<${Value} box=${box} draft=${draft} change=${change} fields=${fields} label=${t(label)} wrong=${wrong === `when.${box}`} ...${more} />`;
   const kinds = Object.keys(KINDS).filter((kind) => kind !== "expression" || mayAs("admin") || draft.is === kind);
   const boxes = {
     key: html`<${Key} draft=${draft} change=${change} wrong=${wrong === "when.key"} />`,
@@ -164,7 +181,7 @@ export function Sentence({ draft, change, channels, wrong }) {
     value: value("value", "rule.value", { any: draft.is === "equal" || draft.is === "unequal" }),
     low: value("low", "rule.low"),
     high: value("high", "rule.high"),
-    by: value("by", "rule.by"),
+    by: value("by", "rule.by", { difference: true }),
     until: value("until", "rule.until", { placeholder: draft.value }),
     within: html`<${Duration} label=${t("rule.within")} seconds=${draft.within_s}
       onInput=${(within_s) => change({ within_s })} />`,

@@ -4,7 +4,8 @@ import { api } from "../../core/api.mjs";
 import { absolute, duration, relative } from "../../core/format.mjs";
 import { t } from "../../core/i18n.mjs";
 import { onLive } from "../../core/live.mjs";
-import { DeviceLink, State, valueText } from "../alerts/words.mjs";
+import { State } from "../alerts/marks.mjs";
+import { DeviceLink, valueText } from "../alerts/words.mjs";
 
 const ASK_EVERY_MS = 5_000;
 
@@ -28,10 +29,11 @@ export function usePolled(path) {
 }
 
 /** Why, in the reader's language. The server's own words only for what no catalogue can know: what an error is about. */
-export function whyText({ state, why, since, ts, value }, { key = "", for_s = 0 } = {}) {
+export function whyText(standing, { for_s = 0 } = {}) {
+  const { state, why, since, ts } = standing;
   if (state === "error") return why;
   if (state === "no_data") return ts === null ? t("standing.never") : t("standing.silent", { ago: relative(ts) });
-  const known = ts === null ? "" : t("standing.value", { value: valueText(key, value) });
+  const known = ts === null ? "" : t("standing.value", { value: valueText(standing) });
   if (state === "normal") return known || t("standing.quiet");
   const held = t("standing.held", { ago: relative(since) });
   const wait = state === "pending" && for_s ? t("standing.pending", { time: duration(for_s) }) : "";
@@ -45,7 +47,7 @@ export function Standings({ rule, standings }) {
       <span class="fact-name"><${DeviceLink} id=${one.device} /></span>
       <${State} state=${one.state} />
       <span class="soft fact-why" title=${one.ts && absolute(one.ts)}>
-        ${whyText(one, { key: rule.when.key, for_s: rule.for_s })}</span>
+        ${whyText(one, rule)}</span>
     </li>`,
   )}</ul>`;
 }

@@ -7,9 +7,9 @@ import { locale, t } from "../../core/i18n.mjs";
 import { scheme } from "../../core/preferences.mjs";
 import { LineChart, withGaps } from "../../ui/chart.mjs";
 import { Icon, Problem } from "../../ui/elements.mjs";
-import { nameOf } from "../alerts/words.mjs";
+import { nameOf, valueText } from "../alerts/words.mjs";
 import { isComplete, limitsOf, ruleOf } from "./draft.mjs";
-import { inScope } from "./sentence.mjs";
+import { inScope } from "./scope.mjs";
 
 const DAY_MS = 86_400_000;
 const SETTLED_MS = 400;
@@ -58,14 +58,14 @@ function useDay(id, key, from, to) {
   return points;
 }
 
-function Plot({ points, name, limits, spans, from, to }) {
+function Plot({ points, unit, limits, spans, from, to }) {
   const ref = useRef(null);
   const chart = useRef(null);
   const data = useMemo(() => withGaps(points), [points]);
   useEffect(() => {
     const nothing = () => {};
     chart.current = new LineChart(ref.current, {
-      unit: unitOf(name),
+      unit,
       group: "trial",
       onHover: nothing,
       onZoom: nothing,
@@ -74,7 +74,7 @@ function Plot({ points, name, limits, spans, from, to }) {
     chart.current.mark(limits, spans);
     chart.current.show(data, from, to);
     return () => chart.current.destroy();
-  }, [scheme.value, locale.value, name]);
+  }, [scheme.value, locale.value, unit]);
   useEffect(() => {
     chart.current.mark(limits, spans);
     chart.current.show(data, from, to);
@@ -96,11 +96,13 @@ function Firings({ firings, to }) {
     ${firings
       .toSorted((a, b) => b.fired - a.fired)
       .slice(0, LISTED)
+      .map((firing) => [firing, firing.fired, firing.resolved])
       .map(
-        ({ device, fired, resolved }) => html`<li key="${device} ${fired}">
+        ([firing, fired, resolved]) => html`<li key="${firing.device} ${fired}">
           <time class="number" datetime=${new Date(fired).toISOString()} title=${absolute(fired)}>
             ${day(fired)} ${clock(fired)}</time>
-          <span class="firing-device">${nameOf(device)}</span>
+          <span class="firing-device">${nameOf(firing.device)}
+            ${firing.value !== null && html` <span class="soft number">${valueText(firing)}</span>`}</span>
           <span class="soft number">${
             resolved === null ? t("trial.still") : t("trial.lasted", { time: duration((resolved - fired) / 1000) })
           }</span>
@@ -124,6 +126,7 @@ export function Trial({ draft }) {
   const firings = run?.firings ?? [];
   const id = drawnDevice(firings, concerned, chosen);
   const drawn = key || anyKey(id && deviceSignal(id).value);
+  const unit = drawn ? unitOf(drawn, id && deviceSignal(id).value?.fields) : "";
   const points = useDay(run && id, drawn, run?.from, run?.to);
   const spans = firings.filter((one) => one.device === id).map((one) => [one.fired, one.resolved ?? run.to]);
   const said = run && t("trial.fired", { n: firings.length });
@@ -144,7 +147,7 @@ export function Trial({ draft }) {
       <div class="chart-body series-0" role="img" aria-label=${said || t("trial.title")}>
         ${
           points?.length
-            ? html`<${Plot} points=${points} name=${drawn} limits=${limitsOf(draft)} spans=${spans} from=${run.from} to=${run.to} />`
+            ? html`<${Plot} points=${points} unit=${unit} limits=${limitsOf(draft)} spans=${spans} from=${run.from} to=${run.to} />`
             : html`<p class="chart-note">${run && (points || !id) ? t("trial.nothing") : ""}</p>`
         }
       </div>
