@@ -12,8 +12,8 @@ import { Menu } from "../ui/menu.mjs";
 import { toast, toastError } from "../ui/toast.mjs";
 import { AlertsFrame, NewRule } from "./alerts/frame.mjs";
 import { HOUR_S, muteItems, until } from "./alerts/mute.mjs";
-import { Severity } from "./alerts/marks.mjs";
-import { alertText, DeviceLink, nameOf, valueText } from "./alerts/words.mjs";
+import { DeviceLink, Severity, valueText } from "./alerts/marks.mjs";
+import { alertText, nameOf } from "./alerts/words.mjs";
 
 /** What may be silent: the alert itself, all of its rule, all on its device. Their own pages offer other times. */
 function silenceItems(alert, mute) {

@@ -6,8 +6,8 @@ import { t } from "../core/i18n.mjs";
 import { onLive } from "../core/live.mjs";
 import { Ago, Empty, Loading, Problem } from "../ui/elements.mjs";
 import { AlertsFrame } from "./alerts/frame.mjs";
-import { Severity } from "./alerts/marks.mjs";
-import { alertText, DeviceLink } from "./alerts/words.mjs";
+import { DeviceLink, Severity } from "./alerts/marks.mjs";
+import { alertText } from "./alerts/words.mjs";
 
 const PAGE = 50;
 

@@ -117,7 +117,7 @@ export function nameOf(draft) {
   if (is === "missing" && !key.trim()) return t("condition.silent");
   const [a, b] =
     is === "changing" ? [draft.by] : is === "inside" || is === "outside" ? [draft.low, draft.high] : [draft.value];
-  return conditionWords(is, key.trim(), { a, b }, scopeFields(draft.scope), draft.within_s);
+  return conditionWords(is, key.trim(), { a, b, s: draft.within_s }, scopeFields(draft.scope));
 }
 
 /** The rule as the API takes it. */

@@ -4,8 +4,7 @@ import { api } from "../../core/api.mjs";
 import { absolute, duration, relative } from "../../core/format.mjs";
 import { t } from "../../core/i18n.mjs";
 import { onLive } from "../../core/live.mjs";
-import { State } from "../alerts/marks.mjs";
-import { DeviceLink, valueText } from "../alerts/words.mjs";
+import { DeviceLink, State, valueText } from "../alerts/marks.mjs";
 
 const ASK_EVERY_MS = 5_000;
 

@@ -7,7 +7,8 @@ import { locale, t } from "../../core/i18n.mjs";
 import { scheme } from "../../core/preferences.mjs";
 import { LineChart, withGaps } from "../../ui/chart.mjs";
 import { Icon, Problem } from "../../ui/elements.mjs";
-import { nameOf, valueText } from "../alerts/words.mjs";
+import { valueText } from "../alerts/marks.mjs";
+import { nameOf } from "../alerts/words.mjs";
 import { isComplete, limitsOf, ruleOf } from "./draft.mjs";
 import { inScope } from "./scope.mjs";
 
@@ -146,7 +147,7 @@ export function Trial({ draft }) {
       ${error && html`<${Problem} error=${error} />`}
       <div class="chart-body series-0" role="img" aria-label=${said || t("trial.title")}>
         ${
-          points?.length
+          run && points?.length
             ? html`<${Plot} points=${points} unit=${unit} limits=${limitsOf(draft)} spans=${spans} from=${run.from} to=${run.to} />`
             : html`<p class="chart-note">${run && (points || !id) ? t("trial.nothing") : ""}</p>`
         }
