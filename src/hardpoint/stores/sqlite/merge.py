@@ -34,6 +34,10 @@ log = logging.getLogger("hardpoint.store")
 
 MIN_READINGS = 512
 """A chunk may end after so many, if a round time lies there."""
+ENOUGH_READINGS = 1024
+"""What is left at the end stays open below so many. Were it left open up to `MAX_READINGS`, what compaction brings at a
+time would all be open, and be written again with the next.
+"""
 MAX_READINGS = 1536
 """A chunk ends after so many. A day at 10 s is 8 chunks of three hours, each decoded in a third of a millisecond."""
 ROUND_MS = tuple(1000 * seconds for seconds in (86400, 43200, 21600, 10800, 3600, 1800, 900, 300, 60, 15, 5, 1))
@@ -69,9 +73,9 @@ def cuts(times: Sequence[int], values: Sequence[Value]) -> list[int]:
     start = 0
     while True:
         end = fitting(values, start, MAX_READINGS)
-        if end == len(values) and end - start < MAX_READINGS:
+        if end == len(values) and end - start < min(ENOUGH_READINGS, MAX_READINGS):
             return found
-        start = _round_end(times, start + (end - start) // (MAX_READINGS // MIN_READINGS), end)
+        start = _round_end(times, start + min(MIN_READINGS, (end - start) // 2), end)
         if start == len(values):
             return found
         found.append(start)
