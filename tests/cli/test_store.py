@@ -314,6 +314,7 @@ class TestLookingAfter:
         rows = [line.split() for line in plan.out.splitlines()]
         assert rows[1][:4] == ["a:hum", "drop", "age", "3"]
         assert "a:*  drop after 30 d" in plan.err
+        assert "readings are dropped, which frees about" in plan.err
         found = hardpoint("store", "plan", "--json").json
         assert found["schema"] == "hardpoint.store-plan.v1"
         assert hardpoint("store", "plan", "--within", "soon").code == 2
