@@ -39,7 +39,7 @@ def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
 def runner(name: str) -> Run[Any]:
     def run(coro: Coroutine[Any, Any, T]) -> T:
         async def bounded() -> T:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 return await coro
 
         with asyncio.Runner(loop_factory=loop_factory(name)) as made:
@@ -55,7 +55,7 @@ def loop_name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def run(loop_name: str) -> Run[Any]:
-    """Run a coroutine to its end, on each of the three loops in turn, for at most 30 s."""
+    """Run a coroutine to its end, on each of the three loops in turn, for at most 60 s."""
     return runner(loop_name)
 
 

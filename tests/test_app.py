@@ -33,7 +33,7 @@ QUIET: dict[str, Any] = {
 
 
 async def told(event: asyncio.Event) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await event.wait()
 
 

@@ -22,7 +22,7 @@ import pytest
 
 from hardpoint.cli.connection import make_client
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from serving import DEADLINE_S
 from talking import HttpDevice, LineDevice
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Record:
     def wait_for(self, more: int) -> None:
         with self._changed:
             goal = self._count + more
-            assert self._changed.wait_for(lambda: self._count >= goal, 20), "the server acknowledges nothing"
+            assert self._changed.wait_for(lambda: self._count >= goal, DEADLINE_S), "the server acknowledges nothing"
 
 
 def lines_with_tags(port: int, token: str, record: Record, first: int) -> None:
@@ -135,7 +136,7 @@ class Crowd:
 
     def join(self) -> None:
         for thread in self._threads:
-            thread.join(20)
+            thread.join(DEADLINE_S)
         assert not self._failures
         assert not any(thread.is_alive() for thread in self._threads)
 

@@ -58,7 +58,7 @@ def test_a_reading_that_comes_just_as_the_handler_has_finished_is_seen(anyrun):
         handler.put(Reading("dev", "temp", 1, 1))
         # In the turn in which the handler's task ends, and before anybody is told that it has.
         asyncio.get_running_loop().call_soon(handler.put, Reading("dev", "temp", 2, 2))
-        await until(lambda: seen == [1, 2], timeout_s=2)
+        await until(lambda: seen == [1, 2])
         await handler.close()
 
     anyrun(scene())
@@ -93,11 +93,11 @@ def test_one_that_blocks_holds_up_no_other(anyrun):
         seen = []
         async with open_hub() as hub:
             for _ in range(8):  # more than the loop's own executor has threads on a small machine
-                hub.handlers.add(lambda reading: let_go.wait(20))
+                hub.handlers.add(lambda reading: let_go.wait(60))
             hub.handlers.add(lambda reading: seen.append(reading.value))
             device, session = await attached(hub)
             hub.ingest(session, device, [(1, "a", 1)], 1)
-            await until(lambda: seen == [1], timeout_s=5)
+            await until(lambda: seen == [1])
             let_go.set()
 
     anyrun(scene())

@@ -13,7 +13,7 @@ import pytest
 from hardpoint.lab.children import Child
 from hardpoint.lab.models import MODELS
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 @contextmanager

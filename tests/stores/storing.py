@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from hardpoint.model import Change, Row
     from hardpoint.stores.base import Store
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 KINDS = ("memory", "sqlite", "sqlite-folding")
 """The last one folds after every few readings, compacts and purges too, in the smallest slices: reads meet all of it at

@@ -191,7 +191,7 @@ class TestDevices:
                 await asyncio.sleep(0.05)
                 store.held = False
                 store.release()
-                await until(lambda: session.ended, timeout_s=2)
+                await until(lambda: session.ended)
 
         anyrun(scene())
 
@@ -264,7 +264,7 @@ class TestCommands:
                 waiting = asyncio.ensure_future(
                     client.ask("POST", path, {"method": "led", "params": [1], "wait_s": 30})
                 )
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(30):
                     while len(session.delivered) < 2:
                         await asyncio.sleep(0.001)
                 hub.answer(device, 2, True, {"was": 0})

@@ -13,7 +13,9 @@ from hardpoint.loop import Loop
 
 from .conftest import free_port, running
 
-uvicorn = pytest.importorskip("uvicorn", minversion="0.36", reason="its --loop takes a factory from 0.36 on")
+uvicorn = pytest.importorskip(
+    "uvicorn", minversion="0.36", reason="no uvicorn whose --loop takes a factory (0.36): make conformance"
+)
 httpx = pytest.importorskip("httpx")
 websockets = pytest.importorskip("websockets")
 from websockets.asyncio.client import connect  # noqa: E402
