@@ -99,3 +99,20 @@ def test_whose_gateway_is_removed_is_behind_none(anyrun, make_store):
             assert hub.catalogue.find("lamp").record.via == ""
 
     anyrun(scene())
+
+
+def test_a_gateway_that_is_one_no_longer_leaves_nothing_to_the_next_of_its_name(anyrun):
+    async def scene():
+        async with open_hub() as hub:
+            gateways = Gateways(hub)
+            first, _ = await hub.create_device("gw", gateway=True)
+            pump = gateways.device(first, "pump")
+            await hub.change_device(first, {"gateway": 0})
+            await hub.remove_device(first)
+            assert pump.record.via == ""
+            second, _ = await hub.create_device("gw", gateway=True)
+            assert second.id == first.id
+            with pytest.raises(Forbidden):
+                gateways.device(second, "pump")
+
+    anyrun(scene())

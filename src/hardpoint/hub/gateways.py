@@ -67,11 +67,12 @@ class Gateways:
         return known
 
     def _forget(self, removed: DeviceState) -> None:
-        """Whoever was behind a gateway that is gone is behind none: the next device of that id may be another's."""
+        """Whoever was behind a gateway that is gone is behind none: the next device of that id may be another's. It may
+        have been one without being called so: where nobody needs a token, or before a person thought otherwise.
+        """
         self._behind.clear()
-        if removed.record.gateway:
-            for device in self._hub.catalogue:
-                if gateway_of(device.record) == removed.id:
-                    record = replace(device.record, via="")
-                    self._hub.catalogue.replace(device, record)
-                    self._hub.commits.note(Put(record))
+        for device in self._hub.catalogue:
+            if gateway_of(device.record) == removed.id:
+                record = replace(device.record, via="")
+                self._hub.catalogue.replace(device, record)
+                self._hub.commits.note(Put(record))
