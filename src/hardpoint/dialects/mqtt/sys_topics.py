@@ -23,7 +23,7 @@ class SysTopics:
     def __init__(self, dialect: MqttDialect, version: str) -> None:
         self._dialect = dialect
         self._version = version
-        self._began_ms = dialect.hub.clock_ms()
+        self._began_ms = dialect.hub.steady_ms()
         self._due_s = 0.0
         self._told: dict[str, str] = {}
         dialect.broker.sources.append(self.latest)
@@ -34,7 +34,7 @@ class SysTopics:
         connected = sum(connection.session is not None for connection in dialect.connections)
         figures = {
             "version": f"hardpoint {self._version}",
-            "uptime": f"{(dialect.hub.clock_ms() - self._began_ms) // 1000} seconds",
+            "uptime": f"{(dialect.hub.steady_ms() - self._began_ms) // 1000} seconds",
             "clients/connected": connected,
             "clients/disconnected": sum(session.client is None for session in broker.sessions.values()),
             "clients/total": len(broker.sessions),
