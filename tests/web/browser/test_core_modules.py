@@ -77,7 +77,7 @@ def test_values_are_shown_with_the_unit_their_key_tells(call: Any, key: str, val
 def test_axis_labels_tell_the_marks_apart(
     call: Any, marks: list[float], unit: str, increment: float, labels: list[str]
 ) -> None:
-    assert call("core/format.mjs", f"axisLabels({marks}, '{unit}', {increment})") == labels
+    assert call("ui/axis.mjs", f"axisLabels({marks}, '{unit}', {increment})") == labels
 
 
 @pytest.mark.parametrize(

@@ -103,15 +103,15 @@ export const labelOf = (key, fields) => fields?.[key]?.label || key;
 
 /** Units whose sensors are no better than a tenth. */
 const COARSE = new Set(["%", "°C", "°F", "hPa", "dBm", "B", "B/s"]);
-const BYTE_STEPS = ["", "k", "M", "G", "T", "P"];
+export const BYTE_STEPS = ["", "k", "M", "G", "T", "P"];
 
 /** Which prefix a number of bytes takes: 0 for none, 1 for k … Other units take none. */
-function byteStep(value, unit) {
+export function byteStep(value, unit) {
   if (!unit.startsWith("B")) return 0;
   return Math.min(BYTE_STEPS.length - 1, Math.max(0, Math.floor(Math.log10(Math.abs(value) || 1) / 3)));
 }
 
-const fixed = (digits) =>
+export const fixed = (digits) =>
   cached(Intl.NumberFormat, `f${digits}`, { minimumFractionDigits: digits, maximumFractionDigits: digits });
 
 /**
@@ -137,19 +137,6 @@ export function numberParts(stored, storedUnit = "", decimals = null) {
     cached(Intl.NumberFormat, `n${digits}`, { maximumFractionDigits: digits, signDisplay: "negative" }).format(value),
     prefix + unit,
   ];
-}
-
-/** Labels of an axis whose marks are `increment` apart: just the digits that tell them apart. */
-export function axisLabels(stored, unit, storedIncrement) {
-  const marks = stored.map((mark) => converted(mark, unit));
-  const increment = inFahrenheit(unit) ? storedIncrement * 1.8 : storedIncrement;
-  const step = byteStep(Math.max(...marks.map(Math.abs)), unit);
-  const scale = 1000 ** step;
-  const digits = Math.min(9, Math.max(0, -Math.floor(Math.log10(increment / scale) + 1e-9)));
-  // 2.5 apart needs one digit more than its power of ten says.
-  const needed =
-    [digits, digits + 1].find((n) => Number.isInteger(Number(((increment / scale) * 10 ** n).toFixed(6)))) ?? digits;
-  return marks.map((mark) => fixed(needed).format(mark / scale) + (BYTE_STEPS[step] && ` ${BYTE_STEPS[step]}`));
 }
 
 /** Any reading's value and unit as text: `["true", ""]`, `["21.5", "°C"]`, `["{\"a\":1}", ""]`. */

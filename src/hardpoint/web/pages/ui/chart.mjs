@@ -1,6 +1,7 @@
 // One line over time on uPlot, in this page's colours and the reader's language.
 import uPlot from "../vendor/uplot.mjs";
-import { axisLabels, clock, day, month, year, zoneOffset } from "../core/format.mjs";
+import { clock, day, month, year, zoneOffset } from "../core/format.mjs";
+import { axisLabels } from "./axis.mjs";
 import { loadStyle } from "../core/styles.mjs";
 
 await loadStyle("vendor/uplot.css");
