@@ -36,8 +36,10 @@ from hardpoint.stores.sqlite import compaction, failpoints, fold, merge, work
 point, after, *arguments = sys.argv[1:]
 if point:
     work.FOLD_AT_READINGS, work.FOLD_AT_READINGS_A_SERIES, work.SLICE_S = 100, 0, 0.0
-    work.FOLD_AT_LEAST_A_SERIES, fold.DIRECT_READINGS, fold.MAX_BLOCK_READINGS = 0, 40, 20
-    compaction.READINGS_A_SERIES, compaction.MAX_FOLDS, compaction.DELETED_AT_ONCE = 30, 3, 5
+    work.FOLD_AT_LEAST_A_SERIES, fold.MAX_BLOCK_READINGS = 0, 20
+    # What skips the blocks leaves compaction one series at a time: a slice of it would always be its last.
+    fold.DIRECT_READINGS = 10**6 if point.startswith("compaction") else 40
+    compaction.READINGS_A_SERIES, compaction.MAX_BLOCKS = 30, 3
     merge.MIN_READINGS, merge.MAX_READINGS = 20, 60
     failpoints.kill_at(point, int(after))
 main(["serve", "--listen", "http://127.0.0.1:0", "--set", "host.enabled=false", *arguments])
