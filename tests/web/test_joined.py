@@ -109,7 +109,7 @@ def test_comments_stay_behind(tmp_path: Path) -> None:
     (tmp_path / "a.mjs").write_text("// import './x.mjs';\n/**\n * what\n */\nexport const a = 'http://a'; // why\n")
     (module,) = modules_of(tmp_path, ["a.mjs"])
     assert module.body == "const a = 'http://a'; // why\n"
-    assert join_sheets(["/* a */\na {\n  color: red; /* why\n not */\n}", "b { }"]) == "a {\n  color: red;}\nb { }"
+    assert join_sheets(["/* a */\na {\n  color: red; /* why\n not */\n}", "b { }"]) == "a {\ncolor: red;}\nb { }"
 
 
 def test_the_first_words_are_those_it_names() -> None:

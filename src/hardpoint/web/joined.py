@@ -29,6 +29,8 @@ _EXPORTED = re.compile(
 )
 _COMMENT = re.compile(r"^[ \t]*(?://.*|/\*\*(?:.|\n)*?\*/)[ \t]*\n", re.MULTILINE)
 """Whole lines of comment: a fifth of the packed bytes, in which nobody reads them."""
+_INDENT = re.compile(r"^[ \t]+", re.MULTILINE)
+"""A fiftieth of the scripts and a twelfth of the sheets, packed. In templates htm drops it as well."""
 _EXPORT_LIST = re.compile(r"\bexport\s*\{([^}]*)\};?\s*$")  # how a vendored bundle ends
 _SHEET_COMMENT = re.compile(r"[ \t]*/\*.*?\*/[ \t]*\n?", re.DOTALL)
 _KEY = re.compile(r"""["'`]([a-z]+\.[a-z0-9_]+)["'`]""")
@@ -129,12 +131,12 @@ def join_modules(modules: list[Module]) -> str:
             parts.append(f"export const {{ {names} }} = {_name(module.path)};\n")
         if "default" in module.exports:
             parts.append(f"export default {_name(module.path)}.default;\n")
-    return "".join(parts)
+    return _INDENT.sub("", "".join(parts))
 
 
 def join_sheets(sheets: list[str]) -> str:
     """Style sheets one behind the other, without comments."""
-    return "\n".join(_SHEET_COMMENT.sub("", sheet) for sheet in sheets)
+    return _INDENT.sub("", "\n".join(_SHEET_COMMENT.sub("", sheet) for sheet in sheets))
 
 
 def first_words(catalogue: dict[str, str], text: str) -> dict[str, str]:

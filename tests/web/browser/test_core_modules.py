@@ -234,3 +234,33 @@ def test_a_wrong_filter_names_its_place(call: Any, text: str, column: int) -> No
 
 def test_times_of_other_series_isolate_nothing(call: Any) -> None:
     assert call("ui/chart.mjs", "isolated([1, undefined, 2, undefined, null, 3, undefined, null])") == [5]
+
+
+def test_new_entries_join_those_that_are_known_unless_something_lies_between(call: Any) -> None:
+    known = [{"id": 3, "result": "begun"}, {"id": 2}]
+    page = [{"id": 4}, {"id": 3, "result": "done"}]
+    joined = call("pages/activity.mjs", f"withNewest({json.dumps(known)}, {json.dumps(page)})")
+    assert joined == [*page, {"id": 2}]
+    full = [{"id": n} for n in range(100, 50, -1)]
+    assert call("pages/activity.mjs", f"withNewest({json.dumps(known)}, {json.dumps(full)})") == full
+    reaching = [{"id": n} for n in range(52, 2, -1)]
+    joined = call("pages/activity.mjs", f"withNewest({json.dumps(known)}, {json.dumps(reaching)})")
+    assert joined == [*reaching, {"id": 2}]
+
+
+def test_marks_are_those_of_the_range_and_the_key(call: Any) -> None:
+    alert = {"name": "Too hot", "text": "temp is above 30", "key": "temp", "since": 1_000, "resolved": 2_000}
+    sessions = [{"from": 3_000, "dialect": "line"}, {"from": 500, "dialect": "line"}]
+    made = f"marksOf([{json.dumps(alert)}], [{{created: 2500, method: 'blink'}}], {json.dumps(sessions)})"
+
+    def within(start: int, end: int, key: str) -> list[str]:
+        found = call("pages/device/markers.mjs", f"marksWithin({made}, {start}, {end}, ['{key}'])")
+        return [mark["kind"] for mark in found]
+
+    assert within(0, 9_000, "temp") == ["alert", "command", "session"]
+    assert within(0, 9_000, "hum") == ["command", "session"]
+    assert within(1_500, 1_600, "temp") == ["alert"]
+    assert within(2_100, 2_400, "temp") == []
+    near = call("pages/device/markers.mjs", f"markAt({made}, 2_510, 20)")
+    assert near.startswith("blink · ")
+    assert call("pages/device/markers.mjs", f"markAt({made}, 2_700, 20)") is None

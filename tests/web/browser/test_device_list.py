@@ -289,3 +289,23 @@ def test_an_address_that_is_none(server: Server, open_page: Any) -> None:
     page.get_by_role("heading", name="There is nothing at this address").wait_for()
     page.get_by_role("link", name="To the devices").click()
     page.get_by_role("heading", name="Devices", exact=True).wait_for()
+
+
+def test_the_list_as_cards_stays_so_and_holds_hundreds(server: Server, open_page: Any) -> None:
+    for n in range(60):
+        server.add(f"card-{n:02}", deck="cards")
+    page = open_page(server, "/devices?q=deck:cards")
+    page.get_by_role("button", name="As cards").click()
+    page.locator(".tile", has_text="card-00").wait_for()
+    expect(page.locator("table.devices")).to_have_count(0)
+    expect(page.locator(".tile", has_text="card-59")).to_have_count(0)  # far below: nothing is there but its height
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    expect(page.locator(".tile.selected")).to_have_text(re.compile("card-00"))
+    page.get_by_text("1 selected").wait_for()
+    page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+    page.locator(".tile", has_text="card-59").wait_for()
+    page.reload()
+    page.locator(".tile", has_text="card-00").wait_for()
+    page.get_by_role("button", name="As a table").click()
+    page.get_by_role("columnheader", name="Device").wait_for()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .conftest import LineDevice, Server
+from .conftest import LineDevice, Server, expect
 
 
 def test_without_a_device_it_is_the_way_to_the_first_one(
@@ -40,8 +40,8 @@ def test_it_says_what_needs_attention_and_takes_it_back(server: Server, open_pag
     assert device.say("temp=31").startswith("OK")
     line = attention.locator(".attend.critical")
     line.get_by_role("link", name="Too hot").wait_for()
-    assert "Kettle" in line.inner_text(), "by its name"
-    assert "temp is above 30 °C" in line.inner_text()
+    expect(line).to_contain_text("Kettle")
+    expect(line).to_contain_text("temp is above 30 °C")
     events = page.get_by_role("region", name="What happened")
     events.get_by_text("fires on").wait_for()
     events.locator("li", has_text="added the device").get_by_role("link", name="Kettle").wait_for()

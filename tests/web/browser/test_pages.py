@@ -23,12 +23,12 @@ FIRST_VIEW_BYTES = 50_000
 CATALOGUES = {path.stem: json.loads(path.read_text("utf-8")) for path in sorted((PAGES / "i18n").glob("*.json"))}
 PLURAL = re.compile(r"\.(zero|one|two|few|many|other)$")
 DYNAMIC = (
-    "act.", "activity.family_", "activity.via_", "alerts.tab_", "attribute.", "board.size_", "card.",
-    "channel.about_", "channel.box_", "channel.kind_", "channel.security_", "chart.", "command.",
-    "condition.", "connect.", "deed.", "delivery.", "device.tab_", "devices.col_", "editor.does_", "error.",
-    "field.", "filter.", "history.", "home.step_", "log.", "nav.", "password.strength_", "people.tab_", "presence.",
-    "quiet.", "range.", "repeat.", "role.", "rule.clause_", "rule.is_", "sessions.", "severity.",
-    "share.life_", "state.", "states.", "system.", "template.", "theme.", "unit.",
+    "act.", "activity.family_", "activity.via_", "alert.silent_", "alerts.tab_", "attribute.", "board.size_",
+    "card.", "channel.about_", "channel.box_", "channel.kind_", "channel.security_", "chart.", "command.",
+    "condition.", "connect.", "deed.", "delivery.", "device.tab_", "devices.as_", "devices.col_", "editor.does_",
+    "error.", "field.", "filter.", "history.", "home.step_", "log.", "marker.count_", "nav.", "password.strength_",
+    "people.tab_", "presence.", "quiet.", "range.", "repeat.", "role.", "rule.clause_", "rule.is_",
+    "sessions.", "severity.", "share.life_", "state.", "states.", "system.", "template.", "theme.", "unit.",
 )  # fmt: skip
 """Families whose last part comes from a value: ``t(`command.${state}`)``."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .conftest import WAIT_S, expect
+from .conftest import NAME, WAIT_S, expect
 
 if TYPE_CHECKING:
     from .conftest import Server
@@ -143,3 +143,21 @@ def test_activity_tells_who_did_what(server: Server, open_page: Any) -> None:
     page.get_by_label("By whom").press("Enter")
     page.get_by_role("button", name="Show everything").click()
     page.locator(".deed", has_text="Fan 2").first.wait_for()
+
+
+def test_activity_is_live_and_narrowed_by_its_address(server: Server, open_page: Any) -> None:
+    server.add("lamp")
+    server.add("pump")
+    page = open_page(server, "/activity?device=lamp")
+    page.locator(".deed", has_text="added the device lamp").wait_for()
+    expect(page.locator(".deed")).to_have_count(1)
+    server.call("POST", "/devices/pump/commands", {"method": "start"})
+    server.call("POST", "/devices/lamp/commands", {"method": "dim"})
+    page.locator(".deed.fresh", has_text="sent a command to lamp dim").wait_for()
+    expect(page.locator(".deed")).to_have_count(2)
+    expect(page.get_by_text("1 new entry")).to_have_count(1)
+    page.get_by_label("On which device").fill("")
+    page.get_by_label("On which device").press("Enter")
+    page.locator(".deed", has_text="sent a command to pump start").wait_for()
+    page.locator(".deed-who").first.click()
+    page.wait_for_url(f"**/activity?who={NAME}")

@@ -6,9 +6,10 @@ import { absolute, duration, labelOf, now, valueParts } from "../core/format.mjs
 import { t } from "../core/i18n.mjs";
 import { onLive } from "../core/live.mjs";
 import { loadModule } from "../core/modules.mjs";
+import { singleKeys } from "../core/preferences.mjs";
 import { deviceHref, navigate } from "../core/router.mjs";
 import { loadStyle } from "../core/styles.mjs";
-import { Ago, Empty, Icon, Loading, Presence, Problem } from "../ui/elements.mjs";
+import { Ago, Empty, Icon, IconButton, Loading, Presence, Problem } from "../ui/elements.mjs";
 import { Menu } from "../ui/menu.mjs";
 import { Page, showDialog } from "../ui/shell.mjs";
 import { toastError } from "../ui/toast.mjs";
@@ -17,6 +18,7 @@ import { Attributes } from "./device/attributes.mjs";
 import { Charts } from "./device/charts.mjs";
 import { Commands } from "./device/commands.mjs";
 import { DeleteDialog, EditDialog, TokenDialog } from "./device/manage.mjs";
+import { pinValue } from "./device/pinning.mjs";
 import { Rules } from "./device/rules.mjs";
 
 const TABS = ["live", "log", "settings"];
@@ -49,15 +51,37 @@ function Facts({ presence }) {
   </dl>`;
 }
 
+/** `.` opens what can be done with the device. */
+function useActionsKey() {
+  useEffect(() => {
+    const onKeyDown = (event) => {
+      if (event.key !== "." || singleKeys.peek() === "off" || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.target.closest?.("input, textarea, select") || document.querySelector("dialog[open]")) return;
+      const button = document.querySelector(".device-menu button[aria-expanded=false]");
+      if (!button) return;
+      event.preventDefault();
+      button.click();
+    };
+    document.addEventListener("keydown", onKeyDown);
+    return () => document.removeEventListener("keydown", onKeyDown);
+  }, []);
+}
+
 function Head({ device }) {
+  useActionsKey();
   const show = (Kind) => () => showDialog(() => Kind, { device });
-  const items = [
-    { label: t("device.edit"), icon: "pencil", run: show(EditDialog) },
-    { label: t("device.token"), icon: "key-round", run: show(TokenDialog) },
-  ];
   const muted = device.muted_until > now.value;
   const mute = (for_s) => api("POST", devicePath(device.id, "/mute"), { for_s }).catch(toastError);
-  items.push("-", ...muteItems(muted, mute));
+  const phone = () =>
+    showDialog(async () => (await loadModule("ui/phone.mjs")).PhoneDialog, { path: deviceHref(device.id) });
+  const items = [{ label: t("phone.title"), icon: "qr-code", run: phone }];
+  if (mayAs("operator")) {
+    items.unshift(
+      { label: t("device.edit"), icon: "pencil", run: show(EditDialog) },
+      { label: t("device.token"), icon: "key-round", run: show(TokenDialog) },
+    );
+    items.push("-", ...muteItems(muted, mute));
+  }
   if (mayAs("admin"))
     items.push("-", { label: t("device.delete"), icon: "trash-2", danger: true, run: show(DeleteDialog) });
   return html`<header class="device-head">
@@ -67,8 +91,7 @@ function Head({ device }) {
       <span class="labels">${Object.entries(device.labels).map(([key, value]) => html`<span class="chip">
         ${key}: ${value}</span>`)}</span>
       ${muted && html`<span class="chip muted-chip"><${Icon} name="bell-off" />${t("rules.muted", { at: until(device.muted_until) })}</span>`}
-      ${mayAs("operator") && html`<span class="device-menu">
-        <${Menu} icon="ellipsis" label=${t("device.actions")} items=${items} /></span>`}
+      <span class="device-menu"><${Menu} icon="ellipsis" label=${t("device.actions")} items=${items} /></span>
     </div>
     <${Facts} presence=${device.presence} />
   </header>`;
@@ -89,7 +112,12 @@ function States({ device }) {
         return html`<div key=${key}><dt title=${key}>${labelOf(key, device.fields)}</dt>
           <dd class=${typeof value === "boolean" ? `flag ${value}` : ""} title=${text}>
             ${typeof value === "boolean" ? t(`states.${value}`) : text}</dd>
-          <dd class="faint pair-at"><${Ago} ts=${ts} /></dd></div>`;
+          <dd class="faint pair-at"><${Ago} ts=${ts} /></dd>
+          ${
+            mayAs("operator") &&
+            html`<dd class="pair-act"><${IconButton} icon="pin" small label=${t("pin.chart", { name: labelOf(key, device.fields) })}
+              onClick=${() => pinValue(device, key)} /></dd>`
+          }</div>`;
       })}
     </dl>
   </section>`;
@@ -178,7 +206,7 @@ export default function DevicePage({ params }) {
     <${Head} device=${device} /><${Tabs} id=${device.id} tab=${tab} />
     <div class="device-grid">
       <div>${said ? html`<${Charts} device=${device} />` : html`<${NotYet} device=${device} />`}</div>
-      <aside class="rail"><${States} device=${device} /><${Commands} id=${device.id} />
+      <aside class="rail"><${States} device=${device} /><${Commands} device=${device} />
         <${Rules} id=${device.id} /><${Attributes} id=${device.id} />
       </aside>
     </div>

@@ -9,12 +9,16 @@ import { loadModule, whenIdle } from "../core/modules.mjs";
 import { route, setQuery } from "../core/router.mjs";
 import { Empty, Icon, IconButton, Loading, Problem } from "../ui/elements.mjs";
 import { Page, showDialog } from "../ui/shell.mjs";
-import { select, selected, sorted, Table, WORDS } from "./devices/table.mjs";
+import { chooseView, listView, select, selected, sorted, Table, WORDS } from "./devices/table.mjs";
 
 const TYPING_MS = 250;
 /** What the server filtered for us is asked for anew: time alone may change it. */
 const REFILTER_MS = 15_000;
 const everything = () => true;
+const VIEWS = [
+  ["table", "list"],
+  ["grid", "layout-grid"],
+];
 
 /** Open the dialog that makes a device and waits for its first reading. */
 const addDevice = () => showDialog(async () => (await loadModule("ui/add_device.mjs")).AddDeviceDialog);
@@ -139,6 +143,21 @@ function FilterBox({ filter, error }) {
   </div>`;
 }
 
+/** The list as cards, for who has chosen them: most have not, and no first view has to wait for them. */
+function Cards({ ids }) {
+  const [found, setFound] = useState({});
+  useEffect(() => {
+    let current = true;
+    loadModule("pages/devices/grid.mjs").then(
+      (module) => current && setFound({ Grid: module.Grid }),
+      (error) => current && setFound({ error }),
+    );
+    return () => (current = false);
+  }, []);
+  if (found.error) return html`<${Problem} error=${found.error} />`;
+  return found.Grid ? html`<${found.Grid} ids=${ids} />` : html`<${Loading} />`;
+}
+
 /** What may be done to the selected devices. */
 function Selection() {
   const [Bar, setBar] = useState(null);
@@ -159,6 +178,7 @@ export function DevicesPage() {
   const [words, counts] = usePresenceWords(all);
   const mayAdd = mayAs("operator");
   const title = t("nav.devices");
+  const view = listView.value;
   useAddKey(mayAdd);
   useEffect(() => void (document.title = `${title} · Hardpoint`), [title]);
   useEffect(() => () => select([...selected.peek()], false), []);
@@ -191,13 +211,18 @@ export function DevicesPage() {
       <span class="toolbar-end">
         <button type="button" class="icon-button" aria-label=${t("filter.help")} title=${t("filter.help")}
           onClick=${showFilterHelp}>?</button>
-        <${IconButton} icon="table-2" label=${t("devices.columns")} onClick=${showColumns} />
+        ${view === "table" && html`<${IconButton} icon="table-2" label=${t("devices.columns")} onClick=${showColumns} />`}
+        <span class="segments icons" role="group" aria-label=${t("devices.view")}>${VIEWS.map(
+          ([name, icon]) => html`<button type="button" key=${name} aria-pressed=${view === name} aria-label=${t(`devices.as_${name}`)}
+            title=${t(`devices.as_${name}`)} onClick=${() => chooseView(name)}><${Icon} name=${icon} /></button>`,
+        )}</span>
       </span>
       ${wrong && html`<p class="field-error filter-error" id="filter-error" role="status">${wrong}</p>`}
     </div>
     ${
       shown.length
-        ? html`<div class="card"><${Table} ids=${shown} sort=${sort} />
+        ? html`<div class=${view === "table" ? "card" : ""}>
+          ${view === "table" ? html`<${Table} ids=${shown} sort=${sort} />` : html`<${Cards} ids=${shown} />`}
           ${deviceTotal.value > all.length && !filter && html`<div class="list-foot">
             ${t("devices.first_only", { n: all.length })}</div>`}</div>`
         : html`<div class="card"><${Empty} icon="search" title=${t("devices.nothing_title")}>

@@ -128,38 +128,20 @@ function Reporting({ devices, total }) {
   </section>`;
 }
 
-/** What has happened, with its cause; fetched behind the first view. */
-function Events() {
+/** A part that is fetched behind the first view: what has happened with its cause, or how one begins. */
+function Later({ path, name }) {
   const [Found, setFound] = useState(null);
   useEffect(() => {
     let current = true;
     whenIdle(() =>
-      loadModule("pages/home/events.mjs").then(
-        (module) => current && setFound(() => module.Events),
+      loadModule(path).then(
+        (module) => current && setFound(() => module[name]),
         () => {}, // the server is away, and the page says so
       ),
     );
     return () => (current = false);
   }, []);
-  return Found && html`<${Found} />`;
-}
-
-/** Nothing is there yet: how one begins. */
-function First() {
-  const may = mayAs("operator");
-  return html`<section class="card home-first">
-    <span class="empty-mark"><${Icon} name="cpu" /></span>
-    <h1>${t("home.first_title")}</h1>
-    <p class="soft">${t(may ? "home.first_text" : "home.first_viewer")}</p>
-    ${
-      may &&
-      html`<ol class="home-steps">${["name", "paste", "watch"].map(
-        (step) => html`<li key=${step}><strong>${t(`home.step_${step}`)}</strong>
-          <span class="hint">${t(`home.step_${step}_text`)}</span></li>`,
-      )}</ol>
-      <button type="button" class="button primary" onClick=${addDevice}><${Icon} name="plus" />${t("devices.add")}</button>`
-    }
-  </section>`;
+  return Found && html`<${Found} addDevice=${addDevice} />`;
 }
 
 export function HomePage() {
@@ -177,7 +159,7 @@ export function HomePage() {
         ? html`<div class="page-head"><h1>${title}</h1>
           ${mayAs("operator") && html`<button type="button" class="button" onClick=${addDevice}>
             <${Icon} name="plus" />${t("devices.add")}</button>`}</div>`
-        : html`<${First} />`
+        : html`<${Later} path="pages/home/first.mjs" name="First" />`
     }
     ${
       anything &&
@@ -186,7 +168,7 @@ export function HomePage() {
         ${home.server?.room && html`<${Room} room=${home.server.room} />`}</div>
       <div class="home-main"><div class="stack"><${Attention} home=${home} />
         ${home.reporting.length > 0 && html`<${Reporting} devices=${home.reporting} total=${total} />`}</div>
-        <${Events} /></div>`
+        <${Later} path="pages/home/events.mjs" name="Events" /></div>`
     }
   <//>`;
 }

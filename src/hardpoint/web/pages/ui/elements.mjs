@@ -36,9 +36,14 @@ export function Presence({ word, badge = false }) {
   </span>`;
 }
 
-/** "3 min ago", with the date and time as tooltip. */
+/**
+ * "3 min ago", with the date and time as tooltip. That is worked out when somebody points there: a list of devices would
+ * format a date for each reading.
+ */
 export function Ago({ ts }) {
-  return html`<time class="number" datetime=${new Date(ts).toISOString()} title=${absolute(ts)}>${relative(ts)}</time>`;
+  return html`<time class="number" datetime=${new Date(ts).toISOString()}
+    onPointerEnter=${(event) => (event.currentTarget.title = absolute(ts))}>${relative(ts)}
+  </time>`;
 }
 
 /** A button that is only an icon, with its words as label and tooltip. */

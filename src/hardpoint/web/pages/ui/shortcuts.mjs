@@ -15,6 +15,11 @@ const KEYS = [
   [["n"], "shortcut.add"],
   [["j", "k"], "shortcut.rows"],
   [["x"], "shortcut.select"],
+  [["l"], "shortcut.live"],
+  [["[", "]"], "shortcut.shift"],
+  [["−", "+"], "shortcut.zoom"],
+  [["0"], "shortcut.reset"],
+  [["."], "shortcut.actions"],
   [["?"], "shortcut.help"],
   [["Esc"], "shortcut.close"],
 ];

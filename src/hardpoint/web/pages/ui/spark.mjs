@@ -1,4 +1,4 @@
-// A line the size of a word: the last hour of one key, fetched when the row comes into view, then kept live.
+// A line the size of a word: the last hour of one key, fetched when the page rests, then kept live.
 import { html, useEffect, useRef, useState } from "../vendor/preact.mjs";
 import { api } from "../core/api.mjs";
 
@@ -9,15 +9,29 @@ const WIDTH = 72;
 const HEIGHT = 26;
 /** Lines that come into view together are asked for together: a list of devices would ask a hundred times. */
 const GATHER_MS = 40;
+/** While a page is scrolled lines go by unseen: they are fetched and drawn when it has rested for so long. */
+const REST_MS = 120;
+/** Lines that are kept when they go out of sight, and for how long: what came meanwhile is no wider than a pixel. */
+const MOST_LINES = 1_000;
+const KEPT_MS = 45_000;
 const MOST_ASKED = 60; // of each some 40 characters in the address, which servers take 8 KiB of
+
+let scrolledAt = -Infinity;
+addEventListener("scroll", () => (scrolledAt = performance.now()), { passive: true, capture: true });
 
 let gathered = [];
 
 /** Points of a series, `[[ts, value], …]`, of the last hour; of none where it cannot be had. */
 function fetchPoints(id, name, signal) {
   return new Promise((resolve) => {
-    if (gathered.push({ id, name, signal, resolve }) === 1) setTimeout(ask, GATHER_MS);
+    if (gathered.push({ id, name, signal, resolve }) === 1) setTimeout(askAtRest, GATHER_MS);
   });
+}
+
+function askAtRest() {
+  const leftMs = scrolledAt + REST_MS - performance.now();
+  if (leftMs > 0) setTimeout(askAtRest, leftMs);
+  else ask();
 }
 
 async function ask() {
@@ -56,24 +70,39 @@ export function sparkPath(points, width = WIDTH, height = HEIGHT) {
   return { line, area: `${line}L${width} ${height}L0 ${height}Z` };
 }
 
+/** `id:name` → `{at, points}` of lines that were drawn: whoever scrolls back sees them at once. The oldest go first. */
+const drawn = new Map();
+
+function keep(line, points) {
+  drawn.delete(line);
+  drawn.set(line, { at: Date.now(), points });
+  if (drawn.size > MOST_LINES) drawn.delete(drawn.keys().next().value);
+}
+
+function recent(line) {
+  const found = drawn.get(line);
+  return found && Date.now() - found.at < KEPT_MS ? found.points : [];
+}
+
 /** `latest` is the key's `{value, ts}` as it is now; a new one is appended. Decoration: the value stands beside it. */
 export function Spark({ id, name, latest, series = 0 }) {
-  const ref = useRef(null);
-  const [points, setPoints] = useState([]);
+  const line = `${id}:${name}`;
+  const [points, setPoints] = useState(() => recent(line));
+  const shown = useRef(points);
+  shown.current = points;
 
   useEffect(() => {
     const abort = new AbortController();
-    const seen = new IntersectionObserver(([entry]) => {
-      if (!entry.isIntersecting) return;
-      seen.disconnect();
+    if (!shown.current.length)
       fetchPoints(id, name, abort.signal).then((found) => {
         if (abort.signal.aborted) return;
         const past = found.filter((point) => typeof point[1] === "number");
         setPoints((since) => [...past, ...since.filter((point) => point[0] > (past.at(-1)?.[0] ?? 0))]);
       });
-    });
-    seen.observe(ref.current);
-    return () => (seen.disconnect(), abort.abort());
+    return () => {
+      abort.abort();
+      if (shown.current.length) keep(line, shown.current);
+    };
   }, [id, name]);
 
   useEffect(() => {
@@ -85,7 +114,7 @@ export function Spark({ id, name, latest, series = 0 }) {
   }, [latest?.ts]);
 
   const path = sparkPath(points);
-  return html`<svg ref=${ref} class="spark series-${series}" viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none"
+  return html`<svg class="spark series-${series}" viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none"
     aria-hidden="true">
     ${path?.dot && html`<path class="spark-dot" d=${path.dot} />`}
     ${path?.line && html`<path class="spark-area" d=${path.area} /><path class="spark-line" d=${path.line} />`}

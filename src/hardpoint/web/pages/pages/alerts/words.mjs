@@ -1,4 +1,4 @@
-// What rules and alerts say: conditions in the reader's language. The first view has it, so it has no more.
+// What rules and alerts say: conditions in the reader's language. Fetched behind the first view.
 import { deviceSignal } from "../../core/devices.mjs";
 import { converted, duration, labelOf, numberParts, shownUnit, unitOf } from "../../core/format.mjs";
 import { t } from "../../core/i18n.mjs";

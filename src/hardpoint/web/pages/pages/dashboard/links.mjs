@@ -6,9 +6,12 @@ import { absolute, now } from "../../core/format.mjs";
 import { t } from "../../core/i18n.mjs";
 import { Dialog } from "../../ui/dialog.mjs";
 import { Code, Icon, IconButton, Problem } from "../../ui/elements.mjs";
+import { QrCode } from "../../ui/qr.mjs";
 
 const DAY_S = 86_400;
 const LIFETIMES = { day: DAY_S, week: 7 * DAY_S, month: 30 * DAY_S, year: 365 * DAY_S, never: null };
+
+const addressOf = (link) => `${location.origin}/shared#${link.secret}`;
 
 function LinkRow({ link, onRemove }) {
   const over = link.expires !== null && link.expires <= now.value;
@@ -62,7 +65,7 @@ export function LinksDialog({ board, onClose }) {
       ${
         made &&
         html`<div class="stack" role="status"><p>${t("share.once")}</p>
-        <${Code} text=${`${location.origin}/shared#${made.secret}`} /></div>`
+        <${Code} text=${addressOf(made)} /><${QrCode} text=${addressOf(made)} label=${t("share.qr", { name: board.name })} /></div>`
       }
       ${
         links?.length > 0 &&

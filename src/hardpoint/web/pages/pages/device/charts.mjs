@@ -1,13 +1,17 @@
 // Live charts of a device's numbers, one a unit. They share the time axis and the crosshair.
 import { html, useEffect, useId, useMemo, useRef, useState } from "../../vendor/preact.mjs";
+import { mayAs } from "../../core/api.mjs";
 import {
   absolute, clock, duration, fromWallClock, labelOf, now, shownUnit, toWallClock, unitOf, valueParts,
 } from "../../core/format.mjs";
 import { t } from "../../core/i18n.mjs";
+import { singleKeys } from "../../core/preferences.mjs";
 import { route, setQuery } from "../../core/router.mjs";
 import { Dialog } from "../../ui/dialog.mjs";
 import { Empty, Icon, IconButton } from "../../ui/elements.mjs";
 import { showDialog } from "../../ui/shell.mjs";
+import { markAt, marksSaid, marksWithin, NEAR_PX, useMarks } from "./markers.mjs";
+import { pinChart } from "./pinning.mjs";
 import { columnsOf, Plot } from "./plot.mjs";
 import { BAND_POINTS, useReadings } from "./readings.mjs";
 
@@ -130,7 +134,7 @@ const said = (series, fields) =>
     .filter(Boolean)
     .join(" ");
 
-function ChartCard({ device, keys, first, spanMs, zoom, onZoom, onReset }) {
+function ChartCard({ device, keys, first, spanMs, zoom, onZoom, onReset, marks: all }) {
   const { id, latest, fields } = device;
   const ref = useRef(null);
   const chart = useRef(null);
@@ -150,6 +154,7 @@ function ChartCard({ device, keys, first, spanMs, zoom, onZoom, onReset }) {
   );
   const to = zoom?.to ?? Math.max(now.value, ...series.map(({ points }) => points?.at(-1)?.[0] ?? 0));
   const from = zoom?.from ?? to - spanMs;
+  const marks = useMemo(() => marksWithin(all, from, to, keys), [all, from, to, keys]);
   const unit = unitOf(keys[0], fields);
   const alone = keys.length === 1;
   const name = alone ? labelOf(keys[0], fields) : unit;
@@ -177,29 +182,34 @@ function ChartCard({ device, keys, first, spanMs, zoom, onZoom, onReset }) {
         ? html`<p class="chart-note">${t("chart.none")}</p>`
         : table
           ? html`<${Table} series=${shown} fields=${fields} />`
-          : html`<${Plot} data=${data} from=${from} to=${to} unit=${unit} places=${shown.map(({ place }) => place)}
+          : html`<${Plot} data=${data} from=${from} to=${to} unit=${unit} places=${shown.map(({ place }) => place)} marks=${marks}
               onHover=${setHover} onZoom=${onZoom} onReset=${onReset} keys=${chart} />`;
   const at = hover !== null && data[0][hover];
+  const mark = at ? markAt(marks, at, ((to - from) / (ref.current?.clientWidth || 1)) * NEAR_PX) : null;
   const value = alone ? ((under && under(keys[0])) ?? series[0].latest.value) : null;
   return html`<section class="card chart series-${series[0].place} ${alone ? "" : "many"}" ref=${ref}
     aria-label=${keys.map((key) => labelOf(key, fields)).join(", ")}>
     <header class="chart-head">
       <h2>${alone && html`<i class="swatch"></i>`}<span title=${keys.join(", ")}>${name}</span></h2>
-      <${IconButton} icon=${table ? "activity" : "table-2"} small
-        label=${t(table ? "chart.as_chart" : "chart.as_table")} aria-pressed=${table}
-          onClick=${() => setTable(!table)} />
+      <span class="chart-acts">
+        ${mayAs("operator") && html`<${IconButton} icon="pin" small label=${t("pin.chart", { name })}
+          onClick=${() => pinChart(device, shown.length ? shown.map(({ key }) => key) : keys, to - from)} />`}
+        <${IconButton} icon=${table ? "activity" : "table-2"} small
+          label=${t(table ? "chart.as_chart" : "chart.as_table")} aria-pressed=${table}
+            onClick=${() => setTable(!table)} />
+      </span>
       ${
         alone &&
         html`<div class="chart-value number">${valueParts(keys[0], value, fields)[0]}
         <small>${valueParts(keys[0], value, fields)[1]}</small>
         ${at && html`<span class="chart-at">${clock(at, true)}</span>`}</div>
-        <${Sums} name=${keys[0]} fields=${fields} points=${series[0].points} band=${series[0].band} spanMs=${to - from} />`
+        ${mark ? html`<p class="chart-mark" title=${mark}>${mark}</p>` : html`<${Sums} name=${keys[0]} fields=${fields} points=${series[0].points} band=${series[0].band} spanMs=${to - from} />`}`
       }
-      ${!alone && html`<span class="chart-at number">${at ? clock(at, true) : ""}</span>`}
+      ${!alone && html`<span class="chart-at number">${mark ?? (at ? clock(at, true) : "")}</span>`}
     </header>
     ${!alone && html`<${Legend} series=${series} hidden=${hidden} under=${under} onToggle=${toggle}
       fields=${fields} />`}
-    <div class="chart-body" role=${table ? undefined : "img"} aria-label=${table ? undefined : said(shown, fields) || name}
+    <div class="chart-body" role=${table ? undefined : "img"} aria-label=${table ? undefined : [said(shown, fields) || name, marksSaid(marks)].filter(Boolean).join(". ")}
       tabindex=${table ? undefined : 0} onKeyDown=${onKeyDown}>${visible || series[0].points ? body : null}</div>
   </section>`;
 }
@@ -245,10 +255,14 @@ function useZoom() {
 const zoomTo = (from, to) => setQuery({ from: String(Math.floor(from)), to: String(Math.ceil(to)) });
 const goLive = () => setQuery({ from: null, to: null });
 
-/** `[` and `]` go back and forth by half of what is seen, `-` and `+` zoom, `0` goes back to live. */
-function useRangeKeys(from, to) {
+/**
+ * `[` and `]` go back and forth by half of what is seen, `-` and `+` zoom, `0` goes back to live, `l` stops the charts
+ * where they are and lets them go on.
+ */
+function useRangeKeys(from, to, toggleLive) {
   useEffect(() => {
     const onKeyDown = (event) => {
+      if (singleKeys.peek() === "off") return;
       if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.("input, textarea, select")) return;
       if (document.querySelector("dialog[open]")) return;
       const half = (to - from) / 2;
@@ -257,7 +271,9 @@ function useRangeKeys(from, to) {
         "]": () => (to + half >= Date.now() ? goLive() : zoomTo(from + half, to + half)),
         "-": () => zoomTo(from - half, to + half),
         "+": () => half > LEAST_SPAN_MS && zoomTo(from + half / 2, to - half / 2),
+        "=": () => ranges["+"](), // the same key without shift on many keyboards
         0: goLive,
+        l: toggleLive,
       };
       ranges[event.key]?.();
     };
@@ -273,7 +289,9 @@ export function Charts({ device }) {
   const range = asked in SPANS ? asked : usual;
   const zoom = useZoom();
   const [from, to] = zoom ? [zoom.from, zoom.to] : [Date.now() - SPANS[range], Date.now()];
-  useRangeKeys(from, to);
+  const toggleLive = () => (zoom ? goLive() : zoomTo(Date.now() - SPANS[range], Date.now()));
+  useRangeKeys(from, to, toggleLive);
+  const marks = useMarks(device.id);
   const keys = Object.keys(device.latest)
     .filter((key) => typeof device.latest[key].value === "number")
     .sort();
@@ -299,7 +317,8 @@ export function Charts({ device }) {
         zoom
           ? html`<button type="button" class="button small" onClick=${goLive}><${Icon} name="play" />
             ${t("charts.resume")}</button>`
-          : html`<span class="live-mark"><i></i>${t("charts.live")}</span>`
+          : html`<button type="button" class="live-mark" aria-pressed="true" title=${t("charts.pause")}
+            onClick=${toggleLive}><i></i>${t("charts.live")}</button>`
       }
       <span class="hint zoom-hint">${t("charts.zoom_hint")}</span>
       <${Download} id=${device.id} spanMs=${SPANS[range]} zoom=${zoom} />
@@ -307,7 +326,7 @@ export function Charts({ device }) {
     <div class="charts">
       ${groups.map(
         (group) => html`<${ChartCard} key=${group[0]} device=${device} keys=${group}
-          first=${keys.indexOf(group[0])} spanMs=${SPANS[range]} zoom=${zoom} onZoom=${zoomTo} onReset=${goLive} />`,
+          first=${keys.indexOf(group[0])} spanMs=${SPANS[range]} zoom=${zoom} onZoom=${zoomTo} onReset=${goLive} marks=${marks} />`,
       )}
     </div>
   </section>`;

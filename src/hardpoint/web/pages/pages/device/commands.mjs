@@ -7,6 +7,7 @@ import { onLive } from "../../core/live.mjs";
 import { route, setQuery } from "../../core/router.mjs";
 import { Icon, IconButton, Problem } from "../../ui/elements.mjs";
 import { toastError } from "../../ui/toast.mjs";
+import { pinCommand } from "./pinning.mjs";
 
 const LISTED = 20;
 const LIFETIMES_S = [60, 600, 3_600, 86_400];
@@ -81,7 +82,7 @@ function Life({ command }) {
   </ol>`;
 }
 
-function CommandRow({ command, mayCancel }) {
+function CommandRow({ device, command, may }) {
   const reason = command.state !== "done" && FINAL.has(command.state) && command.steps.at(-1).reason;
   const cancel = () => api("DELETE", `/commands/${command.id}`).catch(toastError);
   return html`<li class="command">
@@ -89,7 +90,9 @@ function CommandRow({ command, mayCancel }) {
       <code>${command.method}${command.params !== null && command.params !== undefined && html` <span class="faint">
         ${JSON.stringify(command.params)}</span>`}</code>
       <span class="command-state ${command.state}">${t(`command.${command.state}`)}</span>
-      ${mayCancel && !FINAL.has(command.state) && html`<${IconButton} icon="x" small label=${t("command.cancel")}
+      ${may && html`<${IconButton} icon="pin" small label=${t("pin.command", { method: command.method })}
+        onClick=${() => pinCommand(device, command)} />`}
+      ${may && !FINAL.has(command.state) && html`<${IconButton} icon="x" small label=${t("command.cancel")}
         onClick=${cancel} />`}
     </div>
     <${Life} command=${command} />
@@ -151,7 +154,8 @@ function CommandForm({ id, methods }) {
 }
 
 /** The command box and the ledger's newest page. */
-export function Commands({ id }) {
+export function Commands({ device }) {
+  const { id } = device;
   const commands = useCommands(id);
   const may = mayAs("operator");
   const methods = [...new Set((commands ?? []).map((command) => command.method))];
@@ -160,8 +164,8 @@ export function Commands({ id }) {
     ${may && html`<${CommandForm} id=${id} methods=${methods} />`}
     ${
       commands?.length
-        ? html`<ul class="commands">${commands.map((command) => html`<${CommandRow} key=${command.id} command=${command}
-          mayCancel=${may} />`)}</ul>`
+        ? html`<ul class="commands">${commands.map((command) => html`<${CommandRow} key=${command.id} device=${device} command=${command}
+          may=${may} />`)}</ul>`
         : commands && html`<p class="card-note">${t("command.none")}</p>`
     }
   </section>`;

@@ -29,7 +29,48 @@ export function columnsOf(series) {
   return tables.some(([times]) => times.length) ? uPlot.join(tables, modes) : [[], ...series.flatMap(() => [[], [], []])];
 }
 
+/** Half the width and the height of a mark's sign on the time axis. */
+const SIGN_PX = 4;
+
 class BandChart extends LineChart {
+  /** Show spans (`[from, to]`) shaded and `events` (`{kind, from}`) as signs on the axis, from the next `show` on. */
+  markEvents(spans, events) {
+    this.mark([], spans);
+    this.events = events;
+  }
+
+  /** A dotted line up from each event, and at its foot a sign: a triangle is a command, a ring a new connection. */
+  drawEvents({ ctx, bbox, valToPos }, colour) {
+    const px = devicePixelRatio;
+    ctx.save();
+    ctx.strokeStyle = ctx.fillStyle = colour;
+    ctx.lineWidth = px;
+    const bottom = bbox.top + bbox.height;
+    for (const { kind, from } of this.events ?? []) {
+      const x = Math.round(valToPos(from, "x", true));
+      if (x < bbox.left || x > bbox.left + bbox.width) continue;
+      ctx.globalAlpha = 0.5;
+      ctx.setLineDash([px, 3 * px]);
+      ctx.beginPath();
+      ctx.moveTo(x, bbox.top);
+      ctx.lineTo(x, bottom);
+      ctx.stroke();
+      ctx.globalAlpha = 1;
+      ctx.setLineDash([]);
+      ctx.beginPath();
+      if (kind === "command") {
+        ctx.moveTo(x - SIGN_PX * px, bottom);
+        ctx.lineTo(x + SIGN_PX * px, bottom);
+        ctx.lineTo(x, bottom - 2 * SIGN_PX * px);
+        ctx.fill();
+      } else {
+        ctx.arc(x, bottom - SIGN_PX * px, 3 * px, 0, 2 * Math.PI);
+        ctx.stroke();
+      }
+    }
+    ctx.restore();
+  }
+
   options({ unit, places }, group, onHover, onZoom) {
     const options = super.options(unit, group, onHover, onZoom);
     const [time, first] = options.series;
@@ -45,6 +86,8 @@ class BandChart extends LineChart {
         options.series.push({ stroke: "transparent", width: 0, points: { show: false }, spanGaps: false });
       options.bands.push({ series: [at + 2, at + 1], fill: stroke.replace(")", " / 0.18)") });
     }
+    const sign = getComputedStyle(this.element).getPropertyValue("--chart-axis");
+    options.hooks.draw.push((plot) => this.drawEvents(plot, sign));
     // The crosshair's dots sit on lines and not on edges.
     const onLine = (index) => (index - 1) % COLUMNS === 0;
     const { size, width } = options.cursor.points;
@@ -66,12 +109,20 @@ class BandChart extends LineChart {
   }
 }
 
-/** `places` are the colours of the series. `keys` is filled with `{step}` for who handles the keyboard. */
-export function Plot({ data, from, to, unit, places, onHover, onZoom, onReset, keys }) {
+/** `places` are the colours of the series, `marks` what happened meanwhile (markers.mjs). `keys` is filled with `{step}` for who handles the keyboard. */
+export function Plot({ data, from, to, unit, places, marks, onHover, onZoom, onReset, keys }) {
   const ref = useRef(null);
   const chart = useRef(null);
   const acts = useRef({});
   acts.current = { onHover, onZoom, onReset };
+  const draw = () => {
+    const [spans, events] = [marks.filter(({ kind }) => kind === "alert"), marks.filter(({ kind }) => kind !== "alert")];
+    chart.current.markEvents(
+      spans.map((span) => [span.from, span.to]),
+      events,
+    );
+    chart.current.show(data, from, to);
+  };
   // Built anew for a new theme or language: a canvas keeps the colours and words it was drawn with.
   useEffect(() => {
     const call =
@@ -86,9 +137,9 @@ export function Plot({ data, from, to, unit, places, onHover, onZoom, onReset, k
       onReset: call("onReset"),
     });
     keys.current = chart.current;
-    chart.current.show(data, from, to);
+    draw();
     return () => chart.current.destroy();
   }, [scheme.value, locale.value, unit, places.join()]);
-  useEffect(() => chart.current.show(data, from, to), [data, from, to]);
+  useEffect(draw, [data, from, to, marks]);
   return html`<div class="plot series-${places[0] ?? 0}" ref=${ref}></div>`;
 }

@@ -1,19 +1,20 @@
 // The devices as a table that holds thousands of rows: only those near the screen are there, the rest is an empty height.
-import { html, signal, useEffect, useMemo, useRef, useState } from "../../vendor/preact.mjs";
+import { html, signal, useEffect, useMemo } from "../../vendor/preact.mjs";
 import { mayAs } from "../../core/api.mjs";
 import { deviceSignal, presenceWord } from "../../core/devices.mjs";
 import { absolute, now, valueParts } from "../../core/format.mjs";
 import { t } from "../../core/i18n.mjs";
-import { recall, remember } from "../../core/preferences.mjs";
+import { recall, remember, singleKeys } from "../../core/preferences.mjs";
 import { deviceHref, setQuery } from "../../core/router.mjs";
 import { Ago, Presence } from "../../ui/elements.mjs";
+import { inParts, useNear } from "./near.mjs";
 import { Values } from "./values.mjs";
 
 /**
- * Rows come and go in bodies of so many. Of 300 devices at 200 readings a second the list takes 6 to 12 % of a core with
- * 20, and 8 to 13 % with 40, for rows that nobody sees follow their devices as well.
+ * Rows come and go in bodies of so many: few, for all of a body is drawn in one task, and rows that nobody sees follow
+ * their devices as well; not single ones, for a body out of sight costs an element and a place for the observer.
  */
-const BODY_ROWS = 20;
+const BODY_ROWS = 8;
 const ROW_PX = 72;
 export const WORDS = ["online", "late", "offline", "never"];
 
@@ -33,6 +34,14 @@ export const MOST_COLUMNS = 8;
 const wide = matchMedia("(min-width: 1121px)");
 const isWide = signal(wide.matches);
 wide.addEventListener("change", () => (isWide.value = wide.matches));
+
+/** `table` or `grid`: how the list is shown, in this browser. */
+export const listView = signal(recall("list", "table") === "grid" ? "grid" : "table");
+
+export function chooseView(view) {
+  listView.value = view;
+  remember("list", view);
+}
 
 /** The columns that the person chose, or `null`: the usual ones. */
 export const chosenColumns = signal(stored());
@@ -161,28 +170,10 @@ function Row({ id, index, names, maySelect }) {
   </tr>`;
 }
 
-// One observer for all bodies, with some rows of margin, so that a wheel does not outrun it.
-const onSight = new WeakMap();
-const sight = new IntersectionObserver(
-  (entries) => entries.forEach((entry) => onSight.get(entry.target)?.(entry.isIntersecting)),
-  { rootMargin: "400px" },
-);
-
 /** Some rows, or the height that they had where they are out of sight: they then follow nothing and cost nothing. */
 function Body({ ids, start, names, maySelect }) {
-  const ref = useRef(null);
-  const [near, setNear] = useState(start === 0);
-  const height = useRef(ids.length * ROW_PX);
-  useEffect(() => {
-    const body = ref.current;
-    onSight.set(body, (inSight) => {
-      if (!inSight && body.firstElementChild) height.current = body.offsetHeight;
-      setNear(inSight);
-    });
-    sight.observe(body);
-    return () => sight.unobserve(body);
-  }, []);
-  return html`<tbody role="rowgroup" ref=${ref} style=${near ? {} : { height: `${height.current}px` }}>
+  const { ref, near, style } = useNear(start === 0, ids.length * ROW_PX);
+  return html`<tbody role="rowgroup" ref=${ref} style=${style}>
     ${near && ids.map((id, i) => html`<${Row} key=${id} id=${id} index=${start + i} names=${names}
       maySelect=${maySelect} />`)}</tbody>`;
 }
@@ -201,11 +192,13 @@ function Head({ name, sort, label }) {
     }</th>`;
 }
 
-function onKeyDown(event) {
+/** `j` and `k` go through the rows or cards, `x` selects. */
+export function onListKey(event) {
+  if (singleKeys.peek() === "off") return;
   const typing = event.target.closest?.("input:not([type=checkbox]), textarea, select");
   if (typing || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
-  const links = [...document.querySelectorAll(".devices .device-name")];
-  const row = document.activeElement.closest?.(".devices tbody tr");
+  const links = [...document.querySelectorAll("[data-id] .device-name")];
+  const row = document.activeElement.closest?.("[data-id]");
   if (event.key === "j" || event.key === "k") {
     const at = row ? links.indexOf(row.querySelector(".device-name")) : -1;
     links[event.key === "j" ? Math.min(at + 1, links.length - 1) : Math.max(at - 1, 0)]?.focus();
@@ -218,14 +211,10 @@ function onKeyDown(event) {
 export function Table({ ids, sort }) {
   const names = columns();
   const maySelect = mayAs("operator");
-  const bodies = useMemo(() => {
-    const found = [];
-    for (let start = 0; start < ids.length; start += BODY_ROWS) found.push([start, ids.slice(start, start + BODY_ROWS)]);
-    return found;
-  }, [ids]);
+  const bodies = useMemo(() => inParts(ids, BODY_ROWS), [ids]);
   useEffect(() => {
-    document.addEventListener("keydown", onKeyDown);
-    return () => document.removeEventListener("keydown", onKeyDown);
+    document.addEventListener("keydown", onListKey);
+    return () => document.removeEventListener("keydown", onListKey);
   }, []);
   const some = maySelect && ids.some((id) => selected.value.has(id));
   const every = some && ids.every((id) => selected.value.has(id));

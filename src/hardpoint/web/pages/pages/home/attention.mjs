@@ -1,12 +1,16 @@
 // What needs somebody, the worst first; each line leads to where it can be seen to.
-import { html } from "../../vendor/preact.mjs";
+import { html, signal } from "../../vendor/preact.mjs";
 import { mayAs } from "../../core/api.mjs";
 import { deviceSignal, presenceWord } from "../../core/devices.mjs";
 import { now, numberParts } from "../../core/format.mjs";
 import { t } from "../../core/i18n.mjs";
+import { loadModule, whenIdle } from "../../core/modules.mjs";
 import { deviceHref } from "../../core/router.mjs";
 import { Ago, Icon, Presence } from "../../ui/elements.mjs";
-import { alertText } from "../alerts/words.mjs";
+
+// What a condition is called comes behind the first view: which rule and which device stand there without.
+const words = signal(null);
+whenIdle(() => loadModule("pages/alerts/words.mjs").then((module) => (words.value = module), () => {}));
 
 const CERTIFICATE_SOON_DAYS = 30;
 const ROOM_LOW_DAYS = 14;
@@ -49,7 +53,7 @@ const alertLines = ({ firing, names }) =>
     .map(
       (alert) => html`<${Line} key=${alert.id} href="/alerts" severity=${alert.severity} mark=${icon(ICONS[alert.severity])}
         name=${alert.name} ts=${alert.since}><a href=${deviceHref(alert.device)}>${names[alert.device] ?? alert.device}</a>
-        ${" "}${alertText(alert)}<//>`,
+        ${" "}${words.value?.alertText(alert)}<//>`,
     );
 
 /** A device that is late or gone. It follows its own signal: one that comes back says so at once. */

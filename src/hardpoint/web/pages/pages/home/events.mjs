@@ -4,9 +4,12 @@ import { api, mayAs } from "../../core/api.mjs";
 import { t } from "../../core/i18n.mjs";
 import { onLive } from "../../core/live.mjs";
 import { deviceHref } from "../../core/router.mjs";
+import { loadStyle } from "../../core/styles.mjs";
 import { Ago, Icon, Problem } from "../../ui/elements.mjs";
 import { deedText, resultText } from "../activity/words.mjs";
 import { alertText, nameOf } from "../alerts/words.mjs";
+
+await loadStyle("css/home_later.css");
 
 const SHOWN = 8;
 const SOON_MS = 400;
