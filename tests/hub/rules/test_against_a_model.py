@@ -1,14 +1,14 @@
 """Rules, alerts and news against a model of a page: whatever happens, in any order, over restarts and crashes.
 
-The hub runs on the real store with a fake clock. Times are whole even seconds: a watch that waits is asked anew only
-when it has to come a second earlier (`watch.EARLIER_MS`).
+The hub runs on the real store, and on that in memory, with a fake clock. Times are whole even seconds: a watch that
+waits is asked anew only when it has to come a second earlier (`watch.EARLIER_MS`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -16,8 +16,10 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 
 from hardpoint.config import Limits
 from hardpoint.hub.hub import Hub
+from hardpoint.hub.rules.alerts import muted_until
 from hardpoint.hub.rules.engine import LOOK_BACK_MS
 from hardpoint.model import Channel, Rule
+from hardpoint.stores.memory import MemoryStore
 from hardpoint.stores.sqlite import SqliteStore
 from hardpoint.testing import FakeClock
 
@@ -39,6 +41,8 @@ class ModelAlert:
     resolved_ms: int | None = None
     removed: bool = False
     acknowledged: bool = False
+    told: bool = True
+    """Whether its beginning was told, and so its end will be."""
 
 
 @dataclass
@@ -65,6 +69,8 @@ class Model:
     rules: dict[str, Rule] = field(default_factory=dict)
     stands: dict[tuple[str, str], Stand] = field(default_factory=dict)
     alerts: list[ModelAlert] = field(default_factory=list)
+    muted: dict[str, int] = field(default_factory=dict)
+    """Until when; of rules by their ids, of devices by theirs: they differ."""
 
     def concerned(self, device_id):
         """The rules that look at a device."""
@@ -109,15 +115,16 @@ class Model:
         elif stand.state == "normal":
             stand.state, stand.since_ms, stand.due_ms = "pending", ts, now_ms + for_ms
             if for_ms == 0:
-                self.fire(each.id, device_id, stand, ts)
+                self.fire(each.id, device_id, stand, ts, now_ms)
         elif stand.state == "pending":
             stand.due_ms = min(stand.due_ms, now_ms + for_ms - (ts - stand.since_ms))
             if ts - stand.since_ms >= for_ms:
-                self.fire(each.id, device_id, stand, ts)
+                self.fire(each.id, device_id, stand, ts, now_ms)
 
-    def fire(self, rule_id, device_id, stand, at_ms):
+    def fire(self, rule_id, device_id, stand, at_ms, now_ms):
         stand.state, stand.due_ms = "firing", None
-        self.alerts.append(ModelAlert(rule_id, device_id, at_ms))
+        muted_ms = max(self.muted.get(rule_id, 0), self.muted.get(device_id, 0))
+        self.alerts.append(ModelAlert(rule_id, device_id, at_ms, told=now_ms >= muted_ms))
 
     def end(self, rule_id, device_id, at_ms, *, removed=False):
         for alert in self.alerts:
@@ -131,7 +138,7 @@ class Model:
     def pass_to(self, now_ms):
         for (rule_id, device_id), stand in self.stands.items():
             if stand.due_ms is not None and stand.due_ms <= now_ms:
-                self.fire(rule_id, device_id, stand, stand.due_ms)
+                self.fire(rule_id, device_id, stand, stand.due_ms, stand.due_ms)
 
     def restart(self, now_ms):
         for (rule_id, device_id), stand in list(self.stands.items()):
@@ -152,7 +159,9 @@ class Model:
 
 
 class RulesMachine(RuleBasedStateMachine):
-    """What people, devices, time and power cuts do."""
+    """What people, devices, time and power cuts do; ``make_store`` gives the store of a folder, whatever was before."""
+
+    make_store = staticmethod(SqliteStore)
 
     rule_ids = Bundle("rule_ids")
 
@@ -172,7 +181,7 @@ class RulesMachine(RuleBasedStateMachine):
         return self.runner.run(coroutine)
 
     async def open(self):
-        self.store = SqliteStore(self.folder.name)
+        self.store = self.make_store(self.folder.name)
         await asyncio.to_thread(self.store.open)
         self.hub = Hub(self.store, Limits(), clock_ms=self.clock, senders={"test": lambda: self.receiver})
         self.hub.fill()
@@ -188,14 +197,19 @@ class RulesMachine(RuleBasedStateMachine):
         await self.hub.close()
         await asyncio.to_thread(self.store.close)
 
-    @initialize(target=rule_ids)
-    def what_most_houses_have(self):
-        """From nothing, few runs would come to an alert."""
+    @initialize(target=rule_ids, muted=st.sampled_from(["a", "r1", None]))
+    def what_most_houses_have(self, muted):
+        """From nothing, few runs would come to an alert, and fewer to one that nobody is told of."""
         self.run(self.hub.alerting.outbox.put_channel(Channel("c", "phone", "test", {}, 0)))
         self.add_or_label_device("a", labelled=True)
         self.add_or_label_device("b", labelled=False)
         kinds = [(False, 0.0), (False, FOR_MS / 1000), (True, 0.0)]
-        return multiple(*(self.make_rule("all", is_missing, for_s) for is_missing, for_s in kinds))
+        made = [self.make_rule("all", is_missing, for_s) for is_missing, for_s in kinds]
+        if muted == "a":
+            self.put_mute_on_device("a", 3600)
+        elif muted is not None:
+            self.put_mute_on_rule(muted, 3600)
+        return multiple(*made)
 
     @rule(
         target=rule_ids,
@@ -265,7 +279,10 @@ class RulesMachine(RuleBasedStateMachine):
         for place in [place for place in self.model.stands if place[1] == name]:
             self.model.forget(place, self.clock.now_ms, removed=True)
         del self.model.devices[name]
-        self.model.alerts = [alert for alert in self.model.alerts if alert.device != name or alert.removed]
+        self.model.muted.pop(name, None)
+        self.model.alerts = [
+            alert for alert in self.model.alerts if alert.device != name or (alert.removed and alert.told)
+        ]
 
     @precondition(lambda self: self.model.devices)
     @rule(data=st.data(), values=st.lists(st.integers(26, 33), min_size=1, max_size=3), late=st.booleans())
@@ -306,6 +323,26 @@ class RulesMachine(RuleBasedStateMachine):
     def receiver_goes_out_or_comes_back(self, out):
         self.receiver.out = out
 
+    @rule(rule_id=rule_ids, for_s=st.sampled_from([0, 60, 3600]))
+    def mute_rule(self, rule_id, for_s):
+        self.put_mute_on_rule(rule_id, for_s)
+
+    def put_mute_on_rule(self, rule_id, for_s):
+        until_ms = muted_until(self.clock.now_ms, for_s)
+        self.model.rules[rule_id] = self.run(self.hub.alerting.rules.change(rule_id, {"muted_until_ms": until_ms}))
+        self.model.muted[rule_id] = until_ms
+
+    @precondition(lambda self: self.model.devices)
+    @rule(data=st.data(), for_s=st.sampled_from([0, 60, 3600]))
+    def mute_device(self, data, for_s):
+        self.put_mute_on_device(data.draw(st.sampled_from(sorted(self.model.devices))), for_s)
+
+    def put_mute_on_device(self, name, for_s):
+        until_ms = muted_until(self.clock.now_ms, for_s)
+        device = self.hub.catalogue.find(name)
+        self.run(self.hub.change_record(device, lambda record: replace(record, muted_until_ms=until_ms)))
+        self.model.muted[name] = until_ms
+
     @rule(data=st.data())
     def acknowledge(self, data):
         open_alerts = [alert for alert in self.hub.alerting.alerts.firing if alert.acknowledged_ms is None]
@@ -337,12 +374,29 @@ class RulesMachine(RuleBasedStateMachine):
             assert len(told) == len(set(told)), "nothing is told twice by a receiver that always answers"
             for alert in self.hub.alerting.alerts.newest_first():
                 events = [event for number, event in told if number == alert.id]
-                assert events == ["firing"] + ["resolved"] * (alert.resolved_ms is not None)
+                model = next(
+                    one
+                    for one in self.model.alerts
+                    if (one.rule, one.device, one.fired_ms, one.resolved_ms)
+                    == (alert.rule_id, alert.device_id, alert.fired_ms, alert.resolved_ms)
+                )
+                assert events == (["firing"] + ["resolved"] * (alert.resolved_ms is not None)) * model.told
         finally:
             self.run(self.close())
             self.runner.close()
             self.folder.cleanup()
 
 
+class InMemory(RulesMachine):
+    """The same on the store without a disk, which is one object for all of its processes."""
+
+    def make_store(self, _folder):
+        self.kept = getattr(self, "kept", None) or MemoryStore()
+        return self.kept
+
+
+SETTINGS = settings(max_examples=12, stateful_step_count=25, deadline=None)
 TestRulesAgainstAModel = RulesMachine.TestCase
-TestRulesAgainstAModel.settings = settings(max_examples=12, stateful_step_count=25, deadline=None)
+TestRulesAgainstAModel.settings = SETTINGS
+TestRulesInMemoryAgainstAModel = InMemory.TestCase
+TestRulesInMemoryAgainstAModel.settings = SETTINGS
