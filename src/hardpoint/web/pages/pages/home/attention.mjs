@@ -1,5 +1,5 @@
 // What needs somebody, the worst first; each line leads to where it can be seen to.
-import { html, signal } from "../../vendor/preact.mjs";
+import { html, signal, useEffect } from "../../vendor/preact.mjs";
 import { mayAs } from "../../core/api.mjs";
 import { deviceSignal, presenceWord } from "../../core/devices.mjs";
 import { now, numberParts } from "../../core/format.mjs";
@@ -9,8 +9,9 @@ import { deviceHref } from "../../core/router.mjs";
 import { Ago, Icon, Presence } from "../../ui/elements.mjs";
 
 // What a condition is called comes behind the first view: which rule and which device stand there without.
+// Not before the page is drawn: fetching a module fetches all words of the language, which is not known at the start.
 const words = signal(null);
-whenIdle(() => loadModule("pages/alerts/words.mjs").then((module) => (words.value = module), () => {}));
+const loadWords = () => loadModule("pages/alerts/words.mjs").then((module) => (words.value = module), () => {});
 
 const CERTIFICATE_SOON_DAYS = 30;
 const ROOM_LOW_DAYS = 14;
@@ -72,6 +73,7 @@ function Absent({ id }) {
 const More = ({ href, children }) => html`<a class="home-more" href=${href}>${children}<${Icon} name="chevron-right" /></a>`;
 
 export function Attention({ home }) {
+  useEffect(() => void (words.peek() || whenIdle(loadWords)), []);
   const { presence, absent, unknown, firing, firing_total: firings, server } = home;
   const away = presence.late + presence.offline;
   const urgent = [...(server ? serverLines(server) : []), ...alertLines(home)];
