@@ -39,5 +39,6 @@ def command(client: Client, topic: str, payload: str, qos: int, retain: bool) ->
 
     data = sys.stdin.buffer.read() if payload == "-" else payload.encode()
     with open_mqtt(client, "operator") as mqtt:
-        if mqtt.publish(topic, data, qos=qos, retain=retain) == NO_MATCHING_SUBSCRIBERS:
+        # A retained message waits for whoever subscribes.
+        if mqtt.publish(topic, data, qos=qos, retain=retain) == NO_MATCHING_SUBSCRIBERS and not retain:
             say("nobody has subscribed to it")
