@@ -140,7 +140,7 @@ def run(argv: Sequence[str]) -> int:
         if os.environ.get("HARDPOINT_DEBUG"):
             raise
         if isinstance(error, OSError) and error.errno in NO_SPACE:
-            what = f"{error.filename or 'the output'} cannot be written: {error.strerror}"
+            what = f"{error.filename or 'the output'} cannot be written: {os.strerror(error.errno)}"
             return _report(as_json, 1, "storage_full", what, None)
         what = f"{type(error).__name__}: {error}"
         return _report(as_json, 1, "internal", what, "HARDPOINT_DEBUG=1 shows where it happened")

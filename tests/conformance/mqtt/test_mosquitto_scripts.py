@@ -82,7 +82,7 @@ def test_what_is_left_out_is_theirs() -> None:
 
 @needs_suite
 @pytest.mark.slow
-@pytest.mark.parametrize("script", SCRIPTS, ids=[script.name for script in SCRIPTS])
+@pytest.mark.parametrize("script", SCRIPTS or [None], ids=[script.name for script in SCRIPTS] or ["none"])
 def test_script(build_root: Path, script: Script) -> None:
     first = FIRST_PORT + sum(each.ports for each in SCRIPTS[: SCRIPTS.index(script)])
     ports = [str(first + number) for number in range(script.ports)]

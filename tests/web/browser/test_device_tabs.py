@@ -106,7 +106,7 @@ def test_how_a_key_is_shown_is_set_and_kept(server: Server, open_page: Any, line
     chart = page.get_by_role("region", name="Air <b>")
     chart.locator(".u-over").wait_for()
     expect(chart.locator(".chart-value")).to_have_text(re.compile(r"^\s*21\.46\s*°F\s*$"))
-    page.get_by_role("link", name="Hardpoint").click()
+    page.get_by_role("link", name="Devices", exact=True).click()
     page.locator("tr").filter(has_text="shown").get_by_text("Air <b>").wait_for()
 
 

@@ -38,7 +38,7 @@ SCREENS: dict[str, Callable[[Any, Server], None]] = {
     "device-settings": lambda page, server: page.goto(server.url + "/devices/shown/settings"),
     "columns": lambda page, server: (
         page.goto(server.url + "/devices"),
-        page.locator(".toolbar-end button").last.click(),
+        page.locator(".toolbar-end > button").last.click(),
     ),
     "filter-help": lambda page, server: (
         page.goto(server.url + "/devices?q=temp>hot"),
