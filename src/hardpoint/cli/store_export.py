@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -126,7 +127,8 @@ def _appearing_whole(file: Path) -> Iterator[Path]:
         yield partial
         partial.replace(file)
     except OSError as error:
-        raise HardpointError(f"{file} cannot be written: {error.strerror or error}") from error
+        why = os.strerror(error.errno) if error.errno else str(error)  # pyarrow has a sentence of its own
+        raise HardpointError(f"{file} cannot be written: {why}") from error
     finally:
         partial.unlink(missing_ok=True)
 
