@@ -211,5 +211,7 @@ def test_a_viewer_is_offered_nothing_that_would_be_refused(server: Server, open_
     page.goto(server.url + "/devices/looked-at")
     for shown in ("Waiting for the first reading", "No commands yet."):  # where the buttons would be
         page.get_by_text(shown).wait_for()
-    for name in ("Actions for this device", "Send", "Connect this device"):
+    for name in ("Send", "Connect this device"):
         expect(page.get_by_role("button", name=name)).to_have_count(0)
+    page.get_by_role("button", name="Actions for this device").click()
+    expect(page.get_by_role("menuitem")).to_have_text(["Open on a phone"])

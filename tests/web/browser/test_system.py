@@ -89,7 +89,7 @@ def test_times_and_units_are_shown_as_chosen(server: Server, open_page: Any, lin
     page.goto(f"{server.url}/devices/warm?from={begin}&to={begin + 3_600_000}")
     page.get_by_role("button", name="Range…").click()
     expect(page.get_by_label("From")).to_have_value("2026-11-23T10:00")
-    page.get_by_label("To").fill("2026-11-23T12:30")
+    page.get_by_label("To", exact=True).fill("2026-11-23T12:30")
     page.get_by_role("button", name="Show", exact=True).click()
     page.wait_for_url(f"**/devices/warm?from={begin}&to={begin + 9_000_000}")
 
