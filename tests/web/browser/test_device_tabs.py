@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from .conftest import LineDevice, Server, expect
 
 Attach = Callable[[Server, str], LineDevice]
@@ -29,6 +31,20 @@ def test_keys_of_one_unit_share_a_chart(server: Server, open_page: Any, line_dev
     expect(inside).to_have_attribute("aria-pressed", "true")
     device.say("temp.in=22.5")
     inside.get_by_text("22.5").wait_for()
+
+
+@pytest.mark.parametrize(("minutes", "span"), [(1, "5 min"), (6, "15 min"), (30, "1 h")])
+def test_a_young_device_opens_with_all_its_life(
+    server: Server, open_page: Any, line_device: Attach, minutes: int, span: str
+) -> None:
+    device = line_device(server, server.add(f"young-{minutes}"))
+    device.say("level=1")
+    page = open_page(server, "")
+    page.clock.set_fixed_time(time.time() + minutes * 60)
+    page.goto(f"{server.url}/devices/young-{minutes}")
+    page.locator(".chart .u-over").wait_for()
+    ranges = page.get_by_role("group", name="Range")
+    expect(ranges.locator("[aria-pressed=true]")).to_have_text(span)
 
 
 def test_a_long_range_has_a_band_and_an_address(server: Server, open_page: Any) -> None:

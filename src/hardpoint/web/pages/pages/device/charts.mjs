@@ -27,8 +27,11 @@ const SPANS = {
 };
 const DEFAULT_SPAN = "1h";
 const LEAST_SPAN_MS = 1_000;
-/** A device younger than this opens with the shortest span: an hour with one minute in it looks empty. */
-const YOUNG_MS = 10 * MINUTE;
+/**
+ * The span a device opens with by its age, ms: a young one with the shortest that holds all its life, and a quarter
+ * more to watch it in. An hour with one minute in it looks empty, and its last five minutes may be so.
+ */
+const usualSpan = (age) => ["5m", "15m"].find((span) => age * 1.25 < SPANS[span]) ?? DEFAULT_SPAN;
 const TABLE_ROWS = 20;
 /** More lines than this in one chart cannot be told apart; also the number of colours. */
 const MOST_LINES = 8;
@@ -285,7 +288,7 @@ function useRangeKeys(from, to, toggleLive) {
 /** The range buttons and the charts of a device's numeric keys. */
 export function Charts({ device }) {
   const asked = route.value.query.get("range");
-  const [usual] = useState(() => (Date.now() - device.created < YOUNG_MS ? "5m" : DEFAULT_SPAN));
+  const [usual] = useState(() => usualSpan(Date.now() - device.created));
   const range = asked in SPANS ? asked : usual;
   const zoom = useZoom();
   const [from, to] = zoom ? [zoom.from, zoom.to] : [Date.now() - SPANS[range], Date.now()];
