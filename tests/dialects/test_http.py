@@ -329,7 +329,7 @@ class TestAnswers:
         anyrun(scene())
 
 
-class TestTheSameHeadAgain:
+class TestTheSameTokenAgain:
     """What a connection remembers of a token ends with it."""
 
     def scene(self, anyrun, change, *, taken: bool, **settings):
@@ -337,7 +337,7 @@ class TestTheSameHeadAgain:
             async with serving(**settings) as (hub, connect):
                 device, token = await hub.create_device("dev")
                 async with connect(token) as client:
-                    for n in range(3):  # the second time the head is known, the third time the token with it
+                    for n in range(3):  # from the third time on the token is known
                         await client.send(temp=n)
                     await change(hub, device)
                     if taken:

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from ..hub.hub import Hub
     from ..hub.packages import Packages
     from ..model import Command, Json
-    from ..wire.http_head import RequestHead
 
 DEFAULT_POLL_MS = 60_000
 MAX_POLL_MS = 300_000
@@ -50,7 +49,7 @@ _OF_PROXIES = ("via", "forwarded", "x-forwarded-for")
 class HttpSession(Session):
     """What is handed in over one HTTP connection; a receipt is the `Deferred` answer of its request."""
 
-    __slots__ = ("_connection", "handed", "head", "token_hash")
+    __slots__ = ("_connection", "handed", "token", "token_hash")
 
     dialect = "http"
 
@@ -59,10 +58,9 @@ class HttpSession(Session):
         self._connection = connection
         self.handed: Command | None = None
         """The last answer over this connection was this command: a further request shows that it has arrived."""
-        self.head: RequestHead | None = None
-        """Of the last request that signed in by its token, and `token_hash` what that hashes to: a device that posts
-        repeats its head, and hashing the token again would be a tenth of what taking a reading costs."""
-        self.token_hash = ""
+        self.token = self.token_hash = ""
+        """The last one that opened a device as its own, and what it hashes to: a device that posts repeats its token,
+        and hashing it again would be a tenth of what taking a reading costs."""
 
     @property
     def encrypted(self) -> bool:
@@ -343,15 +341,16 @@ class HttpDialect:
         if type(session) is not HttpSession:
             request.user = device = sign_in(self._hub, request)
             return device
-        known = self._hub.catalogue.by_token_hash.get(session.token_hash) if session.head is request.head else None
+        token = request.params["token"]
+        known = self._hub.catalogue.by_token_hash.get(session.token_hash) if session.token == token else None
         if known is not None and known.record.token_hash == session.token_hash:
             device = known
         else:
             device = sign_in(self._hub, request)
-            token_hash = hash_token(request.params["token"])
+            token_hash = hash_token(token)
             # By its own token, that is, and none that is being replaced; no certificate, and no name.
             if token_hash == device.record.token_hash:
-                session.head, session.token_hash = request.head, token_hash
+                session.token, session.token_hash = token, token_hash
         request.user = device
         if shows_arrival and session.handed is not None:
             self._confirm(session, device)
