@@ -18,7 +18,7 @@ ROWS: tuple[frozenset[str], ...] = (
     frozenset({"cli"}),
     frozenset({"app", "agent", "lab", "testing"}),
     frozenset({"dialects", "web", "notify", "banner", "listeners", "bridge"}),
-    frozenset({"http"}),
+    frozenset({"http", "checks"}),
     frozenset({"hub", "stores", "hardware", "registry", "tls", "arrivals"}),
     frozenset({"wire"}),
     frozenset({"model", "config", "threads", "rarely", "addresses"}),

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
 
 MAX_SHOWN = 8
 """Addresses that are offered to choose from; a machine with containers has dozens."""
+SPOKEN_ON_ANY = frozenset({"line", "http", "mqtt"})
+WITHIN_TLS_ON_ANY = frozenset({"lines", "https", "mqtts"})
 
 
 def lan_address() -> str:
@@ -36,3 +41,20 @@ def lan_addresses() -> list[str]:
     ]
     dialled = [each for each in found if not each.is_loopback and not each.is_link_local]
     return [str(each) for each in sorted(dialled, key=lambda each: each.version)][:MAX_SHOWN]
+
+
+def reachable(health: Mapping[str, Any], scheme: str, here: str) -> tuple[str, int] | None:
+    """Host and port to dial for a dialect: its first listener in ``/api/health``, else one for any, or None.
+
+    ``here`` stands for a listener that is on every address.
+    """
+    found: dict[str, tuple[str, int]] = {}
+    for each in health["listeners"]:
+        parts = urlsplit(each["url"])
+        found.setdefault(parts.scheme, (parts.hostname or "", each["port"]))
+    spoken = SPOKEN_ON_ANY | WITHIN_TLS_ON_ANY if health.get("certificates") else SPOKEN_ON_ANY
+    where = found.get(scheme) or found.get("any" if scheme in spoken else "")
+    if where is None:
+        return None
+    host, port = where
+    return (here if host in ("", "0.0.0.0", "::") else host), port  # noqa: S104 - compared with, not bound to

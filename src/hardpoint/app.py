@@ -45,6 +45,7 @@ from .wire.http1 import HttpLimits
 
 if TYPE_CHECKING:
     from .bridge import Bridge
+    from .checks import Check
     from .dialects.any import Doorway
     from .dialects.host import HostSession
     from .http import BodyPlan, Handler
@@ -444,6 +445,7 @@ class Server:
             settings=self._settings,
             log=self._recent.lines,
             ca=self._authority,
+            checks=self._checks,
         )
 
     def _authority(self) -> str | None:
@@ -455,6 +457,12 @@ class Server:
         from .web.diagnostics import listed_settings  # when somebody asks
 
         return listed_settings(self.config)
+
+    def _checks(self) -> Iterator[Check]:
+        """The doctor's, made from inside. They block."""
+        from .checks import run_checks  # when somebody asks
+
+        return run_checks(self.config, self._health(), self._host.mount if self._host is not None else None)
 
     def _metrics(self) -> Iterator[tuple[str, str, str, dict[str, float]]]:
         parts = self._running

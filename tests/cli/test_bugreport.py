@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from hardpoint.checks import Check
 from hardpoint.cli import checks
-from hardpoint.cli.checks import Check
 from hardpoint.web import diagnostics
 
 from .conftest import Script, error

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from hardpoint.checks import Check
 from hardpoint.cli import checks
-from hardpoint.cli.checks import Check
 
 FINE = Check("a", "ok", "seen\x1b")
 ODD = Check("b", "warn", "half", "mend it")

@@ -17,7 +17,7 @@ from hardpoint.cli.importing import job
 from hardpoint.errors import StorageFull
 from hardpoint.stores.packages import PackageFiles
 
-from .conftest import Result
+from .conftest import Result, Script
 from .serving import serving
 
 Hardpoint = Callable[..., Result]
@@ -315,6 +315,7 @@ class TestLookingAfter:
         assert rows[1][:4] == ["a:hum", "drop", "age", "3"]
         assert "a:*  drop after 30 d" in plan.err
         assert "readings are dropped, which frees about" in plan.err
+        assert "at the present rate" not in plan.err
         found = hardpoint("store", "plan", "--json").json
         assert found["schema"] == "hardpoint.store-plan.v1"
         assert hardpoint("store", "plan", "--within", "soon").code == 2
@@ -328,6 +329,16 @@ class TestLookingAfter:
         refused = hardpoint("store", "check", "--data", "nowhere")
         assert (refused.code, "no store in nowhere" in refused.err) == (1, True)
         assert hardpoint("store", "check", "--server", "http://127.0.0.1:9").code == 69
+
+
+def test_the_plan_says_when_the_limit_is_reached(hardpoint: Hardpoint, script: Script) -> None:
+    found = {"size_bytes": 10**6, "max_bytes": 2**30, "freed_bytes": 0, "rules": [], "steps": [], "more_steps": 0}
+    said = "at the present rate it has as many in 12 d"
+    for days, is_said in ((12.0, True), (0.0, False), (None, False)):
+        script.answers["GET /api/store/plan"] = (200, {**found, "at": 0, "days_to_max": days})
+        plan = hardpoint("store", "plan")
+        assert "at most 1.0 GiB" in plan.err
+        assert (said in plan.err.splitlines()) is is_said
 
 
 @pytest.mark.usefixtures("_filled")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hardpoint.hub import pace as pace_module
-from hardpoint.hub.pace import MAX_SAMPLES
+from hardpoint.hub.pace import LEAST_READINGS, MAX_SAMPLES, Sample
 
 from .hubs import attached, open_hub, until
 
@@ -38,5 +38,23 @@ def test_only_the_last_quarter_of_an_hour_is_kept(anyrun, monkeypatch):
             first = hub.pace.samples[0]
             await until(lambda: hub.pace.samples[0] is not first)
             assert len(hub.pace.samples) == MAX_SAMPLES
+
+    anyrun(scene())
+
+
+def test_how_long_a_room_lasts(anyrun):
+    async def scene():
+        async with open_hub() as hub:
+            pace = hub.pace
+            assert pace.days_until(10**9, 10**6, LEAST_READINGS) is None  # no sample yet
+            pace.samples.append(Sample(1, 10.0))
+            # 10 bytes a reading and 10 readings a second: 8.64 MB a day.
+            assert pace.days_until(86_400_000, 10 * LEAST_READINGS, LEAST_READINGS) == 10.0
+            assert pace.days_until(-1, 10 * LEAST_READINGS, LEAST_READINGS) == 0.0
+            assert pace.days_until(86_400_000, 10 * LEAST_READINGS, LEAST_READINGS - 1) is None
+            assert pace.days_until(86_400_000, 0, LEAST_READINGS) is None
+            pace.samples.clear()
+            pace.samples.append(Sample(1, 0.0))
+            assert pace.days_until(86_400_000, 10 * LEAST_READINGS, LEAST_READINGS) is None
 
     anyrun(scene())

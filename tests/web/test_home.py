@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from hardpoint.hub.pace import Sample
+from hardpoint.hub.pace import LEAST_READINGS, Sample
 from hardpoint.model import Rule
 from hardpoint.testing import FakeClock
 from hardpoint.web import home as home_module
@@ -127,7 +127,7 @@ def test_the_server_tells_what_it_needs_and_how_long_its_room_lasts(anyrun):
             assert found.pace == [(1, 100.0)]
             # 2 bytes a reading, 100 readings a second: 17.28 MB a day.
             assert found.server == shapes.ServerState(True, 3, "refused", shapes.Room(2_000_000, 86_400_000, 5.0))
-            store["readings"] = home_module.LEAST_READINGS - 1
+            store["readings"] = LEAST_READINGS - 1
             assert (await shown(viewer)).server.room.days_left is None
 
     anyrun(scene())

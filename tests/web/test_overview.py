@@ -70,8 +70,17 @@ def test_the_bundle_holds_no_secret_and_names_only_when_they_are_wanted(anyrun, 
             assert answer.headers["content-disposition"].endswith('.tar.gz"')
             parts = diagnostics.unpack(answer.body)
             assert list(parts) == [
-                "README.txt", "about.json", "health.json", "system.json", "metrics.txt", "settings.json", "log.txt"
-            ]  # fmt: skip
+                "README.txt",
+                "about.json",
+                "health.json",
+                "system.json",
+                "metrics.txt",
+                "settings.json",
+                "doctor.json",
+                "log.txt",
+            ]
+            checks = {each["id"]: each["seen"] for each in msgspec.json.decode(parts["doctor.json"])["checks"]}
+            assert checks["data"] == str(tmp_path)
             (line,) = parts["log.txt"].decode().splitlines()
             assert line.endswith(
                 "grandma-bed with [left out], [left out], {'url': '[left out]', 'secret': '[left out]'}: "

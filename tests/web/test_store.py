@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from hardpoint.config import Retention
+from hardpoint.hub.pace import LEAST_READINGS, Sample
 from hardpoint.stores.sqlite import SqliteStore
 from hardpoint.testing import FakeClock
 from hardpoint.web import shapes, store
@@ -27,6 +28,26 @@ DAY_MS = 86_400_000
 async def signed_in(given=None, role="admin"):
     async with open_web(given, FakeClock(100 * DAY_MS)) as web, await web.as_role(role) as client:
         yield web.hub, client
+
+
+def test_the_plan_says_when_the_limit_is_reached(anyrun, monkeypatch):
+    async def scene():
+        async with signed_in(role="viewer") as (hub, client):
+
+            async def days():
+                return (await client.ask("GET", "/api/store/plan"))[1]["days_to_max"]
+
+            planned = hub.store.plan
+            monkeypatch.setattr(hub.store, "plan", lambda *given: planned(*given)._replace(size_bytes=10**6))
+            monkeypatch.setattr(hub.store, "describe", lambda: {"readings": LEAST_READINGS})
+            hub.pace.samples.append(Sample(1, 10.0))
+            assert await days() is None
+            hub.retention.use(Retention(max_bytes=87_400_000))
+            assert await days() == 10.0
+            hub.retention.use(Retention(max_bytes=10**6))
+            assert await days() == 0.0
+
+    anyrun(scene())
 
 
 async def filled(hub):
@@ -47,6 +68,7 @@ def test_the_plan_says_what_and_when(anyrun, monkeypatch):
                 "at": 100 * DAY_MS,
                 "size_bytes": 0,
                 "max_bytes": 10**9,
+                "days_to_max": None,
                 "freed_bytes": 0,
                 "rules": [
                     {"device": "b", "key": "*", "thin_after_s": None, "drop_after_s": None},

@@ -14,8 +14,8 @@ from .output import document, printable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ..checks import Check
     from ..config import Config
-    from .checks import Check
 
 SYMBOLS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL", "skip": "-   "}
 

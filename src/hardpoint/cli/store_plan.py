@@ -61,6 +61,8 @@ def plan(client: Client, within_s: float, as_json: bool) -> None:
         say(f"{rule['device']}:{rule['key']}  {said}")
     limit = "no limit" if found["max_bytes"] is None else f"at most {size(found['max_bytes'])}"
     say(f"the store has {size(found['size_bytes'])}, {limit}; {_total(found, within_s)}")
+    if found.get("days_to_max"):  # none from a server of an earlier version
+        say(f"at the present rate it has as many in {span(found['days_to_max'] * 86_400)}")
     if not found["rules"] and found["max_bytes"] is None:
         say("nothing is ever thinned or dropped: [retention] in hardpoint.toml says otherwise")
 

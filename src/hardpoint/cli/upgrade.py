@@ -10,8 +10,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..checks import Check
 from ..errors import HardpointError
-from .checks import Check
 from .output import size
 
 if TYPE_CHECKING:

@@ -28,14 +28,14 @@ logger = logging.getLogger("hardpoint.host")
 class HostSession(Session):
     """Reads the mount every ``interval_s`` and hands it in; answers the host's commands."""
 
-    __slots__ = ("_commands", "_hub", "_interval_s", "_mount", "_sensors", "_tasks", "_wake")
+    __slots__ = ("_commands", "_hub", "_interval_s", "_sensors", "_tasks", "_wake", "mount")
 
     dialect = "host"
 
     def __init__(self, hub: Hub, mount: Mount, interval_s: float) -> None:
         super().__init__()
         self._hub = hub
-        self._mount = mount
+        self.mount = mount
         self._interval_s = interval_s
         self._wake = asyncio.Event()
         # A daemon thread: a sensor that never answers must not hold up the end of the server.
@@ -85,7 +85,7 @@ class HostSession(Session):
 
     async def _read_for_ever(self) -> None:
         while self.device is not None:
-            values = await asyncio.get_running_loop().run_in_executor(self._sensors, self._mount.read)
+            values = await asyncio.get_running_loop().run_in_executor(self._sensors, self.mount.read)
             try:
                 self._hub.ingest(self, self.device, [(None, key, value) for key, value in values.items()], None)
             except HardpointError as error:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 SAMPLE_S = 10.0
 MAX_SAMPLES = 90
 """A quarter of an hour, in 90 steps: as many as a line the size of a thumb can show."""
+LEAST_READINGS = 100_000
+"""Below so many a database is mostly its empty pages, and says nothing of what a reading takes."""
+DAY_S = 86_400
 
 
 class Sample(NamedTuple):
@@ -49,6 +52,15 @@ class Pace:
     def per_s(self) -> float | None:
         """Readings a second over all samples; None before the first one."""
         return sum(sample.per_s for sample in self.samples) / len(self.samples) if self.samples else None
+
+    def days_until(self, grown_bytes: float, size_bytes: int, readings: int) -> float | None:
+        """In how many days a store of so many bytes, which holds so many readings, has grown by ``grown_bytes``, at
+        this pace and if nothing is dropped. None where too little has come to say, or nothing comes.
+        """
+        per_s = self.per_s
+        if not per_s or not size_bytes or readings < LEAST_READINGS:
+            return None
+        return round(max(0.0, grown_bytes) / (size_bytes / readings * per_s * DAY_S), 1)
 
     def _sample(self) -> None:
         count, now_s = self._hub.readings_total, self._loop.time()

@@ -13,6 +13,7 @@ from .signin import LOCAL_ADMIN, SignIns
 from .site import Site
 
 if TYPE_CHECKING:
+    from ..checks import Check
     from ..http import Answer, BodyPlan, Request
     from ..hub.hub import Hub
     from ..hub.packages import Packages
@@ -50,9 +51,10 @@ class WebApp:
         settings: Callable[[], dict[str, Any]] = dict,
         log: Callable[..., list[str]] = lambda **_: [],
         ca: Callable[[], str | None] = lambda: None,
+        checks: Callable[[], Iterator[Check]] = lambda: iter(()),
     ) -> None:
         """``settings`` and ``log``, each setting and the last lines, are for the diagnostics bundle; ``ca`` reads the
-        certificate of the server's own authority, where clients need it.
+        certificate of the server's own authority, where clients need it; ``checks`` makes the doctor's, on a thread.
         """
         self.router = Router()
         self.sign_ins = SignIns(hub, version)
@@ -69,6 +71,7 @@ class WebApp:
         self._settings = settings
         self._log = log
         self._ca = ca
+        self._checks = checks
         self._declared = False
         self.sign_ins.register(self.router)  # and with it the guard
 
@@ -84,6 +87,7 @@ class WebApp:
         from .alerts import AlertRoutes, ChannelRoutes
         from .audit import AuditRoutes
         from .backups import BackupRoutes
+        from .checkup import Checkup, CheckupRoutes
         from .claims import ClaimRoutes
         from .commands import CommandRoutes
         from .dashboards import DashboardRoutes
@@ -108,6 +112,7 @@ class WebApp:
         boards = Dashboards(hub)
         store = StoreRoutes(hub)
         readings = ReadingRoutes(hub)
+        checkup = Checkup(self._checks, hub.clock_ms)
         for part in (
             DeviceRoutes(hub),
             ClaimRoutes(hub, self.claims),
@@ -124,7 +129,10 @@ class WebApp:
             ChannelRoutes(hub),
             store,
             BackupRoutes(hub, store),
-            OverviewRoutes(hub, self.live, metrics, health=self._health, settings=self._settings, log=self._log),
+            OverviewRoutes(
+                hub, self.live, metrics, checkup, health=self._health, settings=self._settings, log=self._log
+            ),
+            CheckupRoutes(checkup),
             DashboardRoutes(hub, boards, self.live),
             SharedRoutes(hub, boards, self.live, readings),
             PeopleRoutes(hub, self.sign_ins),

@@ -50,7 +50,7 @@ system.json    counters and the process
 metrics.txt    every metric, as /metrics gives it
 settings.json  every setting, its value and where it came from; secrets lie in files of their own and are not here
 log.txt        the last lines of the log
-doctor.json    what 'hardpoint doctor' found, where the command made this file
+doctor.json    what 'hardpoint doctor' finds on the machine
 
 A part that is missing could not be had: no server answered. Nowhere is a token, a password or a reading. {names}
 """

@@ -33,9 +33,6 @@ MAX_KEPT = 64
 """Counts that are kept at a time, one for each set of labels that somebody is limited to."""
 DEVICES_A_TURN = 500
 """Some 2 ms of the loop; what devices send meanwhile waits no longer."""
-LEAST_READINGS = 100_000
-"""Below so many a database is mostly its empty pages, and says nothing of what a reading takes."""
-DAY_S = 86_400
 
 
 class Survey(NamedTuple):
@@ -154,9 +151,6 @@ class HomeRoutes:
     def _room(self, store: dict[str, Any]) -> dict[str, Any] | None:
         if "size_bytes" not in store:  # a store of somebody else's that does not say
             return None
-        size, free, per_s = store["size_bytes"], store.get("free_bytes"), self._hub.pace.per_s
-        readings = store.get("readings", 0)
-        days_left = None
-        if free is not None and per_s and readings >= LEAST_READINGS:
-            days_left = round(free / (size / readings * per_s * DAY_S), 1)
+        size, free = store["size_bytes"], store.get("free_bytes")
+        days_left = None if free is None else self._hub.pace.days_until(free, size, store.get("readings", 0))
         return {"size_bytes": size, "free_bytes": free, "days_left": days_left}

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from ..http import Request, Router
     from ..hub.hub import Hub
+    from .checkup import Checkup
     from .live import LiveStreams
     from .metrics import Metrics
 
@@ -32,6 +33,7 @@ class OverviewRoutes:
         hub: Hub,
         live: LiveStreams,
         metrics: Metrics,
+        checkup: Checkup,
         *,
         health: Callable[[], dict[str, Any]],
         settings: Callable[[], dict[str, Any]],
@@ -40,6 +42,7 @@ class OverviewRoutes:
         self._hub = hub
         self._live = live
         self._metrics = metrics
+        self._checkup = checkup
         self._health = health
         self._settings = settings
         self._log = log
@@ -74,9 +77,10 @@ class OverviewRoutes:
             raise BadInput("names is shown or hidden", field="names")
         system = await self._describe()
         metrics = self._metrics.encode()
+        checks = await self._checkup.document()
         known = diagnostics.secrets_of(self._hub.alerting.outbox)
         now_s = time.time()
-        data = await asyncio.to_thread(self._pack, system, metrics, known, now_s, hide_names=names == "hidden")
+        data = await asyncio.to_thread(self._pack, system, metrics, checks, known, now_s, hide_names=names == "hidden")
         disposition = f'attachment; filename="{diagnostics.file_name(now_s)}"'
         headers = [("Content-Disposition", disposition), ("Cache-Control", "no-store")]
         return Response(200, data, diagnostics.MEDIA_TYPE, headers)
@@ -124,7 +128,14 @@ class OverviewRoutes:
         }
 
     def _pack(
-        self, system: dict[str, Any], metrics: bytes, known: set[str], now_s: float, *, hide_names: bool
+        self,
+        system: dict[str, Any],
+        metrics: bytes,
+        checks: dict[str, Any],
+        known: set[str],
+        now_s: float,
+        *,
+        hide_names: bool,
     ) -> bytes:
         as_json = diagnostics.as_json
         lines = self._log(hide_names=hide_names)
@@ -135,6 +146,7 @@ class OverviewRoutes:
             "system.json": as_json({name: value for name, value in system.items() if name != "health"}),
             "metrics.txt": metrics,
             "settings.json": diagnostics.settings_part(self._settings(), hide_names=hide_names),
+            "doctor.json": as_json(checks),
             "log.txt": "\n".join(lines).encode("utf-8", "backslashreplace"),
         }
         return diagnostics.pack(parts, now_s, known)

@@ -74,6 +74,10 @@ class StoreRoutes:
         with self._hub.reads.answering():
             plan, due = await self._hub.retention.plan(within_s)
         policy = self._hub.retention.policy
+        days_to_max = None
+        if policy.max_bytes is not None:
+            readings = (await asyncio.to_thread(self._hub.store.describe)).get("readings", 0)
+            days_to_max = self._hub.pace.days_until(policy.max_bytes - plan.size_bytes, plan.size_bytes, readings)
         steps = [
             {
                 "device": step.device_id,
@@ -93,6 +97,7 @@ class StoreRoutes:
                 "at": plan.now_ms,
                 "size_bytes": plan.size_bytes,
                 "max_bytes": policy.max_bytes,
+                "days_to_max": days_to_max,
                 "freed_bytes": plan.freed_bytes,
                 "rules": [rule._asdict() for rule in policy.rules],
                 "steps": steps,

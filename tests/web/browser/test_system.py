@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from hardpoint.web.diagnostics import unpack
 
-from .conftest import LineDevice, Server, expect
+from .conftest import WAIT_S, LineDevice, Server, expect
 
 Attach = Callable[[Server, str], LineDevice]
 
@@ -44,6 +47,71 @@ def test_the_system_page_counts_and_backs_up(server: Server, open_page: Any, lin
     with page.expect_download() as unnamed:
         page.get_by_role("link", name="without names of devices").click()
     assert b"Names of devices are left out" in unpack(Path(unnamed.value.path()).read_bytes())["README.txt"]
+
+
+def doctor(server: Server) -> list[dict[str, str]]:
+    """What the command finds on the same machine and folder, as far as it needs somebody."""
+    command = [sys.executable, "-m", "hardpoint", "doctor", "--json", "--data", str(server.folder / "data")]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S, check=False)
+    return [check for check in json.loads(found.stdout)["checks"] if check["status"] in ("warn", "fail")]
+
+
+def test_the_system_page_says_what_the_doctor_says(fresh_server: Server, open_page: Any) -> None:
+    server = fresh_server
+    server.set_up()
+    data = server.folder / "data"
+    data.chmod(0o755)
+    page = open_page(server, "/system")
+    [opened] = [check for check in doctor(server) if check["id"] == "data"]
+    finding = page.locator(".finding", has_text="Others can read the data folder")
+    finding.get_by_text(opened["seen"], exact=True).wait_for()
+    finding.get_by_text(opened["fix"], exact=True).wait_for()
+    data.chmod(0o700)
+    page.get_by_role("button", name="Look again").click()
+    expect(finding).to_have_count(0)
+    # What else this machine lacks is not ours to say, but both say it.
+    titles = page.locator(".finding, .checkup-well")
+    titles.first.wait_for()
+    expect(page.locator(".finding")).to_have_count(len(doctor(server)))
+
+
+def test_a_machine_that_is_well_has_one_line(server: Server, open_page: Any) -> None:
+    page = open_page(server, "")
+    fine = {"id": "space", "status": "ok", "seen": "100.00 GiB free", "fix": None}
+    odd = {"id": "clock", "status": "warn", "seen": "not synchronised", "fix": "timedatectl set-ntp true"}
+    unmade = {"id": "tls", "status": "warn", "seen": "could not be checked: OSError: x", "fix": None}
+    answers = [
+        {"at": 0, "done": False, "ok": True, "checks": [fine]},
+        {"at": 0, "done": True, "ok": True, "checks": [fine, {**fine, "status": "skip"}]},
+        {"at": 0, "done": True, "ok": True, "checks": [fine, unmade, odd, {**odd, "id": "data", "status": "fail"}]},
+    ]
+    page.route("**/api/system/checks*", lambda route: route.fulfill(json=answers.pop(0) if answers else odd))
+    page.goto(server.url + "/system")
+    page.get_by_text("1 check is done, the next one takes long…").wait_for()
+    page.get_by_text("Nothing on this machine needs you: 2 checks").wait_for()
+    expect(page.locator(".finding")).to_have_count(0)
+    page.get_by_role("button", name="Look again").click()
+    page.get_by_role("heading", name="3 things on this machine need you").wait_for()
+    titles = ["Wrong: The data folder cannot be used", "To be seen to: tls: could not be checked"]
+    expect(page.locator(".finding h3")).to_have_text([*titles, "To be seen to: Nothing sets the clock right"])
+
+
+def test_the_limit_of_the_store_is_foretold(server: Server, open_page: Any) -> None:
+    page = open_page(server, "")
+    plan = {"at": 0, "max_bytes": 2e9, "freed_bytes": 0, "rules": [], "steps": [], "more_steps": 0}
+    answers = [
+        {**plan, "size_bytes": 1e9, "days_to_max": 12.0},
+        {**plan, "size_bytes": 1e9, "days_to_max": None},
+        {**plan, "size_bytes": 2e9, "days_to_max": 0.0},
+    ]
+    page.route("**/api/store/plan*", lambda route: route.fulfill(json=answers.pop(0)))
+    for said in (
+        "At the present rate the store has 2 GB, all that it may, in 12 days.",
+        "The oldest readings are thinned and dropped when the store has 2 GB.",
+        "The store has all that it may, 2 GB: the oldest readings are thinned and dropped.",
+    ):
+        page.goto(server.url + "/system")
+        page.get_by_text(said).wait_for()
 
 
 def test_everything_is_reached_by_the_palette_alone(server: Server, open_page: Any, line_device: Attach) -> None:

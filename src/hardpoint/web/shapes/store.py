@@ -33,11 +33,16 @@ class PlannedStep(Struct, rename={"from_ms": "from", "to_ms": "to"}):
 
 
 class Plan(Struct):
-    """What retention would do at the time ``at``. ``bytes`` are about what it frees."""
+    """What retention would do at the time ``at``. ``bytes`` are about what it frees.
+
+    ``days_to_max``: until the store has ``max_bytes`` at the present rate, if nothing is dropped before; null where
+    there is no limit, or too little to say.
+    """
 
     at: Ms
     size_bytes: int
     max_bytes: int | None
+    days_to_max: float | None
     freed_bytes: int
     rules: list[Keep]
     steps: list[PlannedStep]

@@ -75,6 +75,26 @@ class Overview(Struct):
     gauges: dict[str, int]
 
 
+class MachineCheck(Struct):
+    """One thing that `hardpoint doctor` looks at: ``seen`` is what was found, ``fix`` what helps."""
+
+    id: str
+    status: Literal["ok", "warn", "fail", "skip"]
+    seen: str
+    fix: str | None
+
+
+class Checkup(Struct):
+    """What was found on the server's machine ``at``. Not ``done``: the check behind the last one has no end yet.
+    ``ok``: none has failed.
+    """
+
+    at: Ms
+    done: bool
+    ok: bool
+    checks: list[MachineCheck]
+
+
 class Backup(Struct):
     """A copy of everything, kept in the data folder; the last two are null where it cannot be read.
 

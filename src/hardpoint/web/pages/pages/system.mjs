@@ -8,6 +8,7 @@ import { Ago, Icon, IconButton, Loading, Problem } from "../ui/elements.mjs";
 import { Page } from "../ui/shell.mjs";
 import { sparkPath } from "../ui/spark.mjs";
 import { toast, toastError } from "../ui/toast.mjs";
+import { Checkup } from "./system/checkup.mjs";
 
 await Promise.all([loadStyle("css/system.css"), loadStyle("css/device.css")]);
 
@@ -152,6 +153,13 @@ function usePlan() {
   return plan;
 }
 
+/** How large the store may become, and when it is. */
+function limitWords({ max_bytes: most, size_bytes: size, days_to_max: days }) {
+  if (size >= most) return t("system.limit_reached", { size: bytes(most) });
+  if (days === null) return t("system.limit", { size: bytes(most) });
+  return t("system.limit_in", { size: bytes(most), time: duration(Math.max(days * 86_400, 3_600)) });
+}
+
 function Store({ store }) {
   const plan = usePlan();
   const low = typeof store.free_bytes === "number" && store.free_bytes < DISK_LOW_BYTES;
@@ -178,7 +186,8 @@ function Store({ store }) {
       <p class="hint">${t("system.week", {
         n: plan.steps.length + plan.more_steps,
         size: bytes(plan.freed_bytes),
-      })}</p>`
+      })}</p>
+      ${plan.max_bytes !== null && html`<p class="hint">${limitWords(plan)}</p>`}`
     }
   <//>`;
 }
@@ -259,6 +268,7 @@ export default function SystemPage() {
     <div class="page-head"><h1>${title}</h1><p class="system-health ${ok ? "good" : "bad"}" role="status">
       <${Icon} name=${ok ? "check" : "triangle-alert"} />${t(ok ? "system.ok" : "system.degraded")}</p></div>
     ${error && html`<${Problem} error=${error} />`}
+    ${mayAs("admin") && html`<${Checkup} />`}
     <${Tiles} samples=${samples} />
     <div class="system-grid"><${Listeners} health=${now.health} /><${Traffic} now=${now} /><${Store} store=${now.health.store} />
       ${mayAs("admin") && html`<${Backups} />`}<${About} now=${now} /></div>
