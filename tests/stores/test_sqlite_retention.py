@@ -273,3 +273,48 @@ def test_what_a_killed_pass_of_folding_left_is_not_counted_twice(
         assert settled_count(store) == COUNT
     finally:
         store.close()
+
+
+def test_readings_deleted_while_their_series_is_thinned_stay_deleted(
+    held: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is to be thinned was looked up before the commits that go between the slices."""
+    monkeypatch.setattr(retain, "SLICE_CHUNKS", 1)
+    deleted_from = COUNT // 2 * 10_000
+    outcomes: list[StorageError | None] = []
+
+    def hook(name: str) -> None:
+        if name == "thin: done" and not waiting:
+            waiting.append(name)
+            held.commit([], [DeleteReadings(1, deleted_from, 2**62)], outcomes.append)
+
+    waiting: list[str] = []
+    monkeypatch.setattr(failpoints, "hook", hook)
+    held.retain(Policy((Keep(key="temp", thin_after_s=30),)), NOW)
+    assert outcomes == [None]
+    wait_until(lambda: held._writer is not None and not held._writer.work.due)
+    assert [ts for ts in times(held) if ts >= deleted_from] == []
+    assert held.check().findings == ()
+
+
+def test_a_late_reading_that_comes_while_its_series_is_thinned_is_in_the_summary(
+    held: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retain, "SLICE_CHUNKS", 1)
+    monkeypatch.setattr(work, "FOLD_AT_READINGS", 1)
+    monkeypatch.setattr(work, "FOLD_AT_READINGS_A_SERIES", 1)
+    monkeypatch.setattr(work, "FOLD_AT_LEAST_A_SERIES", 1)
+    monkeypatch.setattr(compaction, "READINGS_A_SERIES", 1)
+    late = COUNT // 2 * 10_000 + 5_000
+
+    def hook(name: str) -> None:
+        if name == "thin: done" and not waiting:
+            waiting.append(name)
+            held.commit([(1, late, 1000.0)], [], lambda _: None)
+
+    waiting: list[str] = []
+    monkeypatch.setattr(failpoints, "hook", hook)
+    held.retain(Policy((Keep(key="temp", thin_after_s=30),)), NOW)
+    wait_until(lambda: held._writer is not None and not held._writer.work.due)
+    assert dict(held.readings(1, late, late + 1)) == {late: 1000.0}
+    assert held.check().findings == ()

@@ -12,7 +12,7 @@ from ..base import Finding
 from ..pieces import summarise
 from .blocks import COLUMNS as BLOCK_COLUMNS
 from .blocks import VISIBLE, Block
-from .chunks import BARE, COLUMNS, THINNED, Chunk, delete, read_data, write
+from .chunks import BARE, COLUMNS, THINNED, Chunk, at, delete, read_data, write
 from .columns import Damaged
 from .failpoints import reach
 from .merge import kept_of, quarantine, quarantine_block
@@ -29,7 +29,6 @@ BATCH = 256
 _CHUNKS_SQL = f"""
 SELECT series, {COLUMNS} FROM chunks WHERE (series, start_ms) > (?, ?) ORDER BY series, start_ms LIMIT ?
 """  # noqa: S608 - our own words
-_CHUNK_SQL = f"SELECT {COLUMNS} FROM chunks WHERE series = ? AND start_ms = ?"  # noqa: S608
 _BLOCKS_SQL = f"SELECT {BLOCK_COLUMNS} FROM blocks WHERE id > ? AND {VISIBLE} ORDER BY id LIMIT ?"  # noqa: S608
 _BLOCK_SQL = f"SELECT {BLOCK_COLUMNS} FROM blocks WHERE id = ?"  # noqa: S608
 _COUNT_SQL = "SELECT 1 FROM totals WHERE typeof(readings) = 'integer' AND typeof(in_journal) = 'integer'"
@@ -137,10 +136,9 @@ def _wrong_with(connection: sqlite3.Connection, chunk: Chunk) -> str | None:
 def _repair_chunk(connection: sqlite3.Connection, problem: Problem) -> Finding | None:
     series = problem.series
     assert series is not None
-    row = connection.execute(_CHUNK_SQL, (series, problem.start_ms)).fetchone()
-    if row is None:
+    chunk = at(connection, series, problem.start_ms)
+    if chunk is None:
         return None  # it was rewritten or deleted meanwhile
-    chunk = Chunk._make(row)
     what = _wrong_with(connection, chunk)
     if what is None:
         return problem.finding("reported") if "overlaps" in problem.what else None

@@ -47,6 +47,7 @@ SELECT {COLUMNS} FROM chunks WHERE series = :series AND start_ms < :end_ms AND s
     (SELECT max(start_ms) FROM chunks WHERE series = :series AND start_ms <= :start_ms), :start_ms
 ) AND end_ms >= :start_ms ORDER BY start_ms
 """  # noqa: S608
+_AT_SQL = f"SELECT {COLUMNS} FROM chunks WHERE series = ? AND start_ms = ?"  # noqa: S608
 _BEFORE_SQL = f"SELECT {COLUMNS} FROM chunks WHERE series = ? AND start_ms < ? ORDER BY start_ms DESC LIMIT 1"  # noqa: S608
 
 _summary_encoder = msgspec.msgpack.Encoder()
@@ -162,6 +163,12 @@ def overlapping(connection: sqlite3.Connection, series: int, start_ms: int, end_
     """Those that hold a reading with ``start_ms <= ts < end_ms``, or span it, by time."""
     bound = {"series": series, "start_ms": start_ms, "end_ms": end_ms}
     return [Chunk._make(row) for row in connection.execute(OVERLAPPING_SQL, bound)]
+
+
+def at(connection: sqlite3.Connection, series: int, start_ms: int) -> Chunk | None:
+    """The one that begins at this very time."""
+    row = connection.execute(_AT_SQL, (series, start_ms)).fetchone()
+    return None if row is None else Chunk._make(row)
 
 
 def before(connection: sqlite3.Connection, series: int, start_ms: int) -> Chunk | None:

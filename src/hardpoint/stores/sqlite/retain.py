@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ...model import INT64_MIN, Series
 from ..retention import Limits, Plan, Step, limits_by_series
 from .blocks import VISIBLE, holds
-from .chunks import THINNED, Chunk, overlapping, read_data
+from .chunks import THINNED, Chunk, at, overlapping, read_data
 from .columns import Damaged
 from .failpoints import reach
 from .merge import quarantine, thin
@@ -167,6 +167,8 @@ def _thin_slice(connection: sqlite3.Connection, series: int, chosen: Sequence[Ch
     connection.execute("BEGIN IMMEDIATE")
     try:
         for chunk in chosen:
+            if at(connection, series, chunk.start_ms) != chunk:
+                continue  # a commit in between has deleted or rewritten it: what was looked up is no more
             try:
                 thin(connection, series, chunk)
             except Damaged as error:
