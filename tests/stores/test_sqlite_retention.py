@@ -10,6 +10,8 @@ import pytest
 from storing import commit_and_wait, wait_until
 
 from hardpoint.errors import StorageError
+from hardpoint.hub.history.query import RangeQuery
+from hardpoint.hub.history.reduce import reduce_range
 from hardpoint.model import Delete, DeleteReadings, Device, Put, Series, Stretch, Summary
 from hardpoint.stores.base import Keep, Policy, Step
 from hardpoint.stores.pieces import summarise
@@ -318,3 +320,16 @@ def test_a_late_reading_that_comes_while_its_series_is_thinned_is_in_the_summary
     wait_until(lambda: held._writer is not None and not held._writer.work.due)
     assert dict(held.readings(1, late, late + 1)) == {late: 1000.0}
     assert held.check().findings == ()
+
+
+def test_a_thinned_stretch_whose_last_numbers_are_replaced_by_text_says_so(held: SqliteStore) -> None:
+    """Numbers without a least one would be asked for it by every chart."""
+    held.retain(Policy((Keep(key="temp", thin_after_s=30_000),)), NOW)
+    first = next(piece for piece in held.overview(1, *EVER) if isinstance(piece, Summary))
+    left = list(held.readings(1, first.start_ms, first.end_ms + 1))
+    assert commit_and_wait(held, [(1, ts, "n/a") for ts, _ in left]) is None
+    held._do(lambda connection, pending: pending.everything_in_chunks(connection))
+    now = next(piece for piece in held.overview(1, *EVER) if isinstance(piece, Summary))
+    assert (now.count, now.numbers, now.min, now.max, now.sum) == (first.count, 0, None, None, None)
+    for agg in ("minmax", "min", "avg"):
+        assert reduce_range(held, 1, RangeQuery(first.start_ms, first.end_ms + 1, agg, 2)) == (agg, [])

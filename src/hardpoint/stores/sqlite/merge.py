@@ -212,6 +212,8 @@ def _absorb(
     now = summarise(ordered, [left[ts] for ts in ordered])
     added = summarise(times, values)
     numbers = chunk.numbers + added.numbers - (gone.numbers if gone is not None else 0)
+    if not now.numbers:
+        numbers = 0  # of numbers without a least and a greatest one no summary can tell
     total = (chunk.sum or 0) + (added.sum or 0) - ((gone.sum or 0) if gone is not None else 0)
     count = chunk.count + len(times) - len(replaced)
     summary = now._replace(count=count, numbers=numbers, sum=total if numbers else None)
