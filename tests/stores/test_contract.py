@@ -33,11 +33,13 @@ from hardpoint.model import (
     Device,
     EndAttachment,
     Habit,
+    Keep,
     MqttMessage,
     MqttRetained,
     MqttSession,
     MqttSubscription,
     Package,
+    Policy,
     Put,
     QuietHours,
     Record,
@@ -529,3 +531,12 @@ def test_any_sequence_of_commits(kind: str) -> None:
         suppress_health_check=list(HealthCheck),
     )
     machine("runTest").runTest()
+
+
+@pytest.mark.parametrize("age_s", [3e22, float("inf")])
+def test_an_age_that_nothing_reaches_keeps_everything(store: Store, commit: Commit, age_s: float) -> None:
+    assert commit(store, [(1, 1000, 1.5)], [Put(Device("d", "d", 0)), Put(Series(1, "d", "temp"))]) is None
+    policy = Policy((Keep(thin_after_s=age_s, drop_after_s=age_s),))
+    assert store.plan(policy, 2_000_000_000_000).steps == ()
+    assert store.retain(policy, 2_000_000_000_000).steps == ()
+    assert list(store.readings(1, 0, 2000)) == [(1000, 1.5)]

@@ -59,4 +59,5 @@ def limits_by_series(policy: Policy, known: Iterable[Series], now_ms: int) -> Ma
 
 
 def _before(now_ms: int, after_s: float | None) -> int | None:
-    return None if after_s is None else now_ms - round(after_s * 1000)
+    """Nothing is older than 1970; an age of a thousand million years would be more than SQLite can compare with."""
+    return None if after_s is None else now_ms - round(min(after_s * 1000, now_ms))
