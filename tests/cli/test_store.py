@@ -212,6 +212,7 @@ class TestImport:
             ("time,b\n1,2\n", ["--key-column", "k"], "no column 'k'"),
             ("time,b\n1,2\n", ["--tz", "Mars"], "--tz"),
             ("time,b\n1,2\n", ["--delimiter", "::"], "--delimiter"),
+            ("time,b\n1,2\n", ["--delimiter", '"'], "--delimiter"),
         ],
     )
     def test_wrong_calls(self, hardpoint: Hardpoint, tmp_path: Path, text: str, argv: list[str], said: str) -> None:

@@ -73,8 +73,8 @@ def import_file(client: Client, file: Path, quiet: bool, as_json: bool, **given:
     if form is None:
         raise click.UsageError("its name does not tell what the file is: --format csv or ndjson")
     delimiter = "\t" if given["delimiter"] == "tab" or file.suffix.lower() == ".tsv" else given["delimiter"]
-    if len(delimiter) != 1:
-        raise click.UsageError("--delimiter is one character, or 'tab'")
+    if len(delimiter) != 1 or delimiter in '"\r\n':
+        raise click.UsageError("--delimiter is one character, or 'tab', and no quote or end of a line")
     with closing(sys.stdin.buffer if from_stdin else open_file(file)) as source:
         records = Records(source, form, delimiter=delimiter)
         job = Import(

@@ -38,6 +38,7 @@ def test_names_can_be_told():
     ("record", "given", "message", "hint"),
     [
         ({"device": "a", "t": 1}, {}, "no column 'time'", "--time"),
+        ({"time": "nan", "device": "a", "t": 1}, {}, "'nan' is not a time", "--time-format"),
         ({"time": "soon", "device": "a", "t": 1}, {}, "'soon' is not a time", "--time-format"),
         ({"time": None, "device": "a", "t": 1}, {}, "'None' is not a time", "--time-format"),
         ({"time": 1e308, "device": "a", "t": 1}, {"clock": lambda field: int(field * 1e308)}, "is not a time", None),

@@ -78,3 +78,30 @@ def test_packed_files_and_names(tmp_path):
     ]
     with pytest.raises(BadInput, match="No such file"):
         open_file(tmp_path / "none.csv")
+
+
+def packed(tmp_path, data):
+    file = tmp_path / "in.csv.gz"
+    file.write_bytes(data)
+    return file
+
+
+LINES = b"".join(b"%d,%d\n" % (n, n * n) for n in range(2000))
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-20], lambda data: data[:200] + b"\xff" * 9 + data[209:]])
+def test_a_packed_file_that_is_damaged_is_said_behind_what_can_be_read(tmp_path, damage):
+    with open_file(packed(tmp_path, damage(gzip.compress(b"time,note\n" + LINES)))) as file:
+        found = Records(file, "csv")
+        with pytest.raises(BadInput, match=r"behind line \d+ the file cannot be read"):
+            list(found)
+
+
+def test_a_file_that_was_never_packed(tmp_path):
+    with open_file(packed(tmp_path, LINES)) as file, pytest.raises(BadInput, match="behind line 0"):
+        Records(file, "csv")
+
+
+def test_a_head_that_is_no_head():
+    with pytest.raises(BadInput, match="names no columns"):
+        made(b"x" * 200_000, "csv")

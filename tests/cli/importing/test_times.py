@@ -51,3 +51,9 @@ def test_the_zone_is_for_times_that_name_none():
     assert clock("auto", BERLIN)("2025-11-23 07:40") == MS
     assert clock("auto", BERLIN)("2025-11-23T06:40Z") == MS
     assert clock("auto", BERLIN)("2025-07-01 02:00") == 1_751_328_000_000
+
+
+@pytest.mark.parametrize("field", ["nan", "NaN", float("nan"), "inf", float("-inf"), None, [1], "9" * 5000])
+def test_what_is_no_time_is_said_with_an_error_that_is_expected(field):
+    with pytest.raises((ValueError, OverflowError, TypeError, OSError)):
+        clock("auto", UTC)(field)

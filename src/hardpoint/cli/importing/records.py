@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -55,7 +56,7 @@ class Records:
         """Read the head line of a CSV file.
 
         Raises:
-            BadInput: the file has none.
+            BadInput: the file has none, or cannot be read.
         """
         self._file = file
         self._form = form
@@ -65,7 +66,10 @@ class Records:
         self.names: list[str] = []
         """The columns of a CSV file, in their order."""
         if form == "csv":
-            head = next(csv.reader(self._lines(), delimiter=delimiter), None)
+            try:
+                head = next(csv.reader(self._lines(), delimiter=delimiter), None)
+            except csv.Error as error:  # one field beyond csv's own limit: it is something else than a table
+                raise BadInput(f"line 1 names no columns: {error}") from None
             if not head:
                 raise BadInput("the file is empty: its first line should name the columns")
             self.names = [name.strip() for name in head]
@@ -78,16 +82,26 @@ class Records:
         self._line, self._offset = line, offset
 
     def __iter__(self) -> Iterator[Record]:
+        """
+        Raises:
+            BadInput: the rest cannot be read.
+        """
         return self._of_csv() if self._form == "csv" else self._of_ndjson()
 
     def _lines(self) -> Iterator[str]:
-        while data := self._file.readline(MAX_LINE_BYTES):
+        while data := self._next_line():
             if len(data) == MAX_LINE_BYTES:
                 raise BadInput(f"line {self._line + 1} has more than {MAX_LINE_BYTES} bytes")
             self._offset += len(data)
             self._line += 1
             # A spreadsheet's byte order mark, and what is not UTF-8, must not make a row unreadable.
             yield data.decode("utf-8-sig" if self._line == 1 else "utf-8", "replace")
+
+    def _next_line(self) -> bytes:
+        try:
+            return self._file.readline(MAX_LINE_BYTES)
+        except (OSError, EOFError, zlib.error) as error:  # what was packed is cut off, damaged, or was never packed
+            raise BadInput(f"behind line {self._line} the file cannot be read: {error}") from error
 
     def _of_csv(self) -> Iterator[Record]:
         names = self.names

@@ -34,7 +34,8 @@ def _auto(field: Any, where: tzinfo) -> int:
         size = abs(float(field))
     except ValueError:
         return _iso(field, where)
-    return _number(field, next(unit for least, unit in _SIZES if size >= least))
+    # NaN, which tables write where a time is missing, has no size, and no unit makes a time of it.
+    return _number(field, next((unit for least, unit in _SIZES if size >= least), "s"))
 
 
 def _number(field: Any, unit: str) -> int:
