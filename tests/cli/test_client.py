@@ -70,6 +70,12 @@ class TestCalls:
         assert client.get("/api/devices", "a/b?c d", "latest", query={"k": ["a", "b&"], "none": None, "n": 1}) == {}
         assert script.last("GET").target.endswith("/latest?k=a&k=b%26&n=1")
 
+    @pytest.mark.parametrize("call", [("/api/devices", "\udcff"), ("/api/devices",)])
+    def test_an_argument_that_is_no_text(self, script: Script, client: Client, call: tuple[str, ...]) -> None:
+        with pytest.raises(BadInput, match="not UTF-8"):
+            client.call("POST", *call, query={"k": "\udcff"} if len(call) > 1 else None, body={"name": "\udcff"})
+        assert script.asked == []
+
     def test_an_empty_answer_is_none(self, script: Script, client: Client) -> None:
         script.answers["DELETE /api/devices/x"] = (204, None)
         assert client.call("DELETE", "/api/devices", "x") is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 
@@ -86,6 +87,22 @@ class TestEndings:
         monkeypatch.setenv("HARDPOINT_DEBUG", "1")
         with pytest.raises(ZeroDivisionError):
             run(["x"])
+
+    @pytest.mark.parametrize("argv", [["store", "backup"], ["store", "export", "--format", "csv"], ["bugreport"]])
+    def test_a_name_that_no_file_can_have(self, hardpoint, tmp_path, argv: list[str]) -> None:
+        """Asking whether it exists is an error before Python 3.14, and opening it afterwards."""
+        ended = hardpoint(*argv, "--data", str(tmp_path), "x" * 300)
+        assert ended.code in (1, 69)
+        assert "HARDPOINT_DEBUG" not in ended.err
+
+    def test_with_a_closed_stdout(self) -> None:
+        ended = subprocess.run(
+            ["/bin/sh", "-c", f"exec {shlex.quote(sys.executable)} -m hardpoint version >&-"],
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=120,
+        )
+        assert (ended.returncode, ended.stderr) == (0, b"")
 
     def test_the_process_ends_with_the_code(self, ending) -> None:
         ending(ConfigError("x"))

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import click
 import pytest
 
-from hardpoint.cli.moment import Moment
+from hardpoint.cli.moment import Moment, Span
 
 from .conftest import Script, error
 
@@ -41,10 +41,15 @@ class TestMoment:
     def test_taken(self, text: str, ms: int) -> None:
         assert Moment().convert(text, None, None) == ms
 
-    @pytest.mark.parametrize("text", ["", "yesterday", "1y", "h", "2025-13-01", "-5"])
+    @pytest.mark.parametrize("text", ["", "yesterday", "1y", "h", "2025-13-01", "-5", "²", "9" * 5000, "9" * 400 + "d"])
     def test_refused(self, text: str) -> None:
         with pytest.raises(click.UsageError, match="is not a time: write 6h"):
             Moment().convert(text, None, None)
+
+
+def test_a_span_beyond_all_numbers() -> None:
+    with pytest.raises(click.UsageError, match="is not a span"):
+        Span().convert("9" * 400 + "d", None, None)
 
 
 class TestPrinting:

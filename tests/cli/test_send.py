@@ -82,6 +82,8 @@ class TestParameters:
             (["--params", "[" * 5000], 1),
             (["--wait", "0"], 2),
             (["--wait", "301"], 2),
+            (["--wait", "nan"], 2),
+            (["--ttl", "inf"], 2),
         ],
     )
     def test_refused_before_anything_is_sent(self, hardpoint, script: Script, argv: list[str], code: int) -> None:

@@ -11,6 +11,7 @@ from ..config import LISTEN_PORTS, LoopName, default_data
 from ..errors import BadInput
 from .command import Command, Option
 from .connection import read_secret
+from .moment import FiniteRange
 from .serve import LOG_FORMAT
 
 AGENT_FOLDER = "agent"
@@ -37,9 +38,7 @@ AGENT_FOLDER = "agent"
 @click.option(
     "--data", type=click.Path(path_type=Path, file_okay=False), metavar="DIR", help="Where unsent readings wait."
 )
-@click.option(
-    "--interval", "interval_s", type=click.FloatRange(1, 86_400), default=10.0, help="Seconds between readings."
-)
+@click.option("--interval", "interval_s", type=FiniteRange(1, 86_400), default=10.0, help="Seconds between readings.")
 @click.option(
     "--loop", type=click.Choice(["hardpoint", "asyncio", "uvloop"]), default="hardpoint", help="The event loop."
 )

@@ -140,7 +140,7 @@ class Client:
     """Calls of the app API. Each call is one connection: a command makes few, and none can then be half used.
 
     Every method raises the `errors` class of the answer's status, `ServerUnreachable` where there is no answer and
-    `TimedOut` where it does not come in time.
+    `TimedOut` where it does not come in time; `BadInput` where what is to be sent is no text.
     """
 
     def __init__(self, address: Address, token: str | None = None, ca: Path | None = None) -> None:
@@ -264,7 +264,7 @@ class Client:
         sent = dict(self._headers) | dict(headers or {})
         data = None
         if body is not None:
-            data = body if isinstance(body, bytes) else msgspec.json.encode(body)
+            data = body if isinstance(body, bytes) else _json(body)
             sent["Content-Type"] = "application/octet-stream" if isinstance(body, bytes) else "application/json"
         try:
             connection.connect()
@@ -386,6 +386,19 @@ class EventSource:
 def _target(path: tuple[str, ...], query: Mapping[str, Any] | None) -> str:
     head, *segments = path
     given = {name: value for name, value in (query or {}).items() if value is not None}
-    return "/".join([head, *(quote(each, safe="") for each in segments)]) + (
-        f"?{urlencode(given, doseq=True)}" if given else ""
-    )
+    try:
+        target = "/".join([head, *(quote(each, safe="") for each in segments)])
+        return target + (f"?{urlencode(given, doseq=True)}" if given else "")
+    except UnicodeEncodeError:
+        raise _no_text() from None
+
+
+def _json(body: object) -> bytes:
+    try:
+        return msgspec.json.encode(body)
+    except UnicodeEncodeError:
+        raise _no_text() from None
+
+
+def _no_text() -> BadInput:
+    return BadInput("an argument holds bytes that are not UTF-8")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .command import Command, json_option
+from .moment import FiniteRange
 from .output import document, say, table
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Counts(click.ParamType):  # type: ignore[type-arg]
 @click.option("--active", type=click.IntRange(1, MAX_ACTIVE), default=64, help="Connections that send lines.")
 @click.option("--rate", type=click.IntRange(1, MAX_RATE), default=128, help="Lines a second over all of them.")
 @click.option(
-    "--seconds", type=click.FloatRange(0.1, MAX_SECONDS), default=2.0, help="Under load for each model and number."
+    "--seconds", type=FiniteRange(0.1, MAX_SECONDS), default=2.0, help="Under load for each model and number."
 )
 @click.option(
     "--chart",

@@ -121,7 +121,8 @@ def run(argv: Sequence[str]) -> int:
     as_json = "--json" in argv
     try:
         ended = program.main(list(argv), prog_name="hardpoint", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # as it is for `>&-`
+            sys.stdout.flush()
     except HardpointError as error:
         return _report(as_json, error.exit_code, error.code, error.message, error.hint)
     except click.UsageError as error:
@@ -142,6 +143,8 @@ def run(argv: Sequence[str]) -> int:
         if isinstance(error, OSError) and error.errno in NO_SPACE:
             what = f"{error.filename or 'the output'} cannot be written: {os.strerror(error.errno)}"
             return _report(as_json, 1, "storage_full", what, None)
+        if isinstance(error, OSError) and error.filename and error.strerror:  # a name that no file can have, say
+            return _report(as_json, 1, "failed", f"{os.fsdecode(error.filename)}: {error.strerror}", None)
         what = f"{type(error).__name__}: {error}"
         return _report(as_json, 1, "internal", what, "HARDPOINT_DEBUG=1 shows where it happened")
     return ended if isinstance(ended, int) else 0

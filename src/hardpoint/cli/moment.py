@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from datetime import datetime
+from math import inf, isfinite
 from typing import Any
 
 import click
@@ -27,11 +28,11 @@ class Moment(click.ParamType):  # type: ignore[type-arg] # generic from click 8.
             return value
         if value == "now":
             return now_ms
-        if value.isdigit():
-            return int(value)
-        if found := _SPAN.fullmatch(value):
-            return now_ms - round(float(found[1]) * UNITS_MS[found[2]])
         try:
+            if value.isdecimal():
+                return int(value)
+            if found := _SPAN.fullmatch(value):
+                return now_ms - round(float(found[1]) * UNITS_MS[found[2]])
             return round(datetime.fromisoformat(value).timestamp() * 1000)
         except (ValueError, OverflowError, OSError):
             self.fail(f"{value!r} is not a time: write 6h, now, 2025-11-23T14:00 or ms since 1970", param, ctx)
@@ -47,6 +48,18 @@ class Span(click.ParamType):  # type: ignore[type-arg] # generic from click 8.4 
         if isinstance(value, float):
             return value
         found = _LONG_SPAN.fullmatch(value)
-        if not found:
+        span_s = float(found[1]) * (UNITS_MS | {"y": 365 * 86_400_000})[found[2]] / 1000 if found else inf
+        if span_s == inf:
             self.fail(f"{value!r} is not a span: write 12h, 30d or 1y", param, ctx)
-        return float(found[1]) * (UNITS_MS | {"y": 365 * 86_400_000})[found[2]] / 1000
+        return span_s
+
+
+class FiniteRange(click.FloatRange):
+    """A number between two others. click's own takes ``nan``, which is neither below the least nor above the most."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number."""
+        found: float = super().convert(value, param, ctx)
+        if not isfinite(found):
+            self.fail(f"{value!r} is not a number", param, ctx)
+        return found

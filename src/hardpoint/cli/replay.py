@@ -12,6 +12,7 @@ import click
 from ..errors import BadInput, HardpointError
 from .command import Command
 from .connection import read_secret, with_client
+from .moment import FiniteRange
 from .output import printable, say
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ DIALECTS = {"line": "line", "websocket": "line", "http": "http", "mqtt": "mqtt"}
     help="Send as the device whose token is in FILE.",
 )
 @click.option("--refused", is_flag=True, help="Only what was refused.")
-@click.option("--speed", type=click.FloatRange(0), default=0.0, help="1: with the pauses it had; 0: without.")
+@click.option("--speed", type=FiniteRange(0), default=0.0, help="1: with the pauses it had; 0: without.")
 @with_client
 def command(
     client: Client, file: TextIO, new_name: str | None, device_token_file: Path | None, refused: bool, speed: float

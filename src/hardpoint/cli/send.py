@@ -9,6 +9,7 @@ import click
 from ..errors import BadInput, HardpointError, TimedOut
 from .command import Command, json_option
 from .connection import with_client
+from .moment import FiniteRange
 from .output import document, printable, say, shown
 
 if TYPE_CHECKING:
@@ -34,9 +35,9 @@ class CommandFailed(HardpointError):
 @click.argument("method")
 @click.argument("pairs", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--params", metavar="JSON", help="The parameters as one JSON value, instead of KEY=VALUE.")
-@click.option("--wait", "wait_s", type=click.FloatRange(0.1, 300), default=10.0, help="Seconds to wait for the answer.")
+@click.option("--wait", "wait_s", type=FiniteRange(0.1, 300), default=10.0, help="Seconds to wait for the answer.")
 @click.option("--no-wait", is_flag=True, help="Do not wait: print the command's number.")
-@click.option("--ttl", "ttl_s", type=click.FloatRange(1), default=60.0, help="Seconds after which it expires unsent.")
+@click.option("--ttl", "ttl_s", type=FiniteRange(1), default=60.0, help="Seconds after which it expires unsent.")
 @json_option
 @with_client
 def command(
