@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import socket
 import struct
 
@@ -36,6 +37,21 @@ def attach(hub, device):
 
 
 class TestDevices:
+    def test_a_long_list_is_packed_for_who_takes_that(self, anyrun):
+        async def scene():
+            async with signed_in() as (_, client):
+                for n in range(20):
+                    await client.ask("POST", "/api/devices", {"name": f"device-{n:02}"})
+                _, plain = await client.ask("GET", "/api/devices")
+                packed = await client.request(
+                    "GET", "/api/devices", headers=client.headers | {"Accept-Encoding": "gzip"}
+                )
+                assert (packed.headers["content-encoding"], packed.headers["vary"]) == ("gzip", "Accept-Encoding")
+                assert msgspec.json.decode(gzip.decompress(packed.body)) == plain
+                assert len(packed.body) < len(msgspec.json.encode(plain)) / 4
+
+        anyrun(scene())
+
     def test_are_made_shown_changed_and_removed(self, anyrun, clock):
         async def scene():
             async with signed_in(clock=clock) as (hub, client):

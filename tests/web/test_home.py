@@ -108,20 +108,16 @@ def test_more_than_a_page_shows_are_counted(anyrun):
     anyrun(scene())
 
 
-def test_the_server_tells_what_it_needs_and_how_long_its_room_lasts(anyrun):
+def test_the_server_tells_what_it_needs_and_how_long_its_room_lasts(anyrun, monkeypatch):
     async def scene():
         async with open_web() as web, await web.as_role("viewer") as viewer:
             found = await shown(viewer)
             assert found.server == shapes.ServerState(False, None, None, None)
             store = {"size_bytes": 2_000_000, "free_bytes": 86_400_000, "readings": 1_000_000}
-            health = HEALTH | {
-                "status": "degraded",
-                "store": store,
-                "certificates": [{"days_left": 90}, {"days_left": 3}],
-                "bridge": {"connected": False, "error": "refused"},
-            }
-            home = next(route for route in web.app.router.routes if route.path == "/api/home").handler.__self__
-            home._health = lambda: health
+            monkeypatch.setitem(HEALTH, "status", "degraded")
+            monkeypatch.setitem(HEALTH, "store", store)
+            monkeypatch.setitem(HEALTH, "certificates", [{"days_left": 90}, {"days_left": 3}])
+            monkeypatch.setitem(HEALTH, "bridge", {"connected": False, "error": "refused"})
             web.hub.pace.samples.append(Sample(1, 100.0))
             found = await shown(viewer)
             assert found.pace == [(1, 100.0)]
