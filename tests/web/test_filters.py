@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from filter_cases import DEVICE, FAILS, HOLDS, NOW_MS, REFUSED
 from hardpoint.errors import BadInput
+from hardpoint.hub.fields import Field, change_fields
 from hardpoint.web.filters import MAX_CHARS, MAX_TERMS, DeviceView, Filter
 from hub.hubs import attached, open_hub
 
@@ -24,6 +25,9 @@ class Described:
 
     def value(self, key):
         return DEVICE["latest"].get(key, {}).get("value")
+
+    def unit(self, key):
+        return DEVICE["fields"].get(key, {}).get("unit", "")
 
 
 @pytest.mark.parametrize("text", HOLDS)
@@ -71,5 +75,8 @@ def test_a_device_of_the_hub(run, clock):
             view = DeviceView(device, clock())
             assert Filter("temp>21 is:online name=dev over:test").holds(view, clock())
             assert not Filter("hum>1").holds(view, clock())
+            assert Filter("temp=70.7F").holds(view, clock())
+            await change_fields(hub, device, {"temp": Field(unit="°F")})
+            assert Filter("temp=21.5F -temp>20C").holds(view, clock())
 
     run(scene())

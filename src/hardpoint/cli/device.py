@@ -65,13 +65,13 @@ def parse_labels(labels: tuple[str, ...]) -> dict[str, str]:
     examples="""
     hardpoint device ls
     hardpoint device ls --online --search green
-    hardpoint device ls --filter 'site:roof temp>30'
+    hardpoint device ls --filter 'site:roof temp>30C'
     hardpoint device ls --json
     """,
 )
 @click.option("--online/--offline", default=None, help="Only those attached now, or only the others.")
 @click.option("--search", metavar="TEXT", help="Only those with this in their name.")
-@click.option("--filter", "filter_text", metavar="FILTER", help="As on the page: 'site:roof temp>30 is:late'.")
+@click.option("--filter", "filter_text", metavar="FILTER", help="As on the page: 'site:roof temp>30C is:late'.")
 @click.option("--label", metavar="KEY=VALUE", help="Only those with this label.")
 @json_option
 @with_client

@@ -8,18 +8,23 @@ The page's ``core/filter.mjs`` reads the same language, and both are tested with
     site:roof                the label ``site`` begins with it
     over:mqtt  from:10.0.0   how and from where it is attached
     seen<5m  seen>2h         how long ago it was last seen (s, m, h, d)
-    temp>30  door=true       the latest value of a key: > >= < <= = !=, and ~ for text that has it
+    hum>60  door=true        the latest value of a key: > >= < <= = !=, and ~ for text that has it
+    temp>30C  temp<86°F      a temperature in that unit, whichever it is sent in
     name~x  site~x           has it, anywhere
     -term                    does not hold
+
+A number without a unit is compared with what was sent. The page compares it with what its reader sees, and where that
+is a temperature it writes the unit into the address, so that a link means the same to everybody and here.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Protocol, TypeAlias
 
 from ..errors import BadInput
+from ..hub.fields import fields_of
 from ..hub.presence import WORDS, facts, presence_word
 
 if TYPE_CHECKING:
@@ -32,7 +37,10 @@ MAX_TERMS = 32
 _TERM = re.compile(
     r"""(?P<not>-?)(?:(?P<field>[^\s"~<>=!:-][^\s"~<>=!:]*)(?P<op>>=|<=|!=|[:~><=]))?(?P<value>"[^"]*"|[^\s"]*)(?=\s|$)"""
 )
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+_NUMBER = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]{1,3})?)(?:°?([cf])|([℃℉]))?")
+_TEMPERATURES = {"c": "°C", "f": "°F", "℃": "°C", "℉": "°F"}
+_IN_FAHRENHEIT = re.compile(r"(temp|temperature|dew_?point)_f$|fahrenheit$", re.IGNORECASE)
+"""Keys that say so themselves; the pages' core/format.mjs guesses alike."""
 _AGE = re.compile(r"([0-9]+\.?[0-9]*)(s|m|h|d)")
 _UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
@@ -52,6 +60,10 @@ class View(Protocol):
 
     def value(self, key: str) -> object:
         """The latest value of a key; None: there is none."""
+        ...
+
+    def unit(self, key: str) -> str:
+        """The unit that is set of a key; empty: none is."""
         ...
 
 
@@ -101,6 +113,11 @@ class DeviceView:
         """The latest value of a key."""
         series = (self._device.series or {}).get(key)
         return series.value if series is not None and series.ts >= 0 else None
+
+    def unit(self, key: str) -> str:
+        """The unit that is set of a key."""
+        field = fields_of(self._device).get(key)
+        return field.unit if field is not None else ""
 
 
 def _after_space(text: str, position: int) -> int:
@@ -196,38 +213,72 @@ def _seen(field: str, operator: str, value: str, text: str, position: int) -> Ch
 
 
 def _key(field: str, operator: str, value: str, text: str, position: int) -> Check:
+    limit = _Limit.read(field, value)
     if operator[0] in "<>":
-        if _NUMBER.fullmatch(value) is None:
-            _refuse(text, position, f"{field}{operator} is followed by a number")
-        return _number(field, operator, float(value))
+        if limit is None:
+            _refuse(text, position, f"{field}{operator} is followed by a number, which may end in °C or °F")
+        return _number(limit, operator)
     compare = _compared(operator, value)
     assert compare is not None, "every operator but those of numbers is one of texts"
-    number = float(value) if _NUMBER.fullmatch(value) else None
 
     def check(device: View, _at_ms: int) -> bool:
         found = None if operator == ":" else device.value(field)
         if found is None:
             return field in device.labels and compare(device.labels[field])
-        if number is not None and type(found) in (int, float) and operator != "~":
-            return (found == number) is (operator == "=")
-        return compare(_shown(found))
+        if limit is None or operator == "~" or type(found) not in (int, float):
+            return compare(_shown(found))
+        seen = limit.seen(device)
+        return seen is not None and (seen == limit.number) is (operator == "=")
 
     return check
 
 
-def _number(key: str, operator: str, limit: float) -> Check:
-    def check(device: View, _at_ms: int) -> bool:
-        found = device.value(key)
+class _Limit(NamedTuple):
+    """The number that a key's latest is compared with, and the unit of temperature that it is in, if one is named."""
+
+    key: str
+    number: float
+    unit: str | None
+
+    @classmethod
+    def read(cls, key: str, value: str) -> _Limit | None:
+        """Of a value in small letters; None: it is no number."""
+        found = _NUMBER.fullmatch(value)
+        if found is None:
+            return None
+        unit = found[2] or found[3]
+        return cls(key, float(found[1]), _TEMPERATURES[unit] if unit else None)
+
+    def seen(self, device: View) -> float | None:
+        """The latest number in that unit; None: there is none, or it is no temperature."""
+        found = device.value(self.key)
         if not isinstance(found, int | float) or isinstance(found, bool):
+            return None
+        if self.unit is None:
+            return found
+        # Who names a unit says that it is a temperature, whatever it is called.
+        sent_in = device.unit(self.key) or ("°F" if _IN_FAHRENHEIT.search(self.key) else "°C")
+        if sent_in == self.unit:
+            return found
+        # Without what a conversion leaves in the last digits: 21.5 °C is 70.7 °F.
+        if sent_in == "°C":
+            return round(float(found) * 1.8 + 32, 9)
+        return round((float(found) - 32) / 1.8, 9) if sent_in == "°F" else None
+
+
+def _number(limit: _Limit, operator: str) -> Check:
+    def check(device: View, _at_ms: int) -> bool:
+        found = limit.seen(device)
+        if found is None:
             return False
         match operator:
             case ">":
-                return found > limit
+                return found > limit.number
             case ">=":
-                return found >= limit
+                return found >= limit.number
             case "<":
-                return found < limit
-        return found <= limit
+                return found < limit.number
+        return found <= limit.number
 
     return check
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,17 @@ def call(server: Server, browser: Any) -> Iterator[Any]:
     context.close()
 
 
+@contextlib.contextmanager
+def fahrenheit(call: Any) -> Iterator[None]:
+    """For somebody who reads temperatures so."""
+    preference = "temperatureUnit.value = '{}'"
+    call("core/preferences.mjs", preference.format("°F"))
+    try:
+        yield
+    finally:
+        call("core/preferences.mjs", preference.format("°C"))
+
+
 @pytest.mark.parametrize(
     ("key", "value", "shown"),
     [
@@ -52,6 +64,8 @@ def call(server: Server, browser: Any) -> Iterator[Any]:
         ("wind_ms", 6.1, ["6.1", "m/s"]),
         ("answer_ms", 6.1, ["6.1", "ms"]),
         ("outside_temp_f", 70.25, ["70.3", "°F"]),
+        ("soil_temp", 18.2, ["18.2", "°C"]),
+        ("soil_moisture", 33, ["33", "%"]),
         ("count", 1234567, ["1,234,567", ""]),
         ("tiny", 0.00001234, ["1.234E-5", ""]),
         ("ratio", 0.12345, ["0.123", ""]),
@@ -222,6 +236,36 @@ def test_the_filter_language_is_the_servers(call: Any) -> None:
       return [wrong(holds, true), wrong(fails, false)];
     }})()"""
     assert call("core/filter.mjs", script) == [[], []]
+
+
+@pytest.mark.parametrize(
+    ("text", "in_celsius", "in_fahrenheit"),
+    [
+        ("temp>30", "temp>30°C", "temp>30°F"),
+        (
+            'roof -soil_temp<=4.5 temp!="30" hum>60',
+            *(f'roof -soil_temp<=4.5{u} temp!="30{u}" hum>60' for u in ("°C", "°F")),
+        ),
+        ("temp>86F temp<30°C", "temp>86F temp<30°C", "temp>86F temp<30°C"),
+        ("oven_temp_f>200", "oven_temp_f>200°F", "oven_temp_f>200°F"),
+        ("temp:30 temp~30 temp=high seen>5m pump", *["temp:30 temp~30 temp=high seen>5m pump"] * 2),
+        ("temp>30 temp>", "temp>30°C temp>", "temp>30°F temp>"),
+        ('temp>30 "open', 'temp>30 "open', 'temp>30 "open'),
+    ],
+)
+def test_a_filter_in_a_link_says_its_units(call: Any, text: str, in_celsius: str, in_fahrenheit: str) -> None:
+    assert call("core/filter.mjs", f"withUnits({json.dumps(text)})") == in_celsius
+    with fahrenheit(call):
+        assert call("core/filter.mjs", f"withUnits({json.dumps(text)})") == in_fahrenheit
+
+
+def test_a_bare_number_is_compared_with_what_is_seen(call: Any) -> None:
+    """30.5 °C is 86.9 °F; the oven sends °F, and shows them to everybody."""
+    told = json.dumps(DEVICE)
+    fits = f"['temp>30.5', 'temp=86.9', 'temp=30.5', 'oven=212', 'count=3'].map((f) => parseFilter(f)({told}, {NOW}))"
+    assert call("core/filter.mjs", fits) == [False, False, True, True, True]
+    with fahrenheit(call):
+        assert call("core/filter.mjs", fits) == [True, True, False, True, True]
 
 
 @pytest.mark.parametrize(("text", "column"), REFUSED)

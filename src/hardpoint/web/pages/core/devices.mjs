@@ -22,8 +22,11 @@ export function deviceSignal(id) {
   return found;
 }
 
-/** Fetch the list, or what a `filter` holds for. Rejects with ApiError. */
+let loads = 0;
+
+/** Fetch the list, or what a `filter` holds for; an answer that another load has overtaken is dropped. Rejects with ApiError. */
 export async function loadDevices(filter = "") {
+  const own = (loads += 1);
   const items = [];
   let cursor = null;
   let total = 0;
@@ -35,6 +38,7 @@ export async function loadDevices(filter = "") {
     items.push(...page.items);
     cursor = page.next_cursor;
     total = page.total;
+    if (own !== loads) return;
   } while (cursor && items.length < MAX_LISTED);
   batch(() => {
     for (const device of items) deviceSignal(device.id).value = device;

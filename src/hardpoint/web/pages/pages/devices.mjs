@@ -1,5 +1,5 @@
 // The device list: who is there, since when, and what they say.
-import { html, signal, useEffect, useMemo, useRef, useState } from "../vendor/preact.mjs";
+import { html, signal, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/preact.mjs";
 import { mayAs } from "../core/api.mjs";
 import { deviceIds, deviceSignal, deviceTotal, loadDevices, MAX_LISTED, presenceWord } from "../core/devices.mjs";
 import { now } from "../core/format.mjs";
@@ -9,7 +9,7 @@ import { loadModule, whenIdle } from "../core/modules.mjs";
 import { route, setQuery } from "../core/router.mjs";
 import { Empty, Icon, IconButton, Loading, Problem } from "../ui/elements.mjs";
 import { Page, showDialog } from "../ui/shell.mjs";
-import { chooseView, listView, select, selected, sorted, Table, WORDS } from "./devices/table.mjs";
+import { chooseView, listView, selected, selectOnly, sorted, Table, WORDS } from "./devices/table.mjs";
 
 const TYPING_MS = 250;
 /** What the server filtered for us is asked for anew: time alone may change it. */
@@ -27,26 +27,30 @@ const showFilterHelp = () => showDialog(async () => (await loadModule("pages/dev
 
 // Few lists are ever filtered, and no first view has to wait for the filter's grammar.
 const grammar = signal(null);
-const loadGrammar = () => loadModule("core/filter.mjs").then((module) => (grammar.value = module.parseFilter));
+const loadGrammar = () => loadModule("core/filter.mjs").then((module) => (grammar.value = module));
 
-/** `{holds, error}` of a filter's text: while it is wrong, what it held before goes on. */
+/**
+ * `{holds, error}` of a filter's text: while it is wrong, what it held before goes on. `holds` is `null` where nothing is
+ * known of it yet: then nothing may be listed, for what is listed can be selected and deleted.
+ */
 function useFilter(text) {
-  const before = useRef(everything);
+  const before = useRef(null);
   const [away, setAway] = useState(null);
-  const parse = grammar.value;
-  useEffect(() => void (text.trim() && !parse && loadGrammar().catch(setAway)), [text, parse]);
+  const read = grammar.value;
+  useEffect(() => void (text.trim() && !read && loadGrammar().catch(setAway)), [text, read]);
   return useMemo(() => {
     if (!text.trim()) before.current = everything;
-    else if (parse) {
+    else if (!read) return { holds: null, error: away?.text ?? null };
+    else {
       try {
-        before.current = parse(text);
+        before.current = read.parseFilter(text);
       } catch (error) {
         if (!error.params) throw error;
         return { holds: before.current, error: t(`filter.${error.code}`, error.params) };
       }
     }
-    return { holds: before.current, error: away?.text ?? null };
-  }, [text, parse, away]);
+    return { holds: before.current, error: null };
+  }, [text, read, away]);
 }
 
 function PresenceFilter({ counts, total, chosen }) {
@@ -127,7 +131,12 @@ function usePresenceWords(ids) {
   }, [ids, now.value]);
 }
 
+/** What is typed stays as it was typed; the address has its temperatures with their units. */
 function FilterBox({ filter, error }) {
+  const [typed, setTyped] = useState("");
+  const said = (text) => grammar.value?.withUnits(text) ?? text;
+  const whole = said(filter);
+  useEffect(() => void (whole !== filter && setQuery({ q: whole })), [whole, filter]);
   const onKeyDown = (event) => {
     if (event.key !== "Escape") return;
     setQuery({ q: "" });
@@ -136,7 +145,8 @@ function FilterBox({ filter, error }) {
   return html`<div class="search">
     <${Icon} name="search" />
     <input class="input" type="search" data-filter aria-label=${t("devices.filter")} placeholder=${t("devices.filter")}
-      value=${filter} onInput=${(event) => setQuery({ q: event.target.value })} onKeyDown=${onKeyDown}
+      value=${said(typed) === whole ? typed : filter} onKeyDown=${onKeyDown} onFocus=${() => loadGrammar().catch(() => {})}
+      onInput=${(event) => (setTyped(event.target.value), setQuery({ q: said(event.target.value) }))}
       autocapitalize="none" autocomplete="off" spellcheck=${false} aria-invalid=${Boolean(error)}
       aria-describedby=${error ? "filter-error" : undefined} />
     <kbd aria-hidden="true">/</kbd>
@@ -169,6 +179,14 @@ function Selection() {
   return some && Bar ? html`<${Bar} />` : null;
 }
 
+/** In place of a list. `wrong`: the filter holds for nothing because it cannot be read. */
+function Nothing({ wrong }) {
+  return html`<div class="card"><${Empty} icon="search" title=${t(wrong ? "devices.wrong_title" : "devices.nothing_title")}>
+    ${!wrong && html`<p>${t("devices.nothing_text")}</p>`}
+    <button type="button" class="button" onClick=${() => setQuery({ q: "", is: "" })}>${t("devices.clear")}</button>
+  <//></div>`;
+}
+
 export function DevicesPage() {
   const { query } = route.value;
   const [filter, chosen, sort] = [query.get("q") ?? "", query.get("is") ?? "", query.get("sort") ?? "name"];
@@ -181,14 +199,16 @@ export function DevicesPage() {
   const view = listView.value;
   useAddKey(mayAdd);
   useEffect(() => void (document.title = `${title} · Hardpoint`), [title]);
-  useEffect(() => () => select([...selected.peek()], false), []);
+  useEffect(() => () => selectOnly([]), []);
   // Like the words on each tick: rows that jump at every reading cannot be read.
   const shown = useMemo(() => {
-    const fitting = (all ?? []).filter(
+    const fitting = (all && holds ? all : []).filter(
       (id) => words.has(id) && (!chosen || words.get(id) === chosen) && holds(deviceSignal(id).peek(), now.peek()),
     );
     return sorted(fitting, sort, now.peek());
   }, [all, words, chosen, holds, sort]);
+  // Nothing is done to a device that nobody sees.
+  useLayoutEffect(() => selectOnly(shown), [shown]);
 
   if (all === null) return html`<${Page}>${error ? html`<${Problem} error=${error} />` : html`<${Loading} />`}<//>`;
   const add =
@@ -222,15 +242,12 @@ export function DevicesPage() {
     ${
       shown.length
         ? html`<div class=${view === "table" ? "card" : ""}>
-          ${view === "table" ? html`<${Table} ids=${shown} sort=${sort} />` : html`<${Cards} ids=${shown} />`}
+          ${view === "table" ? html`<${Table} ids=${shown} sort=${sort} wrong=${wrong} />` : html`<${Cards} ids=${shown} />`}
           ${deviceTotal.value > all.length && !filter && html`<div class="list-foot">
             ${t("devices.first_only", { n: all.length })}</div>`}</div>`
-        : html`<div class="card"><${Empty} icon="search" title=${t("devices.nothing_title")}>
-          <p>${t("devices.nothing_text")}</p>
-          <button type="button" class="button" onClick=${() => setQuery({ q: "", is: "" })}>
-            ${t("devices.clear")}
-          </button>
-        <//></div>`
+        : holds || wrong
+          ? html`<${Nothing} wrong=${!holds} />`
+          : html`<${Loading} />`
     }
     <${Selection} />
   <//>`;

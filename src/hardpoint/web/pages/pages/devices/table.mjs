@@ -108,6 +108,13 @@ export function select(ids, on) {
   selected.value = next;
 }
 
+/** Unselect all but these. */
+export function selectOnly(ids) {
+  const kept = new Set(ids);
+  const gone = [...selected.peek()].filter((id) => !kept.has(id));
+  if (gone.length) select(gone, false);
+}
+
 function From({ connected }) {
   if (!connected) return null;
   if (connected.from === "local")
@@ -207,8 +214,11 @@ export function onListKey(event) {
   }
 }
 
-/** The rows of `ids` in this order. `sort` is the column that they are sorted by. `j`, `k` and `x` are its keys. */
-export function Table({ ids, sort }) {
+/**
+ * The rows of `ids` in this order. `sort` is the column that they are sorted by. `j`, `k` and `x` are its keys. `wrong`:
+ * they are not what the filter box says, and cannot be selected all at once.
+ */
+export function Table({ ids, sort, wrong }) {
   const names = columns();
   const maySelect = mayAs("operator");
   const bodies = useMemo(() => inParts(ids, BODY_ROWS), [ids]);
@@ -229,7 +239,7 @@ export function Table({ ids, sort }) {
       ${
         maySelect &&
         html`<th scope="col" role="columnheader" class="col-select"><input type="checkbox"
-          aria-label=${t("devices.select_all")} checked=${every} indeterminate=${some && !every}
+          aria-label=${t("devices.select_all")} checked=${every} indeterminate=${some && !every} disabled=${Boolean(wrong)}
             onChange=${() => select(ids, !every)} /></th>`
       }
       <${Head} name="name" sort=${sort} label=${t("devices.col_name")} />
