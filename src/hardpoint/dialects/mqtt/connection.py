@@ -79,7 +79,6 @@ class MqttConnection(asyncio.Protocol, Session):
         "_last_word",
         "_max_packet_out",
         "_said_all",
-        "_transport",
         "_wants_reasons",
         "aliases",
         "aliases_in",
@@ -92,6 +91,7 @@ class MqttConnection(asyncio.Protocol, Session):
         "heard_s",
         "patience_s",
         "session",
+        "transport",
         "unacknowledged",
         "version",
     )
@@ -102,7 +102,8 @@ class MqttConnection(asyncio.Protocol, Session):
         Session.__init__(self)
         self._dialect = dialect
         self._decoder = PacketDecoder(max_packet_bytes=dialect.settings.max_packet_bytes)
-        self._transport: asyncio.Transport | None = None
+        self.transport: asyncio.Transport | None = None
+        """The connection, while there is one."""
         self._held: list[Packet] | None = None  # what is to be handled later, while there is a reason to wait
         self._connecting = False  # that reason is a CONNECT that is not answered yet
         self._ending = False
@@ -131,14 +132,14 @@ class MqttConnection(asyncio.Protocol, Session):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The client speaks first."""
-        self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(self._dialect.settings.max_unread_bytes)
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.set_write_buffer_limits(self._dialect.settings.max_unread_bytes)
         if not self._dialect.connected(self):
-            self._transport.abort()  # its version is not known, so there is no word it would understand
+            self.transport.abort()  # its version is not known, so there is no word it would understand
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Gone without DISCONNECT, or after it."""
-        self._transport = None
+        self.transport = None
         self._dialect.disconnected(self)
         self.why = self.why or ("the connection was lost" if exc is None else f"the connection broke: {exc}")
         self._leave(publish_will=True)
@@ -153,16 +154,15 @@ class MqttConnection(asyncio.Protocol, Session):
             decoder.keep(data)
             return
         packets = decoder.receive(data, MAX_PACKETS_A_TURN)
-        if decoder.refused is not None and not self.version and data.startswith(TLS_RECORD[:1]):
+        if len(packets) == 1 and not decoder.more and decoder.refused is None and self.tap is None:
+            self.handle(packets[0])  # most reads by far
+        elif decoder.refused is not None and not self.version and data.startswith(TLS_RECORD[:1]):
             self._refuse_tls(decoder.refused)
         else:
             self._take(packets)
 
     def _take(self, packets: list[Packet]) -> None:
         handle = self.handle if self.tap is None else self._handle_tapped
-        if len(packets) == 1 and not self._decoder.more and self._decoder.refused is None:  # most reads by far
-            handle(packets[0])
-            return
         broker = self._dialect.broker
         enough = broker.delivered + broker.queued + MAX_MESSAGES_A_TURN
         taken = 0
@@ -215,24 +215,24 @@ class MqttConnection(asyncio.Protocol, Session):
     @property
     def peer(self) -> str:
         """``ip:port``, ``[ip6]:port``, ``unix``, or empty once the connection is gone."""
-        return "" if self._transport is None else peer_name(self._transport)
+        return "" if self.transport is None else peer_name(self.transport)
 
     @property
     def encrypted(self) -> bool:
         """Whether it goes over TLS."""
-        return self._transport is not None and is_encrypted(self._transport)
+        return self.transport is not None and is_encrypted(self.transport)
 
     @property
     def certificate(self) -> str:
         """The name in the certificate that the client has shown; empty without one."""
-        return "" if self._transport is None else certificate_name(self._transport)
+        return "" if self.transport is None else certificate_name(self.transport)
 
     def acknowledge(self, receipts: Sequence[object], error: StorageError | None) -> None:
         """Send what waited for this commit. A whole number is PUBACK or PUBREC: reason, kind and packet identifier, in
         8, 8 and 16 bits.
         """
         self.answers_due -= len(receipts)
-        if self._transport is None:
+        if self.transport is None:
             return
         for receipt in receipts:
             if type(receipt) is int:
@@ -279,8 +279,8 @@ class MqttConnection(asyncio.Protocol, Session):
 
     def pause_reading(self) -> None:
         """The store is behind."""
-        if self._transport is not None:
-            self._transport.pause_reading()
+        if self.transport is not None:
+            self.transport.pause_reading()
 
     def resume_reading(self) -> None:
         """The store has caught up."""
@@ -289,8 +289,8 @@ class MqttConnection(asyncio.Protocol, Session):
     def _read_on(self) -> None:
         """Read again, unless there is another reason not to."""
         waits = self.paused_by_hub or self.full or self._held is not None or self.answers_due > MAX_ANSWERS_DUE // 2
-        if self._transport is not None and not (waits or self._ending):
-            self._transport.resume_reading()
+        if self.transport is not None and not (waits or self._ending):
+            self.transport.resume_reading()
 
     def end(self, reason: str) -> None:
         """The hub ends it: the device is gone, has another token, or the server stops."""
@@ -363,7 +363,7 @@ class MqttConnection(asyncio.Protocol, Session):
 
     def disconnect(self, reason: int, message: str = "") -> None:
         """Say why, where the version has a word for it ([MQTT-4.13.1-1]), and close."""
-        if self._transport is None or self._ending:
+        if self.transport is None or self._ending:
             return
         self._ending = True
         self.why = message or reasons.NAMES.get(reason, f"reason 0x{reason:02x}")
@@ -373,11 +373,6 @@ class MqttConnection(asyncio.Protocol, Session):
         self.finish(publish_will=reason != reasons.SERVER_SHUTTING_DOWN, linger=reason != reasons.SERVER_SHUTTING_DOWN)
 
     # -- what the dialect's other files use
-
-    @property
-    def transport(self) -> asyncio.Transport | None:
-        """The connection, while there is one."""
-        return self._transport
 
     def send(self, data: bytes) -> None:
         """Send behind what goes out this turn."""
@@ -410,7 +405,8 @@ class MqttConnection(asyncio.Protocol, Session):
             self._dialect.hub.commits.wait(self, data)
         else:
             self.unacknowledged -= data[0] == _PUBACK_HEAD
-            self.send(data)
+            if not self._said_all:
+                self._dialect.send(self, data)
 
     def expect_receipt(self) -> None:
         """Something was handed to the hub, and a receipt will come back."""
@@ -477,7 +473,7 @@ class MqttConnection(asyncio.Protocol, Session):
         """
         self._ending = True
         self._leave(publish_will=publish_will)
-        transport = self._transport
+        transport = self.transport
         if transport is not None:
             self._dialect.finishing(self)
             if linger and transport.can_write_eof():
@@ -493,27 +489,26 @@ class MqttConnection(asyncio.Protocol, Session):
 
     def _close(self) -> None:
         """Behind all answers: nothing may follow DISCONNECT ([MQTT-3.14.4-1], -2)."""
-        assert self._transport is not None
+        assert self.transport is not None
         self._dialect.send(self, self._last_word)
         self._dialect.flush(self)
         self._said_all = True
-        self._transport.close()
+        self.transport.close()
 
     def abort(self) -> None:
         """Cut the connection."""
-        if self._transport is not None:
-            self._transport.abort()
+        if self.transport is not None:
+            self.transport.abort()
 
     # -- packets
 
     def handle(self, packet: Packet) -> None:
         """One packet of the client's."""
-        kind = type(packet)
-        if kind is Publish:
-            self._dialect.publishing.publish(self, cast("Publish", packet))
-        elif kind is Ack:
-            self._dialect.publishing.acknowledged(self, cast("Ack", packet))
-        elif kind is Ping:
+        if type(packet) is Publish:
+            self._dialect.publishing.publish(self, packet)
+        elif type(packet) is Ack:
+            self._dialect.publishing.acknowledged(self, packet)
+        elif type(packet) is Ping:
             self.send(PINGRESP)  # [MQTT-3.12.4-1]
         else:
             try:

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from .connection import MqttConnection
     from .dialect import MqttDialect
 
+WORDS = (DEVICES, PROVISION_REQUEST, *THINGSBOARD)
+"""How topics begin that are words to the hub, for those whom `DeviceTopics.takes` says."""
 PUSH = "push"
 """The receipt of messages to a device that are of its connection: they end with it."""
 

@@ -214,11 +214,12 @@ class MqttDialect:
             connection.note_sent(data)
         dirty = self._dirty
         pieces = dirty.get(connection)
-        if pieces is None:
-            pieces = dirty[connection] = []
-            if len(dirty) == 1:
+        if pieces is not None:
+            pieces.append(data)
+        else:
+            if not dirty:
                 self._loop.call_soon(self._flush_all)
-        pieces.append(data)
+            pieces = dirty[connection] = [data]
         if len(data) >= LARGE_BYTES or len(pieces) >= MAX_PIECES:
             self.flush(connection)
 

@@ -66,7 +66,7 @@ class DeviceFeed:
             series = get(series_id)
             if series is not None:
                 topic = f"{DEVICES}{series.device.record.id}/{series.key}"
-                if any(broker.routes.find(topic)):
+                if broker.routes.find(topic):
                     broker.publish(Message(topic, encode_value(value), 1))
 
 

@@ -17,6 +17,7 @@ from ...wire.mqtt import properties as p
 from ...wire.mqtt import reasons
 from ...wire.mqtt.encoder import encode_ack
 from ...wire.mqtt.reasons import V5, PacketRefused
+from .devices import WORDS
 from .outgoing import forwarded
 from .refusals import reason_of
 
@@ -52,7 +53,7 @@ class Publishing:
             connection.refuse(refused, packet)
             return
         try:
-            if dialect.devices.takes(connection, topic):
+            if topic.startswith(WORDS) and dialect.devices.takes(connection, topic):
                 self._publish_to_hub(connection, session, topic, packet)
                 return
             if not session.access.may_publish(topic):
@@ -65,18 +66,18 @@ class Publishing:
             return
         message = Message(topic, packet.payload, qos, retain=packet.retain, source=session.key)
         if packet.properties:
-            message.properties = forwarded(packet)
-            expiry_s = packet.properties.get(p.MESSAGE_EXPIRY_INTERVAL)
-            if expiry_s is not None:
-                message.expires_ms = dialect.hub.clock_ms() + expiry_s * 1000
+            self._add_properties(message, packet)
         if qos == 2:
             self._publish_once(connection, session, message, packet.packet_id)
         elif qos:  # each is a new message, whatever its DUP flag says ([MQTT-4.3.2-5], [MQTT-3.3.1-3])
             broker = dialect.broker
             noted = broker.keeper.noted
             reason = 0 if broker.publish(message) else reasons.NO_MATCHING_SUBSCRIBERS
-            wait = broker.keeper.noted != noted
-            self._answer(connection, p.PUBACK, packet.packet_id, reason, wait=wait)
+            if broker.keeper.noted == noted:
+                connection.send_ack(encode_ack(connection.version, p.PUBACK, packet.packet_id, reason))
+            else:
+                connection.expect_receipt()
+                dialect.hub.commits.wait(connection, reason << 24 | p.PUBACK << 16 | packet.packet_id)
         else:
             dialect.broker.publish(message)
 
@@ -110,7 +111,7 @@ class Publishing:
         if broker.take_in(session, packet_id):
             reason = 0 if broker.publish(message) else reasons.NO_MATCHING_SUBSCRIBERS
         if broker.keeper.noted == noted:
-            self._answer(connection, p.PUBREC, packet_id, reason, wait=False)
+            connection.send_ack(encode_ack(connection.version, p.PUBREC, packet_id, reason))
             return
 
         def not_stored(error: StorageError) -> None:
@@ -125,7 +126,7 @@ class Publishing:
         """A device's word to the hub: it is answered when what it says is durable."""
         qos, packet_id = packet.qos, packet.packet_id
         if qos == 2 and not self._dialect.broker.take_in(session, packet_id):
-            self._answer(connection, p.PUBREC, packet_id, 0, wait=False)
+            connection.send_ack(encode_ack(connection.version, p.PUBREC, packet_id))
             return
         kind = p.PUBACK if qos == 1 else p.PUBREC
         self._dialect.devices.publish(connection, topic, packet, kind << 16 | packet_id if qos else None)
@@ -138,12 +139,12 @@ class Publishing:
         if connection.unacknowledged + len(incoming) + new > limit:
             raise PacketRefused(reasons.RECEIVE_MAXIMUM_EXCEEDED, f"more than {limit} messages at a time")
 
-    def _answer(self, connection: MqttConnection, kind: int, packet_id: int, reason: int, *, wait: bool) -> None:
-        if wait:
-            connection.expect_receipt()
-            self._dialect.hub.commits.wait(connection, reason << 24 | kind << 16 | packet_id)
-        else:
-            connection.send_ack(encode_ack(connection.version, kind, packet_id, reason))
+    def _add_properties(self, message: Message, packet: Publish) -> None:
+        """What the publisher says of the message, and when it is of no use any more."""
+        message.properties = forwarded(packet)
+        expiry_s = packet.properties.get(p.MESSAGE_EXPIRY_INTERVAL)
+        if expiry_s is not None:
+            message.expires_ms = self._dialect.hub.clock_ms() + expiry_s * 1000
 
     def _topic_of(self, connection: MqttConnection, packet: Publish) -> str:
         """The topic that an alias stands for, or is to stand for ([MQTT-3.3.2-12])."""

@@ -64,6 +64,6 @@ class SysTopics:
         if not broker.routes.count:
             return
         for name, value in self.values().items():
-            if any(broker.routes.find(PREFIX + name)) and self._told.get(name) != value:
+            if broker.routes.find(PREFIX + name) and self._told.get(name) != value:
                 self._told[name] = value
                 broker.publish(Message(PREFIX + name, value.encode()))

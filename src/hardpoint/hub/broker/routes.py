@@ -6,7 +6,7 @@ A client whose subscriptions overlap gets a message once, with the greatest QoS 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ..topics import FilterTree, checked_filter, has_wildcard
 
@@ -71,11 +71,17 @@ class Share:
         return None if second is None else Target(second)
 
 
-class Route(NamedTuple):
-    """Where a topic goes."""
+class Route:
+    """Where a topic goes. True if it goes anywhere."""
 
-    targets: list[Target]
-    shares: list[Share]
+    __slots__ = ("shares", "targets")
+
+    def __init__(self, targets: list[Target], shares: list[Share]) -> None:
+        self.targets = targets
+        self.shares = shares
+
+    def __bool__(self) -> bool:
+        return bool(self.targets or self.shares)
 
 
 class Routes:

@@ -141,12 +141,16 @@ class PacketDecoder:
                 self._hold(data, position, 0)
                 self.more = True
                 return
-            body, stop = self._frame(data, position, end)
-            if stop > end:
-                return
+            body = position + 2
+            length = data[position + 1] if body <= end else 0x80
+            stop = body + length
+            if length > 0x7F or stop > end or stop - position > self.max_packet_bytes:  # most are short, and whole
+                body, stop = self._frame(data, position, end)
+                if stop > end:
+                    return
             kind = first >> 4
             if kind == 3:
-                packets.append(read_publish(data, first, body, stop, version, from_client=self._types is _TO_SERVER))
+                packets.append(read_publish(data, first, body, stop, version, self._types is _TO_SERVER))
             elif kind == 4 and stop - body == 2 and first == 0x40:
                 packet_id = data[body] << 8 | data[body + 1]
                 if not packet_id:  # [MQTT-2.2.1-3]
@@ -223,7 +227,7 @@ class PacketDecoder:
         return packet
 
 
-def read_publish(data: bytes, first: int, body: int, stop: int, version: int, *, from_client: bool) -> Publish:
+def read_publish(data: bytes, first: int, body: int, stop: int, version: int, from_client: bool) -> Publish:
     """PUBLISH with its body at ``data[body:stop]`` (§3.3).
 
     Raises:

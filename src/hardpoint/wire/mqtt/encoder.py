@@ -13,6 +13,7 @@ PINGREQ = b"\xc0\x00"
 PINGRESP = b"\xd0\x00"
 
 _ACK = Struct(">BBH")
+_ACK_WITH_REASON = Struct(">BBHB")
 _ACK_HEADS = {p.PUBACK: 0x40, p.PUBREC: 0x50, p.PUBREL: 0x62, p.PUBCOMP: 0x70}
 
 
@@ -61,8 +62,9 @@ def encode_ack(
     head = _ACK_HEADS[kind]
     if version != V5 or not (reason or properties):
         return _ACK.pack(head, 2, packet_id)
-    body = packet_id.to_bytes(2, "big") + bytes((reason,))
-    return _framed(head, body + encode_properties(properties) if properties else body)
+    if not properties:
+        return _ACK_WITH_REASON.pack(head, 3, packet_id, reason)
+    return _framed(head, packet_id.to_bytes(2, "big") + bytes((reason,)) + encode_properties(properties))
 
 
 def encode(packet: Packet, version: int) -> bytes:
