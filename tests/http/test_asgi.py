@@ -79,6 +79,12 @@ def body(data: bytes = b"", more: bool = False):
     return {"type": "http.response.body", "body": data, "more_body": more}
 
 
+async def chunks_of(client: Client) -> bytes:
+    """The whole of an answer that comes in chunks."""
+    await client.reply(head_only=True)
+    return (await chunks(client))[0]
+
+
 async def chunks(client: Client) -> tuple[bytes, bytes]:
     """A chunked content, and its trailers."""
     content = b""
@@ -724,3 +730,35 @@ def test_the_client_behind_a_proxy_that_is_trusted(anyrun):
             assert scopes[0]["scheme"] == "https"
 
     anyrun(scene())
+
+
+def test_a_client_that_ends_its_side_before_a_stream_begins_keeps_no_application(anyrun):
+    """Content without a length is not begun for it: it counts as gone, and the application is told so."""
+    told = []
+
+    async def check() -> None:
+        asked = asyncio.Event()
+
+        async def app(scope, receive, send):
+            if scope["type"] == "lifespan":
+                raise ValueError("none here")
+            await asked.wait()
+            await send(start())
+            try:
+                await send(body(b"a", more=True))
+                await send(body(b"b"))
+            except OSError as error:
+                told.append(type(error))
+
+        async with hosting(app) as hosted:
+            client = await hosted.client()
+            client.send(get())
+            client.writer.write_eof()
+            await until(lambda: any(each._eof for each in hosted.server.connections))
+            asked.set()
+            with pytest.raises((asyncio.IncompleteReadError, ConnectionResetError)):
+                await chunks_of(client)
+            await until(lambda: not hosted.host._tasks)
+
+    anyrun(check())
+    assert told == [ConnectionResetError]

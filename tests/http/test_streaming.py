@@ -581,3 +581,45 @@ def test_early_hints(anyrun) -> None:
             assert (await client.ask(get(version="HTTP/1.0"))).status == 200
 
     anyrun(check())
+
+
+def test_a_client_that_ended_its_side_before_takes_no_empty_answer_for_the_whole(run) -> None:
+    """Of an iterable nothing is read, a writer is told that its client is gone, and what is whole at once is sent."""
+    outlets: list[Outlet] = []
+    gone: list[str] = []
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"readings"
+
+    def late(outlet: Outlet) -> None:
+        outlet.on_close = lambda: gone.append("late")
+        outlets.append(outlet)
+
+    def at_once(outlet: Outlet) -> None:
+        outlet.write(b"all")
+        outlet.close()
+
+    async def check() -> None:
+        waiting: list[Deferred] = []
+
+        def handle(request: Request) -> Deferred:
+            waiting.append(request.defer())
+            return waiting[-1]
+
+        async with serving(handle) as served:
+            for content in (pieces(), late, at_once):
+                client = await served.client()
+                client.send(get())
+                client.writer.write_eof()
+                await until(lambda: any(each._eof for each in served.server.connections))
+                waiting.pop().respond(StreamResponse(content))
+                if content is at_once:
+                    assert (await client.reader.read()).endswith(b"\r\n\r\n3\r\nall\r\n0\r\n\r\n")
+                else:
+                    with contextlib.suppress(ConnectionResetError):
+                        assert not (await client.reader.read()).endswith(b"0\r\n\r\n")
+                await until(lambda: not served.server.connections)
+            assert outlets[0].closed
+            assert gone == ["late"]
+
+    run(check())

@@ -346,18 +346,21 @@ class Answering(asyncio.Protocol):
 
     def _start_content(self, content: AsyncIterable[bytes] | Callable[[Outlet], None], outlet: FramedOutlet) -> None:
         self._pending = outlet
-        if self._eof and outlet.remaining is None:
-            _release(content)
-            outlet.close()
-        elif callable(content):
+        gone = self._eof and outlet.remaining is None  # as `StreamResponse` says
+        if callable(content):
             try:
                 content(outlet)
             except Exception:
                 log.exception("a streamed answer could not start")
                 outlet.abort()
+        elif gone:
+            _release(content)
         else:
             task = asyncio.get_running_loop().create_task(_pump(content, outlet))
             outlet.on_close = task.cancel
+        if gone and not outlet.closed:
+            outlet.lost()
+            self.transport.abort()  # an end would make the part that is written look like the whole
 
     def count_content(self, size: int) -> None:
         """So much of a streamed answer is written."""
