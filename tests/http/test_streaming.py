@@ -12,7 +12,7 @@ from test_connection_limits import Clock
 
 from hardpoint.errors import Forbidden, TooLarge
 from hardpoint.http import BodyPlan, Deferred, FramedOutlet, Outlet, Request, Response, Router, StreamResponse
-from hardpoint.http.answering import MAX_SKIPPED_BYTES
+from hardpoint.http.answering import BY_WRITING, MAX_SKIPPED_BYTES, SKIPPING
 from hardpoint.http.body import HIGH_WATER_BYTES
 from hardpoint.wire.http1 import HttpLimits, RequestRefused, encode_fields
 
@@ -621,5 +621,28 @@ def test_a_client_that_ended_its_side_before_takes_no_empty_answer_for_the_whole
                 await until(lambda: not served.server.connections)
             assert outlets[0].closed
             assert gone == ["late"]
+
+    run(check())
+
+
+def test_a_rest_of_a_body_that_is_skipped_has_its_time_also_behind_a_large_answer(run) -> None:
+    """The client reads the answer late and never sends what its length has promised."""
+    large = b"x" * 16_000_000
+    router = Router()
+    router.post("/large", stream=True)(lambda request: Response(200, large))
+
+    async def check() -> None:
+        async with serving(router) as served:
+            client = await served.client()
+            client.send(get("/large", "Content-Length: 5", method="POST") + b"a")
+            await until(lambda: any(each._paused & BY_WRITING for each in served.server.connections))
+            assert (await client.reply()).body == large
+            (connection,) = served.server.connections
+            await until(lambda: not connection._paused & BY_WRITING)
+            assert connection._phase == SKIPPING
+            clock = Clock(served.server)
+            clock.at(61)
+            assert served.server.timed_out["body"] == 1
+            assert await client.ended()
 
     run(check())

@@ -474,7 +474,12 @@ class Answering(asyncio.Protocol):
         """The client has caught up."""
         self._resume(BY_WRITING)
         if self._phase <= STREAMING:  # further on, the deadline is the end's
-            self.deadline = self.server.idle_deadline if self._phase == READING else inf
+            if self._phase == READING:
+                self.deadline = self.server.idle_deadline
+            elif self._phase == SKIPPING or (self._incoming is not None and not self._paused & BY_BODY):
+                self.deadline = self.server.now + self.server.body_timeout_s  # some of a body is still to come
+            else:
+                self.deadline = inf
             self._wake_writer()
             self._go_on()
 
