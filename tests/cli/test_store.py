@@ -6,16 +6,19 @@ import gzip
 import json
 import shutil
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from hardpoint.cli import store_export
+from hardpoint.cli import client, store_copy, store_export
 from hardpoint.cli.importing import job
 from hardpoint.errors import StorageFull
+from hardpoint.model import Put, Series
 from hardpoint.stores.packages import PackageFiles
+from hardpoint.stores.sqlite import SqliteStore
 
 from .conftest import Result, Script
 from .serving import serving
@@ -55,6 +58,19 @@ def _filled(data: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.mark.usefixtures("_filled")
 class TestExport:
+    def test_readings_are_counted_and_not_lines(
+        self, hardpoint: Hardpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        values = ["two\nlines", '"', 'a\n"b\n', "plain", "\n"]
+        text = "".join(json.dumps({"device": "texts", "ts": n, "note": value}) + "\n" for n, value in enumerate(values))
+        (tmp_path / "texts.ndjson").write_text(text)
+        assert hardpoint("store", "import", "texts.ndjson", "--create", "--quiet").code == 0
+        for piece_bytes in (1, 64 * 1024):
+            monkeypatch.setattr(client, "READ_BYTES", piece_bytes)
+            done = hardpoint("store", "export", "texts.csv", "--device", "texts", "--force")
+            assert f"texts.csv: {len(values)} readings" in done.err, done.err
+        assert hardpoint("device", "rm", "texts", "--confirm", "texts").code == 0
+
     def test_what_goes_out_is_what_came_in(self, hardpoint: Hardpoint, tmp_path: Path) -> None:
         done = hardpoint("store", "export", "out.ndjson", "--quiet")
         assert (done.code, done.out) == (0, "")
@@ -293,6 +309,47 @@ class TestCopies:
         for name in ("text.db", "empty.db", "other.db"):
             assert hardpoint("store", "restore", name, "--data", "fresh").code == 1, name
         assert not (tmp_path / "fresh").exists()
+
+    def test_a_database_whose_log_lies_beside_it_is_not_taken_for_a_backup(
+        self, hardpoint: Hardpoint, tmp_path: Path
+    ) -> None:
+        """As of a card that was pulled: what was written last is in the log, and restored it would be missing."""
+        pulled = tmp_path / "card"
+        store = SqliteStore(tmp_path / "live")
+        store.open()
+        store.close()  # the tables are in the file
+        store.open()
+        try:
+            committed = threading.Event()
+            store.commit([(1, 1000, 1.5)], [Put(Series(1, "d", "t"))], lambda _: committed.set())
+            assert committed.wait(60)
+            shutil.copytree(tmp_path / "live", pulled)
+        finally:
+            store.close()
+        refused = hardpoint("store", "restore", "card/hardpoint.db", "--data", "fresh")
+        assert (refused.code, "hardpoint.db-wal" in refused.err) == (1, True), refused.err
+        assert not (tmp_path / "fresh").exists()
+        shutil.copytree(pulled, tmp_path / "moved")  # what the hint says
+        check = hardpoint("store", "check", "--data", "moved", "--json")
+        assert (check.code, check.json["readings"]) == (0, 1)
+
+    def test_nobody_else_reads_a_backup_while_it_is_written(self, tmp_path: Path) -> None:
+        """What lies under the partial file's name is not written to: its mode, and where it leads, is not ours."""
+        seen: list[int] = []
+
+        def pieces() -> Iterator[bytes]:
+            seen.append((tmp_path / ".x.db.partial").stat().st_mode & 0o777)
+            yield b"secret"
+
+        left = tmp_path / ".x.db.partial"
+        for make in (lambda: left.write_text("old"), lambda: left.symlink_to(tmp_path / "elsewhere")):
+            make()
+            assert store_copy.write_whole(tmp_path / "x.db", pieces(), lambda _: None) == 6
+            assert (tmp_path / "x.db").stat().st_mode & 0o777 == 0o600
+            assert not (tmp_path / "x.db").is_symlink()
+            assert not (tmp_path / "elsewhere").exists()
+            (tmp_path / "x.db").unlink()
+        assert seen == [0o600, 0o600]
 
     def test_into_the_folder_of_a_running_server(self, hardpoint: Hardpoint, data: Path, tmp_path: Path) -> None:
         assert hardpoint("store", "backup", "all.db").code == 0

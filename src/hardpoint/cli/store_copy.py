@@ -137,13 +137,19 @@ def _tell_missing(file: Path, folder: Path, packages: list[Package]) -> None:
 
 
 def check_backup(file: Path) -> None:
-    """Whether the file is a whole database of ours.
+    """Whether the file is a whole database of ours: one whose last commits are in it, and not in a log beside it.
 
     Raises:
         StorageError: it is not; nothing was changed.
     """
     import sqlite3
 
+    beside = file.with_name(f"{file.name}-wal")
+    if beside.exists() and beside.stat().st_size:
+        raise StorageError(
+            f"{file} is a store and no backup: what was written last is in {beside.name} beside it",
+            hint="copy the whole folder and start a server on the copy: hardpoint serve --data COPY",
+        )
     try:
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
             (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
@@ -173,7 +179,9 @@ def write_whole(file: Path, pieces: Iterable[bytes], tell: Callable[[int], None]
     partial = file.with_name(f".{file.name}.partial")
     written = 0
     try:
-        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as target:
+        # What a killed process has left, or somebody else has put there: its mode, or where it leads, is not ours.
+        partial.unlink(missing_ok=True)
+        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as target:
             for piece in pieces:
                 target.write(piece)
                 written += len(piece)
