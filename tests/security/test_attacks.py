@@ -139,6 +139,23 @@ class TestForeignPages:
 
         anyrun(scene())
 
+    def test_cannot_sign_anybody_in(self, anyrun):
+        """Else somebody would go on, unaware, in the attacker's account; and a link would be opened for them."""
+
+        async def scene():
+            async with open_web() as web:
+                await with_ada(web)
+                async with web.anyone() as browser:
+                    for path, document in (("/api/login", PERSON), ("/api/shared", {"secret": "hps_x"})):
+                        for headers in ({"Sec_Fetch_Site": "same-site"}, {"Origin": "http://evil.example"}):
+                            answer, _ = await browser.ask("POST", path, document, **headers)
+                            assert answer.status == 403
+                            assert "set-cookie" not in answer.headers
+                    answer, _ = await browser.ask("POST", "/api/login", PERSON, Sec_Fetch_Site="same-origin")
+                    assert answer.status == 200
+
+        anyrun(scene())
+
     def test_cannot_read_or_frame_what_the_api_says(self, anyrun):
         async def scene():
             async with open_web() as web:
@@ -154,7 +171,7 @@ class TestForeignPages:
                         assert headers["cross-origin-resource-policy"] == "same-origin"
                         assert headers["referrer-policy"] == "no-referrer"
                         assert headers["cache-control"] == "no-store"
-                    for path in ("/", "/login", "/people", "/nothing"):
+                    for path in ("/", "/login", "/people", "/nothing", "/shared", "/welcome", "/system"):
                         answer, _ = await browser.ask("GET", path, Accept="text/html")
                         assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
                         assert "require-trusted-types-for 'script'" in answer.headers["content-security-policy"]

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+from pathlib import Path
 
 import pytest
 
+from hardpoint import Server
 from hardpoint.model import ROLES, Rule
 from hardpoint.testing import FakeClock
 from hardpoint.web.signin import SCOPES, scope_of
@@ -20,6 +22,8 @@ from web.webs import open_web
 
 MINE, FOREIGN = "mine", "foreign-7f3a"
 STREAM = "GET /api/live"
+NO_FOLDER = Path("/proc/no-folder-of-packages")
+"""Nothing is to be stored here: there is none, and none can be made."""
 CAPTURE = re.compile(r"\{[a-z_]+(?::(?:int|path))?\}")
 
 CARD = {"kind": "value", "id": "a", "key": "temp"}
@@ -135,7 +139,7 @@ def filled(asked, said, alert):
 
 @contextlib.asynccontextmanager
 async def furnished():
-    async with open_web(clock=FakeClock()) as web:
+    async with open_web(clock=FakeClock(), packages_in=NO_FOLDER) as web:
         web.app.declare()
         house = House(web)
         await house.furnish()
@@ -146,7 +150,7 @@ def routes():
     """Every route with a role."""
 
     async def collect():
-        async with open_web() as web:
+        async with open_web(packages_in=NO_FOLDER) as web:
             web.app.declare()
             return [route for route in web.app.router.routes if route.meta["role"] is not None]
 
@@ -155,6 +159,21 @@ def routes():
 
 ROUTES = routes()
 
+# Open without a sign-in: what holds no secret, and what asks for one of its own in its path or body.
+OPEN_API = {
+    "GET /api/ca.pem",
+    "GET /api/health",
+    "GET /api/openapi.json",
+    "POST /api/login",
+    "POST /api/shared",
+    "GET /api/shared/{id}",
+    "GET /api/shared/{id}/devices/{device}/readings",
+    "GET /api/shared/{id}/live",
+    "GET /api/shared/{id}/readings",
+    "POST /api/v1/provision",
+}
+DEVICE_API = "/api/v1/{token}/"
+
 
 def each(found):
     return pytest.mark.parametrize("route", found, ids=lambda route: f"{route.method} {route.path}")
@@ -162,6 +181,27 @@ def each(found):
 
 def by_scope(scope):
     return each([route for route in ROUTES if scope_of(route) == scope])
+
+
+def names(found):
+    return {f"{route.method} {route.path}" for route in found}
+
+
+def test_no_route_of_a_whole_server_is_missing_here(anyrun, tmp_path):
+    """Neither one with a role, nor one that is open to everybody without being meant to."""
+
+    async def scene():
+        server = Server(data=tmp_path, listen=["http://127.0.0.1:0"], host={"enabled": False})
+        async with server:
+            web = server._running.web
+            web.declare()
+            assert names(route for route in web.router.routes if route.meta["role"]) == names(ROUTES)
+            opened = [route for route in web.router.routes if not route.meta["role"]]
+            for_people = [one for one in opened if not one.path.startswith(DEVICE_API)]
+            assert names(one for one in for_people if one.path.startswith("/api/")) == OPEN_API
+            assert {one.method for one in for_people if not one.path.startswith("/api/")} == {"GET"}
+
+    anyrun(scene())
 
 
 @each(ROUTES)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -12,12 +14,13 @@ from hardpoint.hub import audit as audit_module
 from hardpoint.hub import batch as batch_module
 from hardpoint.model import AuditEntry, Put, Rule
 from hardpoint.testing import FakeClock
-from hardpoint.web import shapes
+from hardpoint.web import shapes, site
 from hardpoint.web.deeds import deed_of
 from hub.hubs import HeldStore, attached, open_hub, until
 
 from .webs import open_web
 
+WORDS = json.loads((Path(site.__file__).parent / "pages/i18n/en.json").read_text("utf-8"))
 PERSON = {"name": "Ada", "password": "correct horse"}
 
 
@@ -78,6 +81,16 @@ class TestDeeds:
                     "POST /api/rules/dry-run",
                     "POST /api/shared",
                 }
+
+        anyrun(scene())
+
+    def test_have_words_in_the_pages(self, anyrun, tmp_path):
+        async def scene():
+            async with open_web(packages_in=tmp_path) as web:
+                web.app.declare()
+                deeds = {deed_of(route) for route in web.app.router.routes} - {None}
+                assert len(deeds) > 40
+                assert {f"deed.{deed}" for deed in deeds} - WORDS.keys() == set()
 
         anyrun(scene())
 

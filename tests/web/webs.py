@@ -8,6 +8,8 @@ import contextlib
 import msgspec
 
 from hardpoint.http import HttpServer
+from hardpoint.hub.packages import Packages
+from hardpoint.stores.packages import PackageFiles
 from hardpoint.testing import FakeClock, HttpDevice
 from hardpoint.web.app import WebApp
 from hub.hubs import open_hub
@@ -78,9 +80,11 @@ def cookie_of(answer):
 
 
 @contextlib.asynccontextmanager
-async def open_web(store=None, clock=None, unix=None, *, senders=None, **limits):
+async def open_web(store=None, clock=None, unix=None, *, senders=None, packages_in=None, **limits):
     async with open_hub(store, clock or FakeClock(), senders=senders, **limits) as hub:
-        app = WebApp(hub, "9.9", health=lambda: dict(HEALTH), metrics=lambda: iter(()), ca=lambda: CA[0])
+        packages = None if packages_in is None else Packages(hub, PackageFiles(packages_in))
+        parts = {"metrics": lambda: iter(()), "ca": lambda: CA[0], "packages": packages}
+        app = WebApp(hub, "9.9", health=lambda: dict(HEALTH), **parts)
         server, local = HttpServer(app.handle), HttpServer(app.handle_local)
         loop = asyncio.get_running_loop()
         listeners = [await loop.create_server(server, "127.0.0.1", 0)]

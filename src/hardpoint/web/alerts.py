@@ -17,7 +17,7 @@ from ..hub.quiet import checked_quiet_hours
 from ..hub.rules.alerts import muted_until
 from ..model import Channel, QuietHours
 from . import shapes
-from .deeds import tell, to_its_end
+from .deeds import changed_of, tell, to_its_end
 from .devices import DEFAULT_PAGE, MAX_PAGE, whole_number
 
 if TYPE_CHECKING:
@@ -269,9 +269,12 @@ class ChannelRoutes:
     async def change(self, request: Request) -> Response:
         """``PATCH /api/channels/{id}``."""
         given = request.json(shapes.ChangedChannel)
-        changed = replace(self._outbox.channel(request.params["id"]))
+        channel = self._outbox.channel(request.params["id"])
+        tell(request, {"name": channel.name})
+        changed = replace(channel)
         if given.name is not UNSET:
             changed.name = given.name
+            tell(request, changed_of(channel, {"name": given.name}))
         if given.settings is not UNSET:
             merged = changed.settings | given.settings
             changed.settings = {name: value for name, value in merged.items() if value is not None}
@@ -280,11 +283,13 @@ class ChannelRoutes:
 
     async def remove(self, request: Request) -> Response:
         """``DELETE /api/channels/{id}``."""
+        tell(request, {"name": self._outbox.channel(request.params["id"]).name})
         await to_its_end(self._outbox.remove_channel(request.params["id"], self._hub.alerting.rules.all()))
         return Response(204)
 
     async def test(self, request: Request) -> Response:
         """``POST /api/channels/{id}/test``."""
+        tell(request, {"name": self._outbox.channel(request.params["id"]).name})
         try:
             said = await self._outbox.test_channel(request.params["id"], request.user.name)
         except NotDelivered as error:

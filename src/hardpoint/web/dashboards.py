@@ -15,7 +15,7 @@ from ..errors import BadInput, Forbidden, NotFound
 from ..http import Response
 from ..hub.dashboards import devices_of
 from . import shapes
-from .deeds import to_its_end
+from .deeds import changed_of, tell, to_its_end
 
 if TYPE_CHECKING:
     from ..http import Request, Router
@@ -140,6 +140,7 @@ class DashboardRoutes:
         """``POST /api/dashboards``."""
         given = request.json(shapes.NewDashboard)
         cards = self._cards(request, given.cards)
+        tell(request, {"name": given.name})
         board = await to_its_end(self._boards.add(given.name, cards, request.user.name))
         headers = [("Location", f"/api/dashboards/{board.id}")]
         return Response.json(self._describe(request, board), status=201, headers=headers)
@@ -153,12 +154,15 @@ class DashboardRoutes:
         given = request.json(shapes.ChangedDashboard)
         board = self._own(request)
         cards = self._cards(request, given.cards)
+        tell(request, {"name": board.name} | changed_of(board, {"name": given.name}))
         changed = await to_its_end(self._boards.change(board.id, given.version, given.name, cards, request.user.name))
         return Response.json(self._describe(request, changed))
 
     async def remove(self, request: Request) -> Response:
         """``DELETE /api/dashboards/{id}``."""
-        await to_its_end(self._boards.remove(self._own(request).id))
+        board = self._own(request)
+        tell(request, {"name": board.name})
+        await to_its_end(self._boards.remove(board.id))
         self._live.end_closed()
         return Response.empty(204)
 
@@ -170,12 +174,15 @@ class DashboardRoutes:
         """``POST /api/dashboards/{id}/links``."""
         given = request.json(shapes.NewLink)
         board = self._own(request)
+        tell(request, {"name": board.name, "link": given.name})
         link, secret = await to_its_end(self._boards.add_link(board.id, given.name, given.expires_s, request.user.name))
         return Response.json(_describe_link(link) | {"secret": secret}, status=201)
 
     async def remove_link(self, request: Request) -> Response:
         """``DELETE /api/dashboards/{id}/links/{link}``: streams that it opened end."""
-        await to_its_end(self._boards.remove_link(self._own(request).id, request.params["link"]))
+        board = self._own(request)
+        tell(request, {"name": board.name})
+        await to_its_end(self._boards.remove_link(board.id, request.params["link"]))
         self._live.end_closed()
         return Response.empty(204)
 

@@ -10,7 +10,7 @@ from ..http import Response
 from ..hub.packages import KINDS, MAX_PACKAGE_BYTES
 from ..model import Package
 from . import shapes
-from .deeds import to_its_end
+from .deeds import tell, to_its_end
 
 if TYPE_CHECKING:
     from ..http import Request, Router
@@ -76,6 +76,7 @@ class PackageRoutes:
         for field, text in (("file_name", file_name), ("content-type", content_type)):
             if not 0 < len(text) <= MAX_FIELD_LENGTH or not text.isprintable():
                 raise BadInput(f"{field} has 1 to {MAX_FIELD_LENGTH} visible characters", field=field)
+        tell(request, subject=f"{title} {version}")
         self._packages.check_new(kind, title, version)
         upload = self._packages.files.begin()
         try:
@@ -102,7 +103,9 @@ class PackageRoutes:
 
     async def remove(self, request: Request) -> Response:
         """``DELETE /api/packages/{id}``."""
-        await to_its_end(self._packages.remove(self._packages.find(request.params["id"])))
+        package = self._packages.find(request.params["id"])
+        tell(request, subject=f"{package.title} {package.version}")
+        await to_its_end(self._packages.remove(package))
         return Response.empty(204)
 
     async def assign(self, request: Request) -> Response:
@@ -111,7 +114,9 @@ class PackageRoutes:
         if kind not in KINDS:
             raise BadInput(f"kind is one of {', '.join(KINDS)}", field="kind")
         wanted = request.json(shapes.Assigned).package
-        self._packages.assign(device, kind, None if wanted is None else self._packages.find(wanted))
+        package = None if wanted is None else self._packages.find(wanted)
+        tell(request, {"package": None if package is None else f"{package.title} {package.version}"})
+        self._packages.assign(device, kind, package)
         await self._hub.commits.durable()
         return Response.json(self._hub.attributes(device, "shared"))
 

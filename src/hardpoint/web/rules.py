@@ -20,7 +20,7 @@ from ..hub.rules.conditions import parse_condition
 from ..hub.rules.dry_run import dry_run
 from ..model import Rule
 from . import shapes
-from .deeds import tell, to_its_end
+from .deeds import changed_of, tell, to_its_end
 
 if TYPE_CHECKING:
     from ..http import Request, Router
@@ -172,23 +172,30 @@ class RuleRoutes:
             changes["command"] = msgspec.to_builtins(given.command)
         if given.enabled is not UNSET:
             changes["enabled"] = int(given.enabled)
-        rule = replace(self._found(request), **changes)
+        before = self._found(request)
+        rule = replace(before, **changes)
         self._check_owned(request, rule)
         self._check_expression(request, rule)
         self._check_channels(rule)
+        # Not the command: its parameters may hold a network's key.
+        told = {name: value for name, value in changes.items() if name != "command"}
+        tell(request, {"name": before.name} | changed_of(before, told))
         rule = await to_its_end(self._rules.change(rule.id, changes))
         return Response.json(self._describe(rule))
 
     async def remove(self, request: Request) -> Response:
         """``DELETE /api/rules/{id}``."""
-        await to_its_end(self._rules.remove(self._found(request).id))
+        rule = self._found(request)
+        tell(request, {"name": rule.name})
+        await to_its_end(self._rules.remove(rule.id))
         return Response(204)
 
     async def mute(self, request: Request) -> Response:
         """``POST /api/rules/{id}/mute``."""
         until_ms = muted_until(self._hub.clock_ms(), request.json(shapes.Mute).for_s)
-        tell(request, {"muted_until": until_ms})
-        rule = await to_its_end(self._rules.change(self._found(request).id, {"muted_until_ms": until_ms}))
+        rule = self._found(request)
+        tell(request, {"name": rule.name, "muted_until": until_ms})
+        rule = await to_its_end(self._rules.change(rule.id, {"muted_until_ms": until_ms}))
         return Response.json(self._describe(rule))
 
     def of_device(self, request: Request) -> Response:

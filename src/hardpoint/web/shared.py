@@ -19,6 +19,7 @@ from ..wire.sse import encode_event
 from . import shapes
 from .live import LiveClient, encode_readings
 from .readings import RANGE
+from .signin import refuse_foreign_page
 
 if TYPE_CHECKING:
     from ..http import EventStream, Outlet, Request, Router, StreamResponse
@@ -86,6 +87,7 @@ class SharedRoutes:
 
     def open(self, request: Request) -> Response:
         """``POST /api/shared``."""
+        refuse_foreign_page(request)
         given = request.json(shapes.LinkSecret)
         address = request.address
         self._hub.throttle.check(address)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ..http import Response
 from ..hub.simulation import Simulations
 from . import shapes
-from .deeds import to_its_end
+from .deeds import tell, to_its_end
 
 if TYPE_CHECKING:
     from ..http import Request, Router
@@ -51,5 +51,6 @@ class SimulationRoutes:
         """``PUT /api/devices/{id}/simulation``."""
         device = self._hub.catalogue.find(request.params["id"])
         given = request.json(shapes.SimulateFor)
+        tell(request, {"for_s": given.for_s})
         until_ms = await to_its_end(self._simulations.switch(device, given.for_s))
         return Response.json({"simulated_until": until_ms or None})

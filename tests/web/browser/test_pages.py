@@ -25,8 +25,8 @@ PLURAL = re.compile(r"\.(zero|one|two|few|many|other)$")
 DYNAMIC = (
     "act.", "activity.family_", "activity.via_", "alert.silent_", "alerts.tab_", "attribute.", "board.size_",
     "card.", "channel.about_", "channel.box_", "channel.kind_", "channel.security_", "chart.", "checkup.",
-    "command.",
-    "condition.", "connect.", "deed.", "delivery.", "device.tab_", "devices.as_", "devices.col_", "editor.does_",
+    "command.", "condition.", "connect.", "deed.", "delivery.", "detail.",
+    "device.tab_", "devices.as_", "devices.col_", "editor.does_",
     "error.", "field.", "filter.", "history.", "home.step_", "log.", "marker.count_", "nav.", "password.strength_",
     "people.tab_", "presence.", "quiet.", "range.", "repeat.", "role.", "rule.clause_", "rule.is_",
     "sessions.", "severity.", "share.life_", "state.", "states.", "system.", "template.", "theme.", "unit.",

@@ -145,6 +145,35 @@ def test_activity_tells_who_did_what(server: Server, open_page: Any) -> None:
     page.locator(".deed", has_text="Fan 2").first.wait_for()
 
 
+def test_activity_names_what_was_changed_and_leads_there(server: Server, open_page: Any) -> None:
+    rule = server.call("POST", "/rules", {"name": "Draughty", "when": {"key": "wind", "is": "above", "value": 9}})
+    server.call("PATCH", f"/rules/{rule['id']}", {"when": {"key": "wind", "is": "above", "value": 12}})
+    server.call("POST", f"/rules/{rule['id']}/mute", {"for_s": 0})
+    board = server.call("POST", "/dashboards", {"name": "Hall", "cards": []})
+    server.call("POST", f"/dashboards/{board['id']}/links", {"name": "Porch"})
+    settings = {"topic": "hall", "server": "http://127.0.0.1:9"}
+    channel = server.call("POST", "/channels", {"name": "Pager", "kind": "ntfy", "settings": settings})
+    server.call("PATCH", f"/channels/{channel['id']}", {"name": "Beeper"})
+    server.call("POST", "/users", {"name": "Zoe", "password": "correct horse"})
+    server.call("PATCH", "/users/Zoe", {"disabled": True})
+    page = open_page(server, "/activity")
+    for said, more in (
+        ("changed the account of Zoe", "locked out: no → yes"),
+        ("changed the channel Beeper", "name: Pager → Beeper"),
+        ("shared the dashboard Hall", "link: Porch"),
+        ("unmuted the rule Draughty", ""),
+        ("changed the rule Draughty", "condition: key=wind, is=above, value=9 → key=wind, is=above, value=12"),
+    ):
+        page.locator(".deed", has_text=said).filter(has_text=more).wait_for()
+    server.call("DELETE", "/users/Zoe")
+    server.call("DELETE", f"/channels/{channel['id']}")
+    page.get_by_role("link", name="Draughty").first.click()
+    page.get_by_role("heading", name="Draughty").wait_for()
+    page.goto(server.url + "/")
+    page.locator(".events").get_by_role("link", name="Hall").first.click()
+    page.get_by_role("heading", name="Hall").wait_for()
+
+
 def test_activity_is_live_and_narrowed_by_its_address(server: Server, open_page: Any) -> None:
     server.add("lamp")
     server.add("pump")

@@ -9,7 +9,7 @@ import { deviceHref, navigate, route } from "../core/router.mjs";
 import { loadStyle } from "../core/styles.mjs";
 import { Empty, Icon, Loading, Problem } from "../ui/elements.mjs";
 import { Page } from "../ui/shell.mjs";
-import { deedText, detailText, resultText } from "./activity/words.mjs";
+import { deedText, detailText, resultText, subjectHref, subjectName } from "./activity/words.mjs";
 
 await Promise.all(["css/alerts.css", "css/people.css", "css/device.css"].map(loadStyle));
 
@@ -18,7 +18,7 @@ const MAX_EMPTY_PAGES = 20;
 /** A script does many things at once: they are asked for together. */
 const SOON_MS = 300;
 const MOST_NAMES = 200;
-const FAMILIES = ["devices", "rules", "alerts", "channels", "dashboards", "users", "tokens", "session", "store"];
+const FAMILIES = ["devices", "rules", "alerts", "channels", "dashboards", "packages", "users", "tokens", "session", "store"];
 const VIA_ICONS = { rule: "bell", token: "key-round", unix: "server", provision: "radio" };
 
 /**
@@ -85,12 +85,17 @@ function Entry({ entry, fresh }) {
   const bad = result !== "done";
   const name = device && (deviceSignal(device).value?.name ?? device);
   const more = detailText(what, detail);
+  const [title, href] = [device ? subject : subjectName(entry), subjectHref(entry)];
   return html`<li class="deed ${fresh ? "fresh" : ""}">
     <span class="avatar ${bad ? "bad" : ""}" aria-hidden="true"><${Icon} name=${VIA_ICONS[via] ?? "user"} /></span>
     <div class="rule-main">
-      <p>${who ? html`<a class="deed-who" href="/activity?who=${encodeURIComponent(who)}">${who}</a>` : html`<strong>${t("activity.somebody")}</strong>`} ${deedText(what)}
+      <p>${who ? html`<a class="deed-who" href="/activity?who=${encodeURIComponent(who)}">${who}</a>` : html`<strong>${t("activity.somebody")}</strong>`} ${deedText(what, detail)}
         ${device ? html` <a href=${deviceHref(device)}>${name}</a>` : ""}
-        ${subject && subject !== device && subject !== name ? html` <span class="soft">${subject}</span>` : ""}
+        ${
+          title && subject !== device && title !== name && title !== device
+            ? html` ${href ? html`<a href=${href}>${title}</a>` : html`<span class="soft">${title}</span>`}`
+            : ""
+        }
         ${bad && html` <span class="state ${result === "begun" ? "pending" : "failed"}">${result === "begun" ? t("activity.begun") : resultText(result)}</span>`}</p>
       <p class="rule-facts hint">
         ${why && html`<span>${t("activity.because", { why })}</span>`}
@@ -124,7 +129,7 @@ function grouped(items) {
 /** What narrows the list; each is in the address, so that what one sees can be shared. */
 function Filters({ what, who, device, go }) {
   const listId = useId();
-  const families = mayAs("admin") ? FAMILIES : FAMILIES.slice(0, 5);
+  const families = mayAs("admin") ? FAMILIES : FAMILIES.slice(0, 6);
   const names = (deviceIds.value ?? []).slice(0, MOST_NAMES).map((id) => deviceSignal(id).value?.name ?? id);
   const box = (name, label, value, icon, list) => html`<div class="search"><${Icon} name=${icon} /><input class="input" type="search"
     data-filter=${name === "who" ? true : undefined} aria-label=${label} placeholder=${label}

@@ -6,7 +6,7 @@ import { onLive } from "../../core/live.mjs";
 import { deviceHref } from "../../core/router.mjs";
 import { loadStyle } from "../../core/styles.mjs";
 import { Ago, Icon, Problem } from "../../ui/elements.mjs";
-import { deedText, resultText } from "../activity/words.mjs";
+import { deedText, resultText, subjectHref, subjectName } from "../activity/words.mjs";
 import { alertText, nameOf } from "../alerts/words.mjs";
 
 await loadStyle("css/home_later.css");
@@ -62,11 +62,19 @@ function AlertEvent({ alert, ended }) {
       ${" "}<${Device} id=${alert.device} /><small>${alertText(alert)}</small></span>`;
 }
 
+/** What a deed was done to; who changed their own account is said already. */
+function Subject({ deed }) {
+  if (deed.device) return html`<${Device} id=${deed.device} />`;
+  const href = subjectHref(deed);
+  if (href) return html`<a href=${href}>${subjectName(deed)}</a>`;
+  return deed.subject !== deed.who && html`<span>${subjectName(deed)}</span>`;
+}
+
 function DeedEvent({ deed }) {
   const bad = deed.result !== "done" && deed.result !== "begun";
   return html`<span class="event-mark ${bad ? "warning" : ""}"><${Icon} name=${DEED_ICONS[deed.via] ?? "user"} /></span>
-    <span class="event-words"><strong>${deed.who || t("activity.somebody")}</strong> ${deedText(deed.what)}
-      ${" "}${deed.device ? html`<${Device} id=${deed.device} />` : deed.subject !== deed.who && html`<span>${deed.subject}</span>`}
+    <span class="event-words"><strong>${deed.who || t("activity.somebody")}</strong> ${deedText(deed.what, deed.detail)}
+      ${" "}<${Subject} deed=${deed} />
       ${(deed.why || bad) && html`<small>${bad ? resultText(deed.result) : t("activity.because", { why: deed.why })}</small>`}</span>`;
 }
 
