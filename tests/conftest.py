@@ -21,6 +21,8 @@ T = TypeVar("T")
 Run = Callable[[Coroutine[Any, Any, T]], T]
 
 LOOPS = ("hardpoint", "asyncio", "uvloop")
+RUN_S = 300.0
+"""Nothing takes so long by far; it is below `faulthandler_timeout`, so that a wait for ever fails with its place."""
 
 
 def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
@@ -39,7 +41,7 @@ def loop_factory(name: str) -> Callable[[], asyncio.AbstractEventLoop]:
 def runner(name: str) -> Run[Any]:
     def run(coro: Coroutine[Any, Any, T]) -> T:
         async def bounded() -> T:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(RUN_S):
                 return await coro
 
         with asyncio.Runner(loop_factory=loop_factory(name)) as made:
@@ -55,7 +57,7 @@ def loop_name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def run(loop_name: str) -> Run[Any]:
-    """Run a coroutine to its end, on each of the three loops in turn, for at most 60 s."""
+    """Run a coroutine to its end, on each of the three loops in turn, for at most `RUN_S`."""
     return runner(loop_name)
 
 

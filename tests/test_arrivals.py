@@ -23,7 +23,7 @@ PROXIES = TrustedProxies(["10.0.0.1", "127.0.0.1"])
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0)
 

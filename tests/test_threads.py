@@ -42,8 +42,8 @@ def _raise(error):
 def test_shutting_down_drops_what_has_not_begun():
     executor = DaemonExecutor("mine")
     entered, let_go = threading.Event(), threading.Event()
-    under_way = executor.submit(lambda: (entered.set(), let_go.wait(20)))
-    assert entered.wait(20)
+    under_way = executor.submit(lambda: (entered.set(), let_go.wait(60)))
+    assert entered.wait(60)
     waiting = executor.submit(print, "never")
     assert executor.busy
     executor.shutdown()
@@ -81,7 +81,7 @@ deadline.set(0.2, 3)
 
 
 def test_the_deadline_ends_a_process_that_hangs():
-    ended = subprocess.run([sys.executable, "-c", HANGS], capture_output=True, text=True, timeout=20, check=False)
+    ended = subprocess.run([sys.executable, "-c", HANGS], capture_output=True, text=True, timeout=60, check=False)
     assert (ended.returncode, ended.stdout) == (3, "said")
     assert "the end waits no longer; at work are still: hangs" in ended.stderr
 
@@ -91,5 +91,5 @@ def test_the_deadline_is_called_off():
     deadline.set(0.05, 1)
     (timer,) = (thread for thread in threading.enumerate() if thread.name == "hardpoint-exit")
     deadline.cancel()
-    timer.join(10)
+    timer.join(60)
     deadline.cancel()

@@ -247,7 +247,7 @@ class Stuck(Driver):
 
     def read(self):
         self.entered()
-        assert self.gate.acquire(timeout=20)
+        assert self.gate.acquire(timeout=60)
         yield "n", 1
 
 

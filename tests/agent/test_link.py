@@ -91,7 +91,7 @@ def scenario(test):
     """Runs an async test without sockets: which loop makes no difference."""
 
     def wrapped():
-        asyncio.run(asyncio.wait_for(test(), 10))
+        asyncio.run(asyncio.wait_for(test(), 60))
 
     wrapped.__name__ = test.__name__
     return wrapped

@@ -74,7 +74,7 @@ def test_a_signal_ends_it_cleanly(tmp_path, loop_name, number):
         await listener.wait_closed()
         return agent.returncode, log.decode()
 
-    code, log = asyncio.run(asyncio.wait_for(scenario(), 30))
+    code, log = asyncio.run(asyncio.wait_for(scenario(), 120))
     assert code == 0, log
     assert "attached to 127.0.0.1:" in log
     assert "Traceback" not in log
@@ -121,10 +121,10 @@ def test_a_sensor_and_a_name_server_that_never_answer_do_not_hold_up_the_end(tmp
         for _ in range(2):
             await agent.stdout.readline()
         agent.send_signal(signal.SIGTERM)
-        _, log = await asyncio.wait_for(agent.communicate(), 10)
+        _, log = await asyncio.wait_for(agent.communicate(), 60)
         return agent.returncode, log.decode()
 
-    code, log = asyncio.run(asyncio.wait_for(scenario(), 30))
+    code, log = asyncio.run(asyncio.wait_for(scenario(), 120))
     assert code == 0, log
     assert "the end waits no longer; at work are still: asyncio_" in log
     assert "Traceback" not in log
@@ -139,7 +139,7 @@ def test_a_wrong_token_exits_77(tmp_path, loop_name):
         await made.wait_closed()
         return agent.returncode, log.decode()
 
-    code, log = asyncio.run(asyncio.wait_for(scenario(), 30))
+    code, log = asyncio.run(asyncio.wait_for(scenario(), 120))
     assert code == 77
     assert log.endswith("error: the server refuses the token: unauthorized no such token\n")
     assert "hp_wrong" not in log
@@ -154,7 +154,7 @@ def test_a_second_agent_on_the_folder_exits_73(tmp_path):
         _, log = await agent.communicate()
         return agent.returncode, log.decode()
 
-    code, log = asyncio.run(asyncio.wait_for(scenario(), 30))
+    code, log = asyncio.run(asyncio.wait_for(scenario(), 120))
     spool.close()
     assert code == 73
     assert "another agent uses" in log

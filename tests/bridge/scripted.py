@@ -15,7 +15,7 @@ from hardpoint.wire.mqtt.encoder import encode
 from hardpoint.wire.mqtt.packets import Ack, ConnAck, Ping, Publish, SubAck, Subscribe
 from hub.hubs import open_hub
 
-DEADLINE_S = 15
+DEADLINE_S = 60
 
 
 async def until(condition):

@@ -71,7 +71,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(streams.pop(0))
         self.wfile.flush()
         if not streams:
-            script.hold.wait(10)
+            script.hold.wait(120)
         self.close_connection = True
 
     do_GET = do_POST = do_PATCH = do_DELETE = do_PUT = handle_any  # noqa: N815 - the names http.server calls

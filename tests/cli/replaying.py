@@ -46,7 +46,7 @@ def replay(page: Path, folder: Path, environ: dict[str, str], told: Mapping[str,
         # A shell would keep what is assigned: it is said at the end, behind a mark of its own.
         kept = f'\nprintf "\\n=%s" "${name[1]}"' if name else ""
         done = subprocess.run(
-            ["sh", "-c", run + kept], cwd=folder, env=environ, capture_output=True, text=True, timeout=60, check=False
+            ["sh", "-c", run + kept], cwd=folder, env=environ, capture_output=True, text=True, timeout=300, check=False
         )
         assert done.returncode == 0, (command, done.stdout, done.stderr)
         out = done.stdout

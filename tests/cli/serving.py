@@ -36,10 +36,10 @@ def serving(**settings: object) -> Iterator[Path]:
         thread = threading.Thread(target=run)
         thread.start()
         try:
-            assert ready.wait(20)
+            assert ready.wait(60)
             assert not failed, failed
             yield data
         finally:
             stopping.set()
-            thread.join(20)
+            thread.join(60)
         assert not failed, failed

@@ -24,7 +24,7 @@ def test_bash_completes_what_the_script_asks_for() -> None:
         env={**os.environ, **environ},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
     assert ended.stdout == "plain,device\n"

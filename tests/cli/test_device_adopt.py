@@ -96,7 +96,7 @@ def test_a_device_from_its_name_to_its_first_reading(hardpoint, monkeypatch) -> 
     with serving(listen=["line://127.0.0.1:0", "http://127.0.0.1:0"], adopt=True) as data:
         monkeypatch.setenv("HARDPOINT_DATA", str(data))
         port = port_of(data)
-        with socket.create_connection(("127.0.0.1", port), timeout=20) as stream, stream.makefile("rw") as lines:
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as stream, stream.makefile("rw") as lines:
             lines.readline()
             print("HELLO esp", file=lines, flush=True)
             assert lines.readline().startswith("ERR unauthorized esp is not known here")
@@ -109,7 +109,7 @@ def test_a_device_from_its_name_to_its_first_reading(hardpoint, monkeypatch) -> 
             assert lines.readline() == "OK 1\n"
         shown = hardpoint("device", "show", "greenhouse", "--json").json
         assert (shown["latest"]["temp"]["value"], shown["labels"]) == (21.5, {"place": "garden"})
-        with socket.create_connection(("127.0.0.1", port), timeout=20) as stream, stream.makefile("rw") as lines:
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as stream, stream.makefile("rw") as lines:
             print("HELLO pump", file=lines, flush=True)
             lines.readline()
             lines.readline()

@@ -95,16 +95,16 @@ def test_ctrl_c_ends_every_process() -> None:
     command = [sys.executable, "-m", "hardpoint", "lab", "--models", "busy", "--connections", "10", "--seconds", "20"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
     children: list[psutil.Process] = []
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while len(children) < 3:
         assert time.monotonic() < end
         children = psutil.Process(process.pid).children()
     os.kill(process.pid, signal.SIGINT)
-    _, complaints = process.communicate(timeout=20)
+    _, complaints = process.communicate(timeout=60)
     assert process.returncode == 130
     assert b"Traceback" not in complaints
     # One that was being started at that very moment ends by itself, because its parent's pipe is closed.
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while any(alive(child) for child in children):
         assert time.monotonic() < end
 

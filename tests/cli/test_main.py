@@ -120,7 +120,7 @@ class TestEndings:
                 stdout=write_end,
                 stderr=subprocess.PIPE,
                 check=False,
-                timeout=30,
+                timeout=60,
             )
         finally:
             os.close(write_end)
@@ -182,5 +182,5 @@ def test_help_imports_nothing_heavy(argv: list[str]) -> None:
         f"import sys; from hardpoint.cli.main import run; run({argv!r}); "
         f"print([name for name in {HEAVY!r} if name in sys.modules])"
     )
-    ended = subprocess.run([sys.executable, "-c", program_text], capture_output=True, text=True, check=True, timeout=30)
+    ended = subprocess.run([sys.executable, "-c", program_text], capture_output=True, text=True, check=True, timeout=60)
     assert ended.stdout.splitlines()[-1] == "[]"

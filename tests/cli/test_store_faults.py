@@ -156,7 +156,7 @@ def test_an_export_to_a_full_disk_leaves_nothing_behind(
         if name == "stdout":
             with (disk / "out.csv").open("wb") as out:
                 command = [sys.executable, "-m", "hardpoint", "store", "export", "-", "--format", "csv"]
-                done = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+                done = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, text=True, timeout=300, check=False)
             assert done.returncode == 1
             assert done.stderr == "error: the output cannot be written: No space left on device\n"
             return

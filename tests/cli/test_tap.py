@@ -51,7 +51,7 @@ class Bench:
         return [(each["dialect"], each["way"], each["head"], each["body"], each["verdict"]) for each in found]
 
     def line(self, text: str, token: str | None = None) -> list[str]:
-        with socket.create_connection(("127.0.0.1", self.ports["line"]), timeout=10) as stream:
+        with socket.create_connection(("127.0.0.1", self.ports["line"]), timeout=60) as stream:
             stream.sendall(f"HELLO {token or self.token}\n{text}QUIT\n".encode())
             with stream.makefile() as answers:
                 return answers.read().splitlines()[1:]
@@ -59,7 +59,7 @@ class Bench:
     def post(self, path: str, body: bytes, token: str | None = None) -> int:
         url = f"http://127.0.0.1:{self.ports['http']}/api/v1/{token or self.token}/{path}"
         try:
-            with urllib.request.urlopen(url, body, timeout=10) as response:
+            with urllib.request.urlopen(url, body, timeout=60) as response:
                 return int(response.status)
         except urllib.error.HTTPError as failed:
             failed.close()

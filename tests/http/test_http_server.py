@@ -36,7 +36,7 @@ def test_the_date_is_the_time(anyrun) -> None:
     async def check() -> None:
         async with serving(lambda request: Response()) as served:
             reply = await (await served.client()).ask(get())
-            assert abs(parsedate_to_datetime(reply.headers["date"]).timestamp() - time.time()) < 5
+            assert abs(parsedate_to_datetime(reply.headers["date"]).timestamp() - time.time()) < 60
 
     anyrun(check())
 
@@ -102,8 +102,8 @@ def test_run_serves_a_standard_client_until_it_is_told_to_stop() -> None:
     port = free_port()
     process = subprocess.Popen([sys.executable, "-bb", "-W", "error", "-c", PROGRAM, str(port)])
     try:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-        deadline = time.monotonic() + 10
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        deadline = time.monotonic() + 60
         while True:
             try:
                 connection.connect()
@@ -120,7 +120,7 @@ def test_run_serves_a_standard_client_until_it_is_told_to_stop() -> None:
         assert connection.getresponse().status == 404
         connection.close()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
     finally:
         if process.poll() is None:
             os.kill(process.pid, signal.SIGKILL)

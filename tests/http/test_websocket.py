@@ -254,7 +254,7 @@ def test_a_handler_that_does_not_receive_makes_the_client_wait(run):
                 if total == 200 * 100_000:
                     await ws.send(str(total))
 
-        async with serving(router) as served, connecting(served, "/slow", timeout_s=20) as ws:
+        async with serving(router) as served, connecting(served, "/slow", timeout_s=60) as ws:
             for _ in range(200):
                 ws.send(bytes(100_000))
             await until(lambda: sockets and sockets[0]._queued_bytes > MAX_QUEUED_BYTES)
@@ -277,7 +277,7 @@ def test_send_waits_for_a_client_that_does_not_read(run):
                 await ws.send(bytes(100_000))
                 sent.append(number)
 
-        async with serving(router) as served, connecting(served, "/fast", timeout_s=20) as ws:
+        async with serving(router) as served, connecting(served, "/fast", timeout_s=60) as ws:
             await until(lambda: sent)
             before = -1
             while before != len(sent):  # it stands still: the kernel's buffers are full
@@ -319,7 +319,7 @@ def test_only_the_latest_ping_is_answered_to_a_client_that_does_not_read(anyrun)
 
 def test_a_silent_client_is_asked_and_stays_when_it_answers(run):
     async def scene():
-        async with serving(echo_router(ping_interval_s=0.01, ping_timeout_s=5)) as served, connecting(served) as ws:
+        async with serving(echo_router(ping_interval_s=0.01, ping_timeout_s=60)) as served, connecting(served) as ws:
             while len(ws.pings) < 3:
                 await ws._read()
             ws.send("still here")

@@ -176,7 +176,7 @@ def test_a_protocol_may_pause_and_resume_at_once(anyrun):
 def test_a_protocol_is_told_when_the_client_does_not_read(run):
     async def scene():
         made: list[Recorder] = []
-        async with serving(router_for(made)) as served, connecting(served, timeout_s=20) as ws:
+        async with serving(router_for(made)) as served, connecting(served, timeout_s=60) as ws:
             await until(lambda: made)
             transport = made[0].transport
             transport.set_write_buffer_limits(high=10_000)

@@ -123,7 +123,7 @@ async def turn(times=3):
         await asyncio.sleep(0)
 
 
-async def until(condition, timeout_s=20.0):
+async def until(condition, timeout_s=60.0):
     """Wait until the condition holds, turn by turn."""
     async with asyncio.timeout(timeout_s):
         while not condition():

@@ -338,7 +338,7 @@ def test_whoever_waits_by_a_future_is_not_held_back(anyrun, monkeypatch):
             store.held = False
             store.release()
             await until(lambda: one.acknowledged)
-            await asyncio.wait_for(hub.commits.durable(), 5)
+            await asyncio.wait_for(hub.commits.durable(), 60)
             assert two.acknowledged == [([1], None)]
 
     anyrun(scene())

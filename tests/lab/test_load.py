@@ -35,7 +35,7 @@ class Server:
         with connection:
             try:
                 while data := connection.recv(1024):
-                    self.open.wait(20)
+                    self.open.wait(60)
                     connection.sendall(b"1.0\n" * data.count(b"\n"))
             except ConnectionError:
                 pass
@@ -48,7 +48,7 @@ def server() -> Iterator[Server]:
     made.open.set()
     made.listener.close()
     for thread in made.threads:
-        thread.join(20)
+        thread.join(60)
 
 
 @pytest.fixture

@@ -104,4 +104,4 @@ def test_a_connection_in_a_context_is_known_as_any_other():
         server.close()
 
     with asyncio.Runner(loop_factory=Loop) as runner:
-        runner.run(asyncio.wait_for(main(), 10))
+        runner.run(asyncio.wait_for(main(), 60))

@@ -343,7 +343,7 @@ def test_connections_beyond_the_pollers_limit_end_and_that_is_said_once(monkeypa
         monkeypatch.setattr(pollers_module, "SELECT_MAX_DESCRIPTORS", 0)
         for client in clients:
             # Closed with nothing read: an end of file.
-            assert await asyncio.wait_for(asyncio.to_thread(read_to_the_end, client), 10) == b""
+            assert await asyncio.wait_for(asyncio.to_thread(read_to_the_end, client), 60) == b""
             client.close()
         assert [context["message"] for context in said] == ["the poller can watch no more connections"]
         assert "choose the poller 'epoll' or 'poll'" in str(said[0]["exception"])
@@ -355,5 +355,5 @@ def test_connections_beyond_the_pollers_limit_end_and_that_is_said_once(monkeypa
 
 
 def read_to_the_end(client):
-    client.settimeout(10)
+    client.settimeout(60)
     return client.recv(10)

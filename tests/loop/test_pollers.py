@@ -232,7 +232,7 @@ def test_a_loop_on_kqueue(monkeypatch):
         await server.wait_closed()
 
     with asyncio.Runner(loop_factory=lambda: Loop(poller=KqueuePoller())) as runner:
-        runner.run(asyncio.wait_for(main(), 20))
+        runner.run(asyncio.wait_for(main(), 60))
         assert runner.get_loop().poller == "kqueue"
 
 

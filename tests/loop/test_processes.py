@@ -108,7 +108,7 @@ def test_no_descriptor_is_left(anyrun):
         before = set(os.listdir("/proc/self/fd"))
         child = await asyncio.create_subprocess_exec("cat", stdin=PIPE, stdout=PIPE, stderr=PIPE)
         await child.communicate(b"x")
-        async with asyncio.timeout(10):  # what was read to its end wakes its reader, and is closed a turn later
+        async with asyncio.timeout(60):  # what was read to its end wakes its reader, and is closed a turn later
             while set(os.listdir("/proc/self/fd")) != before:
                 await asyncio.sleep(0)
 
@@ -204,7 +204,7 @@ def test_off_the_main_thread(anyrun):
 
     thread = threading.Thread(target=anyrun, args=(main(),))
     thread.start()
-    thread.join(20)
+    thread.join(60)
     assert results == [5]
 
 
@@ -236,5 +236,5 @@ def test_a_loop_closed_before_its_child_ends_leaks_no_descriptor():
     loop.close()
     with pytest.warns(ResourceWarning, match="unclosed transport <ProcessTransport"):
         gc.collect()
-    child.wait(20)
+    child.wait(60)
     assert set(os.listdir("/proc/self/fd")) == before

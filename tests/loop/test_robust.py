@@ -105,7 +105,7 @@ def test_interrupted_calls_go_on(poller):
     signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
     try:
         with asyncio.Runner(loop_factory=lambda: Loop(poller=poller)) as runner:
-            runner.run(asyncio.wait_for(main(), 20))
+            runner.run(asyncio.wait_for(main(), 60))
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -117,7 +117,7 @@ def test_a_step_of_the_wall_clock_moves_no_timer(anyrun, monkeypatch):
         monkeypatch.setattr(time, "time", lambda: 4e9)
         began = time.monotonic()
         await asyncio.sleep(0.02)
-        assert 0.02 <= time.monotonic() - began < 5
+        assert 0.02 <= time.monotonic() - began < 60
 
     anyrun(main())
 

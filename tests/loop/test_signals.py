@@ -130,6 +130,6 @@ def test_ctrl_c_cancels_the_main_task_as_with_asyncio():
     ) as process:
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=10)
+        out, err = process.communicate(timeout=60)
     assert out == "cleaned up\n"
     assert "KeyboardInterrupt" in err

@@ -230,7 +230,7 @@ class TestRecords:
         finished = threading.Event()
         store.commit([], [Put(device)], lambda _: finished.set())
         device.name, device.labels["a"] = "after", "after"
-        assert finished.wait(20)
+        assert finished.wait(60)
         assert store.load(Device) == [Device("d", "before", 1, {"a": "before"})]
 
     def test_what_was_loaded_is_the_callers_own(self, store: Store, commit: Commit) -> None:
@@ -375,7 +375,7 @@ class TestWriting:
                     last.set()
 
             store.commit([(1, number, number)], [], done)
-        assert last.wait(20)
+        assert last.wait(60)
         assert calls == [(number, "hardpoint-store") for number in range(20)]
 
     def test_a_done_that_raises_harms_nobody(

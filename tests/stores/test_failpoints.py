@@ -84,7 +84,7 @@ def killed(folder: Path, point: str, after: int) -> tuple[int, int, bool]:
     """
     command = [sys.executable, "-c", CHILD, str(folder), point, str(after)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
-        output, errors = child.communicate(timeout=60)
+        output, errors = child.communicate(timeout=300)
     assert child.returncode == -signal.SIGKILL, f"{point} was not reached: {errors.decode()[-2000:]}"
     begun = done = 0
     retaining = False

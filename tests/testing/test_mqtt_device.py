@@ -89,7 +89,7 @@ def test_a_session_that_is_kept_and_a_will(anyrun, tmp_path):
                 await device.send(state="online")
                 device.abort()
                 await device.wait_closed()
-            async with asyncio.timeout(10), MqttDevice(*at, **kept) as device:
+            async with asyncio.timeout(60), MqttDevice(*at, **kept) as device:
                 assert device.session_present
                 while made.latest()["state"]["value"] != "offline":
                     await asyncio.sleep(0)

@@ -29,7 +29,7 @@ def watch(own: Path) -> CertificateWatch:
 
 
 async def until(condition) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0)
 

@@ -231,7 +231,7 @@ async def listening(web, guest, link):
     reader, writer = await asyncio.open_connection("127.0.0.1", web.port)
     cookie = guest.headers["Cookie"]
     writer.write(f"GET /api/shared/{link['id']}/live HTTP/1.1\r\nHost: x\r\nCookie: {cookie}\r\n\r\n".encode())
-    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)
     assert head.split()[1] == b"200"
     stream = Stream(reader, writer)
     assert (await stream.next())[0] == "hello"

@@ -280,7 +280,7 @@ class TestCommands:
                 waiting = asyncio.ensure_future(
                     client.ask("POST", path, {"method": "led", "params": [1], "wait_s": 30})
                 )
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(60):
                     while len(session.delivered) < 2:
                         await asyncio.sleep(0.001)
                 hub.answer(device, 2, True, {"was": 0})

@@ -28,7 +28,7 @@ class Stream:
     async def next(self):
         """``(event, data)`` of the next event."""
         while not self._events:
-            data = await asyncio.wait_for(self._reader.read(65536), 5)
+            data = await asyncio.wait_for(self._reader.read(65536), 60)
             if not data:
                 raise EOFError
             self._events += self._parser.receive(data)
@@ -39,12 +39,12 @@ class Stream:
         """Read on until the stream has given an id behind what was shown; that id."""
         before = self._parser.last_id
         while self._parser.last_id == before:
-            self._events += self._parser.receive(await asyncio.wait_for(self._reader.read(65536), 5))
+            self._events += self._parser.receive(await asyncio.wait_for(self._reader.read(65536), 60))
         return self._parser.last_id
 
     async def ended(self):
         with contextlib.suppress(ConnectionError):
-            while await asyncio.wait_for(self._reader.read(65536), 5):
+            while await asyncio.wait_for(self._reader.read(65536), 60):
                 pass
 
     def close(self):
@@ -67,7 +67,7 @@ async def streaming(**settings):
             writer.write(
                 f"GET /api/live{query} HTTP/1.1\r\nHost: x\r\nAuthorization: {authorization}\r\n{resume}\r\n".encode()
             )
-            stream.head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+            stream.head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)
             assert stream.head.split()[1] == status
             return stream
 
@@ -272,7 +272,7 @@ def test_silent_streams_are_kept_alive(anyrun, monkeypatch):
         async with streaming() as (_, _, listen):
             stream = await listen()
             await stream.next()
-            assert await asyncio.wait_for(stream._reader.readuntil(b"\n\n"), 5) == b":\n\n"
+            assert await asyncio.wait_for(stream._reader.readuntil(b"\n\n"), 60) == b":\n\n"
 
     anyrun(scene())
 
@@ -324,7 +324,7 @@ def test_that_the_log_has_grown_is_told_to_whoever_may_read_it(anyrun):
                 reader, writer = await asyncio.open_connection("127.0.0.1", web.port)
                 authorization = person.headers["Authorization"]
                 writer.write(f"GET /api/live HTTP/1.1\r\nHost: x\r\nAuthorization: {authorization}\r\n\r\n".encode())
-                await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+                await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)
                 streams[role, labels] = stream = Stream(reader, writer)
                 assert (await stream.next())[0] == "hello"
             await admin.ask("POST", "/api/devices", {"name": "new", "labels": {"site": "north"}})

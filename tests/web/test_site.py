@@ -21,7 +21,7 @@ def test_a_client_that_leaves_early_takes_the_pages_from_nobody(anyrun, monkeypa
     load = site_module._load
 
     def slowly():
-        assert may_read.wait(10)
+        assert may_read.wait(60)
         return load()
 
     monkeypatch.setattr(site_module, "_load", slowly)

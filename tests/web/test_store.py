@@ -156,13 +156,13 @@ def test_one_at_a_time(anyrun, tmp_path):
 
             def slow(*, repair):
                 begun.set()
-                assert go_on.wait(10)
+                assert go_on.wait(60)
                 return real(repair=repair)
 
             web.hub.store.check = slow
             async with await web.as_role("admin") as one, await web.as_role("admin") as other:
                 first = asyncio.ensure_future(one.ask("POST", "/api/store/check"))
-                await asyncio.to_thread(begun.wait, 10)
+                assert await asyncio.to_thread(begun.wait, 60)
                 error = await other.refused(409, "POST", "/api/store/backup")
                 assert "a check is under way" in error["message"]
                 go_on.set()
@@ -181,13 +181,13 @@ def test_one_at_a_time_also_when_who_asked_has_gone(anyrun, tmp_path):
 
             def slow(*, repair):
                 begun.set()
-                assert go_on.wait(10)
+                assert go_on.wait(60)
                 return real(repair=repair)
 
             web.hub.store.check = slow
             async with await web.as_role("admin") as one:
                 asked = asyncio.ensure_future(one.ask("POST", "/api/store/check?repair=true"))
-                await asyncio.to_thread(begun.wait, 10)
+                assert await asyncio.to_thread(begun.wait, 60)
                 asked.cancel()
                 sock = one._writer.get_extra_info("socket")
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
@@ -196,7 +196,7 @@ def test_one_at_a_time_also_when_who_asked_has_gone(anyrun, tmp_path):
                 error = await other.refused(409, "POST", "/api/store/check")
                 assert "a check is under way" in error["message"]
                 go_on.set()
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(60):
                     while (await other.ask("POST", "/api/store/check"))[0].status == 409:
                         await asyncio.sleep(0)
 

@@ -42,17 +42,17 @@ def test_a_query_learns_that_nobody_waits_any_more(run):
         def query(wanted):
             seen.append(wanted())
             begun.set()
-            cancelled.wait(10)
+            assert cancelled.wait(60)
             seen.append(wanted())
             ended.set()
 
         task = asyncio.ensure_future(pool.run(query))
-        await asyncio.to_thread(begun.wait, 10)
+        assert await asyncio.to_thread(begun.wait, 60)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         cancelled.set()
-        assert await asyncio.to_thread(ended.wait, 10)
+        assert await asyncio.to_thread(ended.wait, 60)
         assert seen == [True, False]
         pool.shutdown()
 

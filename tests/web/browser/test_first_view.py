@@ -20,6 +20,7 @@ def reported(server: Server) -> Server:
         device.say("temp=21.5 hum=60 lux=400")
         device.say("temp=21.6 hum=61 lux=410")
         device.close()
+    server.keep_present(*(f"device-{n}" for n in range(12)))
     return server
 
 

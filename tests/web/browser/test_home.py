@@ -33,10 +33,12 @@ def test_without_a_device_it_is_the_way_to_the_first_one(
 def test_it_says_what_needs_attention_and_takes_it_back(server: Server, open_page: Any, line_device: Any) -> None:
     hot = {"key": "temp", "is": "above", "value": 30, "until": 28}
     server.call("POST", "/rules", {"name": "Too hot", "when": hot, "severity": "critical"})
+    server.keep_present("host")
     page = open_page(server, "/")
     attention = page.get_by_role("region", name="Needs attention")
     attention.get_by_text("All is well").wait_for()
     device: LineDevice = line_device(server, server.add("Kettle", site="kitchen"))
+    server.keep_present("Kettle")
     assert device.say("temp=31").startswith("OK")
     line = attention.locator(".attend.critical")
     line.get_by_role("link", name="Too hot").wait_for()
@@ -53,10 +55,10 @@ def test_it_says_what_needs_attention_and_takes_it_back(server: Server, open_pag
     events.get_by_text("ended on").wait_for()
 
 
-def test_who_is_limited_sees_their_devices_and_nothing_of_the_machine(server: Server, open_page: Any) -> None:
-    device = LineDevice(server, server.add("Theirs", site="roof"))
-    device.say("temp=20")
-    device.close()
+def test_who_is_limited_sees_their_devices_and_nothing_of_the_machine(
+    server: Server, open_page: Any, line_device: Any
+) -> None:
+    line_device(server, server.add("Theirs", site="roof")).say("temp=20")
     server.call(
         "POST", "/users", {"name": "bob", "password": "correct horse", "role": "viewer", "labels": ["site:roof"]}
     )

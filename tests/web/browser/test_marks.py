@@ -68,7 +68,7 @@ def test_keys_that_are_switched_off_do_nothing(server: Server, open_page: Any, l
     page.get_by_role("button", name="Live", exact=True).click()
     page.get_by_role("button", name="Back to live").wait_for()
     page.keyboard.press("0")
-    page.wait_for_function("location.search.includes('from=')")
+    page.wait_for_function("() => location.search.includes('from=')")
     expect(page.get_by_role("menu")).to_have_count(0)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 TALK = """(url) => new Promise((resolve, reject) => {
-    setTimeout(() => reject(new Error("the socket neither opened nor closed")), 20_000);
+    setTimeout(() => reject(new Error("the socket neither opened nor closed")), 60_000);
     const got = [], ws = new WebSocket(url);
     const lines = ["temp=21.5 hum=60", JSON.stringify({ temp: 22 }, null, 2), "GET temp", "QUIT"];
     ws.onopen = () => lines.forEach((line) => ws.send(line));
@@ -41,7 +41,7 @@ def test_the_snippet_for_a_page_works_as_it_is(server, browser):
         with page.expect_console_message(lambda message: message.text.startswith("OK 1")):
             page.evaluate(text.replace(found["token"], token) + "\nundefined")
         assert server.call("GET", "/devices/by-websocket")["latest"]["temp"]["value"] == 21.5
-        command = {"method": "blink", "wait_s": 5}
+        command = {"method": "blink", "wait_s": 60}
         assert server.call("POST", "/devices/by-websocket/commands", command)["result"] is True
     finally:
         page.close()

@@ -11,7 +11,7 @@ import { Menu } from "./menu.mjs";
 import { toast, toastError } from "./toast.mjs";
 
 const LOST_AFTER_MS = 1_500; // shorter losses are a restart or a changed network: a toast would only flicker
-const CHORD_MS = 1_000;
+const CHORD_MS = 2_000; // long enough for one finger
 const CHORDS = { h: "/", d: "/devices", b: "/dashboards", a: "/alerts", r: "/alerts/rules", s: "/system" };
 
 /** The dialog that is shown over the page, as a component, or `null`. */

@@ -3,6 +3,8 @@ import { html, signal } from "../vendor/preact.mjs";
 import { Icon } from "./elements.mjs";
 
 const SHOWN_FOR_MS = 5_000;
+/** One with a button: it must be read, understood and reached. */
+const OFFERED_FOR_MS = 10_000;
 const MOST_AT_ONCE = 3;
 
 const toasts = signal([]);
@@ -19,7 +21,7 @@ export function toast(
   const id = ++lastId;
   const dismiss = () => (toasts.value = toasts.value.filter((each) => each.id !== id));
   toasts.value = [...toasts.value, { id, text, kind, icon, action, dismiss }].slice(-MOST_AT_ONCE);
-  if (!sticky) setTimeout(dismiss, SHOWN_FOR_MS);
+  if (!sticky) setTimeout(dismiss, action ? OFFERED_FOR_MS : SHOWN_FOR_MS);
   return dismiss;
 }
 

@@ -9,6 +9,8 @@ import { Icon } from "../../ui/elements.mjs";
 
 const FINAL = new Set(["done", "failed", "expired", "cancelled"]);
 const TTL_S = 60;
+/** How long a second press is waited for: long enough for who moves from key to key. */
+const SURE_WITHIN_MS = 10_000;
 const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
 
 /**
@@ -102,7 +104,7 @@ function Switch({ card, present, may, run }) {
 function Button({ card, may, underWay, run }) {
   const [sure, setSure] = useState(false);
   useEffect(() => {
-    const timer = sure && setTimeout(() => setSure(false), 4_000);
+    const timer = sure && setTimeout(() => setSure(false), SURE_WITHIN_MS);
     return () => clearTimeout(timer);
   }, [sure]);
   const press = () => {
