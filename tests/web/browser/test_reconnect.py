@@ -88,7 +88,12 @@ def test_the_other_pages_are_fetched_ahead(fresh_server: Server, open_page: Any)
     server.set_up()
     server.add("near")
     page = open_page(server, "")
-    with page.expect_response("**/pages/device/readings.mjs"), page.expect_response("**/ui/shortcuts.mjs"):
+    with (
+        # The page of a device asks for its sheet when all its modules are there.
+        page.expect_request("**/css/device.css"),
+        page.expect_request_finished(lambda request: request.url.endswith("/ui/shortcuts.mjs")),
+        page.expect_request_finished(lambda request: request.url.endswith("/i18n/en.json")),
+    ):
         page.goto(server.url + "/devices")
     page.get_by_role("link", name="near").wait_for()
 

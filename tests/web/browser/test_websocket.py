@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .conftest import WAIT_MS
+
 TALK = """(url) => new Promise((resolve, reject) => {
     setTimeout(() => reject(new Error("the socket neither opened nor closed")), 60_000);
     const got = [], ws = new WebSocket(url);
@@ -15,6 +17,7 @@ TALK = """(url) => new Promise((resolve, reject) => {
 def test_a_page_is_a_device(server, browser):
     token = (server.folder / "data" / "first-device.token").read_text().strip()
     page = browser.new_page()
+    page.set_default_timeout(WAIT_MS)
     try:
         # Chromium lets no page of elsewhere connect to this machine without asking a person, and answers of the API let
         # a page connect nowhere.
@@ -36,6 +39,7 @@ def test_the_snippet_for_a_page_works_as_it_is(server, browser):
     found = server.call("GET", f"/devices/by-websocket/snippets?origin={server.url}")
     [text] = [item["text"] for item in found["items"] if item["name"] == "websocket"]
     page = browser.new_page()
+    page.set_default_timeout(WAIT_MS)
     try:
         page.goto(server.url)  # answers of the API let a page connect nowhere
         with page.expect_console_message(lambda message: message.text.startswith("OK 1")):
