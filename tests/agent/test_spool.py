@@ -118,6 +118,7 @@ def test_a_damaged_file_is_moved_aside(tmp_path, caplog):
     assert texts(spool) == [b"a"]
     spool.close()
     assert (tmp_path / "agent-spool.damaged").read_bytes().startswith(b"this is no")
+    assert stat.S_IMODE((tmp_path / FILE_NAME).stat().st_mode) == 0o600
     assert "is damaged" in caplog.messages[0]
 
 

@@ -230,13 +230,31 @@ class TestReplay:
             "sent 0, refused 0, left out 5",
         ]
 
-    @pytest.mark.parametrize("text", ["{", "[]", '"x"', "{}", json.dumps(FRAME | {"dialect": "fax"})])
+    @pytest.mark.parametrize(
+        "text",
+        [
+            *("{", "[]", '"x"', "{}", json.dumps(FRAME | {"dialect": "fax"})),
+            json.dumps({name: each for name, each in FRAME.items() if name != "cut"}),
+            json.dumps({name: each for name, each in FRAME.items() if name != "binary"}),
+            json.dumps(FRAME | {"binary": True, "body": "no hex"}),
+            json.dumps(FRAME | {"dialect": "w\u00e4rm"}, ensure_ascii=False),
+        ],
+    )
     def test_a_file_that_is_none(self, hardpoint, script: Script, tmp_path: Path, text: str) -> None:
         file = tmp_path / "frames"
         file.write_text(json.dumps(FRAME) + "\n" + text, "utf-8")
         script.answers["POST /api/devices"] = (201, {"id": "x", "token": "t"})
         result = hardpoint("replay", str(file), "--new", "x")
         assert (result.code, result.err.splitlines()[0]) == (1, f"error: line 2 of {file} is no frame")
+
+    def test_a_file_that_is_no_text(self, hardpoint, script: Script, tmp_path: Path) -> None:
+        file = tmp_path / "frames"
+        file.write_bytes(json.dumps(FRAME).encode() + b"\n\xff\n")
+        script.answers["POST /api/devices"] = (201, {"id": "x", "token": "t"})
+        result = hardpoint("replay", str(file), "--new", "x")
+        assert result.code == 1
+        assert "is no frame: it is not UTF-8" in result.err
+        assert script.asked == []
 
     def test_who_sends_must_be_said(self, hardpoint, tmp_path: Path) -> None:
         (tmp_path / "f").touch()

@@ -63,6 +63,8 @@ def test_set_interval(commands, seconds):
         ("set-interval", {"s": 0.99}, BadInput, "params.s"),
         ("set-interval", {"s": 86401}, BadInput, "params.s"),
         ("set-interval", {"s": float("nan")}, BadInput, "params.s"),
+        ("set-interval", {"s": float("inf")}, BadInput, "params.s"),
+        ("set-interval", {"s": 10**400}, BadInput, "params.s"),
         ("reboot", None, UnknownVerb, None),
     ],
 )

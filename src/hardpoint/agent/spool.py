@@ -57,10 +57,13 @@ class Spool:
         """What they take, as ``max_bytes`` counts it."""
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
+            self._make_file()
             self._db = self._open()
         except OSError as error:
             raise StorageError(f"the agent's folder cannot be used: {error}") from error
+
+    def _make_file(self) -> None:
+        os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite would ask the umask
 
     def _open(self) -> sqlite3.Connection:
         try:
@@ -74,6 +77,7 @@ class Spool:
             logger.error("%s is damaged (%s): moved to %s, its readings are not sent", self._path, error, aside)  # noqa: TRY400 - the message says all
             self._path.replace(aside)
             self._path.with_name(self._path.name + "-wal").unlink(missing_ok=True)
+            self._make_file()
             return self._connect()
 
     def _connect(self) -> sqlite3.Connection:

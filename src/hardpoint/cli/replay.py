@@ -72,20 +72,31 @@ def read_frames(file: TextIO) -> Iterator[dict[str, Any]]:
     """
     import msgspec
 
-    for number, text in enumerate(file, 1):
+    number = 0
+    while text := _next_line(file, number + 1):
+        number += 1
         if not text.strip():
             continue
         try:
             frame = msgspec.json.decode(text)
             known = frame["dialect"] in DIALECTS and isinstance(frame["body"] + frame["head"], str)
             taken = frame["way"] == "in" and isinstance(frame["at"], int) and isinstance(frame["verdict"], str)
-        except (msgspec.MsgspecError, UnicodeError, RecursionError, TypeError, KeyError):
+            if isinstance(frame["cut"], bool) and frame["binary"]:
+                bytes.fromhex("" if frame["cut"] else frame["body"])  # what was cut is not sent
+        except (msgspec.MsgspecError, RecursionError, TypeError, KeyError, ValueError):
             known = taken = False
             frame = {}
-        if not known and frame.get("way") != "out":
+        if not known and (not isinstance(frame, dict) or frame.get("way") != "out"):
             raise BadInput(f"line {number} of {file.name} is no frame", hint="hardpoint tap DEVICE --json writes them")
         if taken:
             yield frame
+
+
+def _next_line(file: TextIO, number: int) -> str:
+    try:
+        return file.readline()
+    except UnicodeDecodeError:
+        raise BadInput(f"line {number} of {file.name} is no frame: it is not UTF-8") from None
 
 
 def _send_all(
