@@ -30,6 +30,7 @@ from hardpoint.http import (
     with_request_ids,
 )
 from hardpoint.http.compression import MAX_INLINE_BYTES, is_compressible
+from hardpoint.http.files import send_file
 
 TEXT = b"hello " * 1000
 
@@ -313,3 +314,29 @@ def test_proxies_are_named() -> None:
     assert not TrustedProxies(["10.0.0.0/8"]).trusts_peer(None)
     with pytest.raises(ConfigError):
         TrustedProxies(["localhost"])
+
+
+def test_a_file_that_is_compressed_while_it_is_sent_has_no_strong_tag(anyrun, tmp_path: Path) -> None:
+    """Else a client would ask for ranges of the plain bytes, to put behind what it has of the packed ones."""
+    file = tmp_path / "log.txt"
+    file.write_bytes(TEXT * 100)
+
+    async def check() -> None:
+        async def handle(request: Request) -> Response | StreamResponse:
+            return await send_file(request, file, content_type="text/plain")
+
+        async with serving(with_compression(handle)) as served:
+            client = await served.client()
+            plain = await client.ask(get())
+            tag = plain.headers["etag"]
+            assert plain.headers["accept-ranges"] == "bytes"
+            packed = await client.ask(get("/", "Accept-Encoding: gzip"))
+            assert gzip.decompress(await chunks(client)) == plain.body
+            assert packed.headers["content-encoding"] == "gzip"
+            assert packed.headers["etag"] == f"W/{tag}"
+            assert "accept-ranges" not in packed.headers
+            ranged = await client.ask(get("/", "Accept-Encoding: gzip", "Range: bytes=0-4", f"If-Range: W/{tag}"))
+            assert ranged.status == 200
+            await chunks(client)
+
+    anyrun(check())

@@ -75,13 +75,20 @@ async def _compress_apart(response: Response) -> Response:
 def _packed(response: Response, packed: bytes) -> Response:
     if len(packed) < len(response.body):
         response.body = packed
-        response.headers.append(("Content-Encoding", "gzip"))
-        # RFC 9110 §8.8.1: other bytes are another representation; the strong validator of these is not known.
-        response.headers = [
-            (name, f"W/{value}") if name.lower() == "etag" and not value.startswith("W/") else (name, value)
-            for name, value in response.headers
-        ]
+        response.headers = encoded_headers(response.headers)
     return response
+
+
+def encoded_headers(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The fields of an answer, for its content packed."""
+    # RFC 9110 §8.8.1: other bytes are another representation; the strong validator of these is not known, nor are
+    # their ranges (§14.3).
+    kept = [
+        (name, f"W/{value}") if name.lower() == "etag" and not value.startswith("W/") else (name, value)
+        for name, value in headers
+        if name.lower() != "accept-ranges"
+    ]
+    return [*kept, ("Content-Encoding", "gzip")]
 
 
 async def compress_pieces(content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -12,7 +12,7 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Collection
 from typing import TYPE_CHECKING, Any
 
-from .compression import MIN_COMPRESSED_BYTES, accepts_gzip, compress, compress_pieces, is_compressible
+from .compression import MIN_COMPRESSED_BYTES, accepts_gzip, compress, compress_pieces, encoded_headers, is_compressible
 from .messages import Deferred, Response
 from .streams import StreamResponse
 
@@ -113,5 +113,5 @@ def _compress_stream(answer: StreamResponse) -> StreamResponse:
         return answer
     answer.content = compress_pieces(answer.content)
     answer.length = None
-    answer.headers += [("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding")]
+    answer.headers = [*encoded_headers(answer.headers), ("Vary", "Accept-Encoding")]
     return answer
