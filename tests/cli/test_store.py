@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from hardpoint.cli import client, store_copy, store_export
+from hardpoint.cli import client, store_copy, store_export, upgrade
 from hardpoint.cli.importing import job
 from hardpoint.errors import StorageFull
 from hardpoint.model import Put, Series
@@ -407,6 +407,33 @@ class TestUpgrade:
         assert "nothing will be changed" in done.out
         assert "were read and verified" in done.out
         assert not list(data.glob("rehearsal-*"))
+
+    def test_of_a_store_that_is_written_all_the_time(self, tmp_path: Path) -> None:
+        with closing(sqlite3.connect(tmp_path / "hardpoint.db", isolation_level=None, check_same_thread=False)) as busy:
+            busy.execute("PRAGMA journal_mode = WAL")
+            busy.execute("PRAGMA synchronous = OFF")
+            busy.executescript("CREATE TABLE schema_version (number); INSERT INTO schema_version VALUES (3)")
+            busy.execute("CREATE TABLE large (data)")
+            busy.execute("INSERT INTO large VALUES (zeroblob(40000000))")
+            done = threading.Event()
+
+            def write() -> None:
+                while not done.is_set():
+                    busy.execute("INSERT INTO large VALUES (1)")
+
+            copied: list[int] = []
+            copying = threading.Thread(
+                target=lambda: copied.append(upgrade._copy(tmp_path / "hardpoint.db", tmp_path / "copy.db"))
+            )
+            writing = threading.Thread(target=write)
+            writing.start()
+            copying.start()
+            copying.join(60)
+            while_it_was_written = [*copied]
+            done.set()
+            writing.join()
+            copying.join()
+        assert while_it_was_written == [3]
 
     def test_of_nothing(self, hardpoint: Hardpoint) -> None:
         assert "there is no store" in hardpoint("doctor", "--upgrade", "--data", "nowhere").out

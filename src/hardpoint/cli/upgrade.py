@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from ..config import Config
 
 DATABASE = "hardpoint.db"
-PIECE_PAGES = 4096
-"""Copied at a time: 16 MiB, between which a running server may write."""
 ROOM = 2.2
 """Free space that is needed, as a multiple of the store: the copy, and the copy that a migration makes of it."""
 
@@ -76,7 +74,9 @@ def _copy(database: Path, target: Path) -> int:
         closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as source,
         closing(sqlite3.connect(target)) as copy,
     ):
-        source.backup(copy, pages=PIECE_PAGES)
+        # In one step: in pieces it would begin anew whenever the running server has written between two of them. The
+        # server's commits do not wait for it.
+        source.backup(copy)
         (number,) = copy.execute("SELECT max(number) FROM schema_version").fetchone()
     target.chmod(0o600)
     return int(number)
