@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import subprocess
 from typing import TYPE_CHECKING
 
+import pytest
 from serving import DEADLINE_S, HARDPOINT, clean_environment, run_hardpoint, wait_until
 
 from hardpoint.wire.mqtt import properties as p
@@ -81,6 +84,43 @@ def test_what_was_acknowledged_survives_kill_minus_nine(serve: Serve) -> None:
     absent.send(Subscribe(2, [Filter("state", 0)]))
     assert absent.next(Publish) == Publish("state", b"on", retain=True)
     absent.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_sub_leaves_no_token_behind_however_it_is_told_to_end(serve: Serve, number: signal.Signals) -> None:
+    """By ``timeout``, a supervisor or a terminal that is closed, as by Ctrl-C."""
+    if signal.getsignal(number) == signal.SIG_IGN:
+        pytest.skip("the tests run under nohup, and so would the command")
+    server = serve(*MQTT)
+    at = ("--data", str(server.folder))
+    assert run_hardpoint("pub", "lights/hall", "on", "--retain", *at).returncode == 0
+    with subprocess.Popen(
+        [*HARDPOINT, "sub", "lights/#", "--json", *at], stdout=subprocess.PIPE, text=True, env=clean_environment()
+    ) as listener:
+        assert listener.stdout is not None
+        assert json.loads(listener.stdout.readline())["payload"] == "on"
+        assert len(server.api.get("/api/tokens")["items"]) == 1
+        listener.send_signal(number)
+        assert listener.wait(DEADLINE_S) == 128 + number
+    assert server.api.get("/api/tokens")["items"] == []
+
+
+def test_pub_takes_bytes_as_they_are_and_refuses_topics_that_no_packet_holds(serve: Serve) -> None:
+    server = serve(*MQTT)
+    at = ("--data", str(server.folder))
+    raw = subprocess.run(
+        [*HARDPOINT, "pub", "raw", b"\xff\xfe", "--retain", *at],
+        timeout=DEADLINE_S,
+        check=False,
+        env=clean_environment(),
+    )
+    assert raw.returncode == 0
+    told = json.loads(run_hardpoint("sub", "raw", "--json", "--count", "1", *at).stdout)
+    assert told["payload_base64"] == "//4="
+    for verb, *more in (("pub", "x"), ("sub",)):
+        refused = run_hardpoint(verb, os.fsdecode(b"a\xff"), *more, *at)
+        assert (refused.returncode, "no MQTT packet can hold that" in refused.stderr) == (1, True), refused.stderr
+    assert server.api.get("/api/tokens")["items"] == []
 
 
 def test_pub_and_sub(serve: Serve) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import secrets
+import signal
 import socket
+import sys
+import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NoReturn, Self
 
-from ..errors import HardpointError, ServerUnreachable, TimedOut, Unauthorized
+from ..errors import BadInput, HardpointError, ServerUnreachable, TimedOut, Unauthorized
 from ..wire.mqtt import properties as p
 from ..wire.mqtt import reasons
 from ..wire.mqtt.decoder import PacketDecoder
@@ -78,9 +81,10 @@ class MqttClient:
         """Publish, and at QoS 1 and 2 wait until the server has it. The reason code: ``0x10`` is that nobody listens.
 
         Raises:
+            BadInput: no packet can hold the topic.
             MqttFailed: it was refused.
         """
-        self._send(encode(Publish(topic, payload, qos, retain, packet_id=1 if qos else 0), reasons.V5))
+        self._send(_encoded(Publish(topic, payload, qos, retain, packet_id=1 if qos else 0)))
         if not qos:
             return 0
         reason = self._acknowledged()
@@ -93,10 +97,11 @@ class MqttClient:
         """Subscribe.
 
         Raises:
+            BadInput: no packet can hold a filter.
             MqttFailed: a filter was refused.
         """
         wanted = [Filter(each, qos, retain_handling=0 if retained else 2) for each in filters]
-        self._send(encode(Subscribe(1, wanted), reasons.V5))
+        self._send(_encoded(Subscribe(1, wanted)))
         held: list[Packet] = []
         while True:
             answer = self._next(ANSWER_TIMEOUT_S)
@@ -165,6 +170,34 @@ class MqttClient:
         return packet if not isinstance(packet, Ping) else self._next(timeout_s)
 
 
+def _encoded(packet: Packet) -> bytes:
+    try:
+        return encode(packet, reasons.V5)
+    except ValueError as error:  # not UTF-8, or too long
+        raise BadInput(f"no MQTT packet can hold that: {error}") from None
+
+
+@contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """A signal that ends the process (its terminal was closed, `timeout`, a supervisor) lets what is open be closed."""
+
+    def end(number: int, _frame: object) -> NoReturn:
+        sys.exit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():  # no other may set them
+        yield
+        return
+    # One that is ignored stays so: `nohup` means it.
+    ours = [each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) == signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
+
+
 @contextmanager
 def open_mqtt(client: Client, role: str) -> Iterator[MqttClient]:
     """The MQTT door of the command's server. On the server's own machine a token is made for it and removed again.
@@ -184,9 +217,10 @@ def open_mqtt(client: Client, role: str) -> Iterator[MqttClient]:
         return
     url = next(each["url"] for each in listeners if each["url"].startswith("mqtt://"))
     host: str = url.removeprefix("mqtt://").rpartition(":")[0].strip("[]")
-    made = client.call("POST", "/api/tokens", body={"name": "hardpoint pub/sub", "role": role})
-    try:
-        with MqttClient(EVERYWHERE.get(host, host), port, made["token"]) as mqtt:
-            yield mqtt
-    finally:
-        client.call("DELETE", "/api/tokens", made["id"])
+    with _ending_in_order():
+        made = client.call("POST", "/api/tokens", body={"name": "hardpoint pub/sub", "role": role})
+        try:
+            with MqttClient(EVERYWHERE.get(host, host), port, made["token"]) as mqtt:
+                yield mqtt
+        finally:
+            client.call("DELETE", "/api/tokens", made["id"])

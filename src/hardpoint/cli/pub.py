@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,7 @@ def command(client: Client, topic: str, payload: str, qos: int, retain: bool) ->
     from ..wire.mqtt.reasons import NO_MATCHING_SUBSCRIBERS
     from .mqtt_client import open_mqtt
 
-    data = sys.stdin.buffer.read() if payload == "-" else payload.encode()
+    data = sys.stdin.buffer.read() if payload == "-" else os.fsencode(payload)  # its bytes as they were typed
     with open_mqtt(client, "operator") as mqtt:
         # A retained message waits for whoever subscribes.
         if mqtt.publish(topic, data, qos=qos, retain=retain) == NO_MATCHING_SUBSCRIBERS and not retain:
