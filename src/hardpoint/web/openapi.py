@@ -22,6 +22,7 @@ _QUERY = {
     "filter": ("string", "the list's filter language: site:roof temp>30 is:late -name~pump"),
     "online": ("boolean", "Only devices that are connected, or only those that are not"),
     "label": ("string", "`key:value`, or `key` alone; may be repeated"),
+    "anew": ("boolean", "As it is now, and not as it was found within the last minute"),
     "names": ("string", "`hidden`: without the names of devices; `shown` otherwise"),
     "limit": ("integer", "How many a page"),
     "cursor": ("string", "`next_cursor` of the page before"),
