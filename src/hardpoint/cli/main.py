@@ -121,8 +121,7 @@ def run(argv: Sequence[str]) -> int:
     as_json = "--json" in argv
     try:
         ended = program.main(list(argv), prog_name="hardpoint", standalone_mode=False)
-        if sys.stdout is not None:  # as it is for `>&-`
-            sys.stdout.flush()
+        print(end="", flush=True)  # also without a stdout (`>&-`), where there is nothing to flush
     except HardpointError as error:
         return _report(as_json, error.exit_code, error.code, error.message, error.hint)
     except click.UsageError as error:
