@@ -11,6 +11,7 @@ from hardpoint.hardware import disk
 from hardpoint.hardware.disk import Disk
 from hardpoint.hardware.load import Load
 from hardpoint.hardware.memory import Memory
+from hardpoint.hardware.mount import Mount
 from hardpoint.hardware.network import MAX_INTERFACES, Network
 from hardpoint.hardware.temperatures import Temperatures
 
@@ -119,6 +120,19 @@ def test_each_disk_once_and_no_images_or_bind_mounted_files(partitions):
         "disk.root.free_bytes": 1000,
         "disk.var_lib_data.percent": 12.5,
         "disk.var_lib_data.free_bytes": 1000,
+    }
+
+
+def test_disks_whose_names_come_out_alike_are_told_apart(partitions, monkeypatch):
+    points = {"/": 1.0, "/root": 99.0, "/srv/a.b": 2.0, "/srv/a_b": 98.0}
+    partitions[:] = [Partition(f"/dev/{n}", point, "ext4") for n, point in enumerate(points)]
+    monkeypatch.setattr(psutil, "disk_usage", lambda path: Usage(1000, points[path]))
+    read = Mount({"disk": Disk}).read()
+    assert {key: value for key, value in read.items() if key.endswith("percent")} == {
+        "disk.root.percent": 1.0,
+        "disk.root_2.percent": 99.0,
+        "disk.srv_a_b.percent": 2.0,
+        "disk.srv_a_b_2.percent": 98.0,
     }
 
 

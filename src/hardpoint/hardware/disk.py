@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from typing import TYPE_CHECKING, ClassVar
 
 import psutil
@@ -30,13 +31,17 @@ class Disk(Driver):
 
     def read(self) -> Iterator[tuple[str, float]]:
         """Full as root's own quota leaves it: what only the superuser may still fill counts as used, as in ``df``."""
+        seen: Counter[str] = Counter()
         for mount_point in mount_points():
+            part = "root" if mount_point == "/" else key_part(mount_point)
+            seen[part] += 1
+            # /root, and /srv/a.b beside /srv/a_b: the second is disk.root_2, as with zones of one name.
+            part = part if seen[part] == 1 else f"{part}_{seen[part]}"
             try:
                 usage = psutil.disk_usage(mount_point)
             except OSError:
                 # Unplugged between the list and the look, or a FUSE mount of another user.
                 continue
-            part = "root" if mount_point == "/" else key_part(mount_point)
             yield f"disk.{part}.percent", usage.percent
             yield f"disk.{part}.free_bytes", usage.free
 
