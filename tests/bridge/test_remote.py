@@ -73,6 +73,18 @@ class TestTheOtherBroker:
 
         anyrun(scene())
 
+    def test_is_told_what_is_left_of_a_message_s_time(self, anyrun):
+        async def scene():
+            async with other_broker() as other, bridged(other) as here:
+                link = await other.connected(present=False)
+                publish(here, b"x", expires_ms=here.broker.clock_ms() + 600_000)
+                left_s = (await link.next()).properties[p.MESSAGE_EXPIRY_INTERVAL]
+                assert 0 < left_s <= 600  # [MQTT-3.3.2-6]: less what it has waited here
+                publish(here, b"y")
+                assert p.MESSAGE_EXPIRY_INTERVAL not in (await link.next()).properties
+
+        anyrun(scene())
+
     def test_is_asked_whether_it_is_there(self, anyrun):
         async def scene():
             async with other_broker() as other, bridged(other, keep_alive_s=60) as here:

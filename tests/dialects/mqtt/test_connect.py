@@ -131,6 +131,17 @@ class TestSignIn:
 
 
 class TestConnack:
+    @pytest.mark.parametrize("version", [3, 4, 5])
+    def test_takes_every_client_id_that_the_standard_names(self, anyrun, version):
+        names = ["0123456789abcdefghijklm", "nopqrstuvwxyzABCDEFGHIJ", "KLMNOPQRSTUVWXYZ"]  # 23 at most: [MQTT-3.1.3-5]
+
+        async def scene():
+            async with open_dialect() as dialect:
+                for name in names:
+                    assert (await Client(dialect, version).connect(name)).reason == 0
+
+        anyrun(scene())
+
     def test_tells_a_client_of_5_what_differs(self, anyrun):
         async def scene():
             async with open_dialect(

@@ -433,6 +433,20 @@ class TestSubscriptions:
 
         anyrun(scene())
 
+    def test_unsubscribe_means_that_filter_and_no_other(self, anyrun):
+        async def scene():
+            async with open_dialect() as dialect:
+                client = await connected(dialect, "c", 5)
+                await client.subscribe("a/+", "a/#")
+                others = ["a/b", "a/", "A/+", "+/+", "#", "$share/g/a/+"]  # [MQTT-3.10.4-1]: character by character
+                assert await client.ask(Unsubscribe(3, others)) == [UnsubAck(3, [0x11] * len(others))]
+                assert len(await client.publish("a/b")) == 1
+                assert await client.ask(Unsubscribe(4, ["a/#"])) == [UnsubAck(4, [0])]
+                assert await client.publish("a/b/c") == []  # [MQTT-3.10.4-2]
+                assert len(await client.publish("a/b")) == 1
+
+        anyrun(scene())
+
     @pytest.mark.parametrize(("version", "reason"), [(5, 0x8F), (4, 0x80)])
     def test_what_is_no_filter(self, anyrun, version, reason):
         async def scene():
@@ -716,7 +730,8 @@ class TestDisk:
 
         anyrun(scene())
 
-    def test_is_waited_for_where_a_session_is_kept(self, anyrun):
+    @pytest.mark.parametrize(("qos", "answer"), [(1, p.PUBACK), (2, p.PUBREC)])
+    def test_is_waited_for_where_a_session_is_kept(self, anyrun, qos, answer):
         async def scene():
             store = HeldStore()
             async with open_dialect(store) as dialect:
@@ -724,12 +739,12 @@ class TestDisk:
                 await receiver.subscribe("a", qos=1)
                 sender = await connected(dialect, "s")
                 store.held = True
-                sender.send(Publish("a", b"x", 1, packet_id=1), Publish("b", b"x", 1, packet_id=2))
+                sender.send(Publish("a", b"x", qos, packet_id=1), Publish("b", b"x", qos, packet_id=2))
                 await turn()
-                assert sender.transport.take() == b""  # also what needs no disk: in order ([MQTT-4.6.0-2])
+                assert sender.transport.take() == b""  # also what needs no disk: in order ([MQTT-4.6.0-2], -3)
                 store.held = False
                 store.release()
-                assert await sender.read() == [Ack(p.PUBACK, 1), Ack(p.PUBACK, 2)]
+                assert await sender.read() == [Ack(answer, 1), Ack(answer, 2)]
 
         anyrun(scene())
 

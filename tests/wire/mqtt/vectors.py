@@ -177,6 +177,9 @@ BAD = {
     "subscribe handling 3": (5, b"\x82\x09\x00\x0a\x00\x00\x03a/b\x30", 0x82),
     "subscribe packet 0": (4, b"\x82\x08\x00\x00\x00\x03a/b\x01", 0x82),  # [MQTT-2.2.1-3]
     "subscription identifier 0": (5, b"\x82\x0b\x00\x0a\x02\x0b\x00\x00\x03a/b\x00", 0x82),
+    "subscribe to no text": (4, b"\x82\x08\x00\x0a\x00\x03a\xffb\x01", 0x81),  # [MQTT-3.8.3-1]
+    "unsubscribe packet 0": (4, b"\xa2\x07\x00\x00\x00\x03a/b", 0x82),  # [MQTT-2.2.1-3]
+    "unsubscribe from no text": (4, b"\xa2\x07\x00\x0a\x00\x03a\xffb", 0x81),  # [MQTT-3.10.3-1]
     "unsubscribe from nothing": (4, b"\xa2\x02\x00\x0a", 0x82),  # [MQTT-3.10.3-2]
     "publish qos 3": (4, b"\x36\x07\x00\x03a/b\x00\x01", 0x81),  # [MQTT-3.3.1-4]
     "publish dup at 0": (4, b"\x38\x05\x00\x03a/b", 0x81),  # [MQTT-3.3.1-2]
@@ -195,9 +198,18 @@ BAD = {
     "publish with connect's property": (5, b"\x30\x09\x00\x03a/b\x03\x21\x00\x01", 0x81),
     "publish property cut": (5, b"\x30\x08\x00\x03a/b\x02\x23\x01", 0x81),
     "properties longer than packet": (5, b"\x30\x07\x00\x03a/b\x05\x01", 0x81),
+    "content type that is no text": (5, b"\x30\x0a\x00\x03a/b\x04\x03\x00\x01\xff", 0x81),  # [MQTT-3.3.2-19]
+    "response topic that is no text": (5, b"\x30\x0a\x00\x03a/b\x04\x08\x00\x01\xff", 0x81),  # [MQTT-3.3.2-13]
     "format 2": (5, b"\x30\x08\x00\x03a/b\x02\x01\x02", 0x82),
     "puback 0": (4, b"\x40\x02\x00\x00", 0x82),
     "puback reason": (5, b"\x40\x03\x00\x01\x01", 0x82),  # [MQTT-3.4.2-1]
+    "puback 0 with reason": (5, b"\x40\x03\x00\x00\x10", 0x82),  # [MQTT-2.2.1-3]
+    "pubrec 0": (4, b"\x50\x02\x00\x00", 0x82),
+    "pubrel 0": (4, b"\x62\x02\x00\x00", 0x82),
+    "pubcomp 0": (4, b"\x70\x02\x00\x00", 0x82),
+    "pubrec reason": (5, b"\x50\x03\x00\x01\x92", 0x82),  # [MQTT-3.5.2-1]
+    "pubcomp reason": (5, b"\x70\x03\x00\x01\x80", 0x82),  # [MQTT-3.7.2-1]
+    "auth reason": (5, b"\xf0\x02\x01\x00", 0x82),  # [MQTT-3.15.2-1]
     "pubrel reason": (5, b"\x62\x03\x00\x01\x80", 0x82),  # [MQTT-3.6.2-1]
     "puback in 3.1.1 with reason": (4, b"\x40\x03\x00\x01\x10", 0x81),
     "disconnect reason": (5, b"\xe0\x01\x8e", 0x82),
