@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import urllib.error
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -222,6 +223,19 @@ def test_what_is_done_to_many(server: Server, open_page: Any, line_device: Attac
 
     page.get_by_label("Select many-0").check()
     page.get_by_label("Select many-2").check()
+    page.get_by_role("button", name="Mute the selected devices").click()
+    page.get_by_role("menuitem", name="Mute for 1 h").click()
+    page.get_by_text("2 devices are muted.").wait_for()
+    muted = [bool(server.call("GET", f"/devices/many-{n}")["muted_until"]) for n in range(3)]
+    assert muted == [True, False, True]
+    for n, device in enumerate(devices):
+        device.say(f"weight={n}")
+    page.get_by_role("button", name="Export…").click()
+    page.get_by_label("Of the last").select_option("7 days")
+    with page.expect_download() as exported:
+        page.get_by_role("link", name="Download as CSV").click()
+    lines = Path(exported.value.path()).read_text().splitlines()
+    assert {line.split(",")[1] for line in lines[1:]} == {"many-0", "many-2"}, lines
     page.get_by_role("button", name="Delete…").click()
     delete = page.get_by_role("dialog").get_by_role("button", name="Delete for ever")
     expect(delete).to_be_disabled()
@@ -307,6 +321,35 @@ def test_a_filter_compares_temperatures_as_they_are_seen(server: Server, open_pa
     other.wait_for_url("**temp%3E86%C2%B0C")
     found = server.call("GET", "/devices?filter=name~-one+temp%3E86%C2%B0F")["items"]
     assert [each["id"] for each in found] == ["warm-one"], "the server reads the link alike"
+
+
+def test_a_row_says_how_many_of_its_alerts_fire(server: Server, open_page: Any, line_device: Attach) -> None:
+    device = line_device(server, server.add("burning", kind="stove"))
+    for name, limit in (("Warm", 300), ("Hot", 400)):
+        rule = {"name": name, "when": {"key": "heat", "is": "above", "value": limit}, "scope": "label:kind=stove"}
+        server.call("POST", "/rules", {**rule, "severity": "critical" if name == "Hot" else "warning"})
+    page = open_page(server, "/devices?q=burning")
+    row(page, "burning").wait_for()
+    device.say("heat=350")
+    badge = row(page, "burning").locator(".badge-count")
+    expect(badge).to_contain_text("1 alert firing")
+    device.say("heat=450")
+    expect(badge).to_contain_text("2 alerts firing")
+    expect(badge).to_have_class(re.compile("critical"))
+    device.say("heat=20")
+    expect(badge).to_have_count(0)
+
+
+def test_on_a_narrow_screen_all_presences_are_at_hand(server: Server, open_page: Any) -> None:
+    page = open_page(server, "/devices", width=390, height=844, has_touch=True, is_mobile=True)
+    chips = page.locator(".chips-scroll")
+    chips.wait_for()
+    assert chips.bounding_box()["width"] > 340
+    page.locator("tbody input[type=checkbox]").first.check()
+    page.get_by_text("1 selected").wait_for()
+    none = page.get_by_role("button", name="Select none")
+    none.wait_for()
+    assert none.bounding_box()["y"] < page.get_by_role("button", name="Label…").bounding_box()["y"]
 
 
 def test_rows_have_keys(server: Server, open_page: Any) -> None:

@@ -109,14 +109,27 @@ def test_a_command_and_its_life(server: Server, open_page: Any, line_device: Att
     expect(page.locator(".command")).to_have_count(1)
 
 
-def test_a_command_waits_for_a_device_that_is_away_and_can_be_cancelled(server: Server, open_page: Any) -> None:
-    server.add("sleeper")
+def test_a_command_waits_for_a_device_that_is_away_and_can_be_cancelled(
+    server: Server, open_page: Any, line_device: Attach
+) -> None:
+    token = server.add("sleeper")
     page = open_page(server, "/devices/sleeper")
     page.get_by_role("combobox", name="Method").fill("wake")
     page.get_by_role("button", name="Send").click()
     page.locator(".command-state.queued").wait_for()
     page.get_by_role("button", name="Cancel this command").click()
     page.locator(".command-state.cancelled").wait_for()
+    page.get_by_role("combobox", name="Give up after").select_option("600")
+    page.get_by_role("combobox", name="Method").fill("rise")
+    page.get_by_role("button", name="Send").click()
+    page.locator(".command-state.queued").wait_for()
+    device = line_device(server, token)
+    number = re.match(r"!(\d+) rise", device.read())
+    assert number is not None, "and not the one that was cancelled"
+    page.locator(".command-state.sent, .command-state.delivered").wait_for()
+    device.lines.write(f"!{number[1]} OK true\n")
+    device.lines.flush()
+    page.locator(".command-state.done").wait_for()
 
 
 def test_attributes(server: Server, open_page: Any, line_device: Attach) -> None:

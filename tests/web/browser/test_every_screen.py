@@ -49,6 +49,11 @@ SCREENS: dict[str, Callable[[Any, Server], None]] = {
         page.locator("tbody input[type=checkbox]").first.check(),
         page.locator(".selection-bar .button").first.click(),
     ),
+    "export": lambda page, server: (
+        page.goto(server.url + "/devices"),
+        page.locator("tbody input[type=checkbox]").first.check(),
+        page.locator(".selection-bar .button").nth(2).click(),
+    ),
     "new-device": lambda page, server: page.goto(server.url + "/devices/silent"),
     "delete": lambda page, server: (
         page.goto(server.url + "/devices/shown"),
@@ -120,6 +125,7 @@ READY = {
     "columns": ".choices",
     "filter-help": ".filter-examples",
     "selected": "#label-key",
+    "export": "#export-span",
     "new-device": ".empty",
     "delete": "dialog[open]",
     "menu": "[role=menu]",

@@ -28,7 +28,7 @@ DYNAMIC = (
     "command.", "condition.", "connect.", "deed.", "delivery.", "detail.",
     "device.tab_", "devices.as_", "devices.col_", "editor.does_",
     "error.", "field.", "filter.", "history.", "home.step_", "log.", "marker.count_", "nav.", "password.strength_",
-    "people.tab_", "presence.", "quiet.", "range.", "repeat.", "role.", "rule.clause_", "rule.is_",
+    "people.tab_", "presence.", "quiet.", "range.", "repeat.", "role.", "rule.clause_", "rule.is_", "selection.span_",
     "sessions.", "severity.", "share.life_", "state.", "states.", "system.", "template.", "theme.", "unit.",
 )  # fmt: skip
 """Families whose last part comes from a value: ``t(`command.${state}`)``."""

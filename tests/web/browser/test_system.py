@@ -140,6 +140,49 @@ def test_everything_is_reached_by_the_palette_alone(server: Server, open_page: A
     page.get_by_role("heading", name="System", exact=True).wait_for()
 
 
+MOST_TABS = 60
+"""More than any of our pages has stops."""
+
+
+def tab_to(page: Any, label: str) -> None:
+    """Press Tab until what has that label has the focus."""
+    for _ in range(MOST_TABS):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.getAttribute('aria-label')") == label:
+            return
+    raise AssertionError(f"nothing called {label!r} can be reached by Tab")
+
+
+def test_from_the_palette_to_a_muted_alert_without_a_mouse(server: Server, open_page: Any, line_device: Attach) -> None:
+    device = line_device(server, server.add("furnace"))
+    rule = {"name": "Overheated", "when": {"key": "heat", "is": "above", "value": 90}, "scope": "device:furnace"}
+    server.call("POST", "/rules", rule)
+    device.say("heat=99")
+    page = open_page(server, "/devices")
+    page.get_by_role("link", name="furnace").wait_for()
+    open_palette(page).type("furnace")
+    page.get_by_role("option", name="furnace Device", selected=True).wait_for()
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="furnace").wait_for()
+    page.locator("#command-method").wait_for()
+    for _ in range(MOST_TABS):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.id") == "command-method":
+            break
+    page.keyboard.type("cool")
+    page.keyboard.press("Enter")
+    assert device.read().endswith("cool null")
+    open_palette(page).type("alerts")
+    page.get_by_role("option", name=re.compile("^Alerts"), selected=True).wait_for()
+    page.keyboard.press("Enter")
+    page.locator(".alert").wait_for()
+    tab_to(page, "Mute Overheated")
+    page.keyboard.press("Enter")
+    page.locator("[role=menuitem]:focus").wait_for()
+    page.keyboard.press("Enter")
+    page.get_by_text("muted until").wait_for()
+
+
 def test_times_and_units_are_shown_as_chosen(server: Server, open_page: Any, line_device: Attach) -> None:
     device = line_device(server, server.add("warm"))
     device.say("temp=20")

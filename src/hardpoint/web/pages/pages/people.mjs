@@ -28,7 +28,7 @@ function Person({ person, onSaved, onRemoved }) {
       <p class="name-line"><strong>${name}</strong>${own && html`<span class="hint">${t("people.you")}</span>`}</p>
       <p class="rule-facts hint"><${Role} role=${role} />
         ${disabled ? html`<span class="state failed">${t("people.is_disabled")}</span>` : html`<${Limits} labels=${labels} />`}
-        ${used && html`<span>${t("people.sessions", { n: sessions })}, <${Ago} ts=${used} /></span>`}</p>
+        ${used && html`<span>${t("people.sessions", { n: sessions })}</span><${Ago} ts=${used} />`}</p>
     </div>
     <span class="channel-acts">
       <${IconButton} icon="pencil" small label=${t("people.edit", { name })}

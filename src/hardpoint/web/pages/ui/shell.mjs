@@ -64,9 +64,8 @@ const SECTIONS = [
 /** The colour of the badge is that of the worst. */
 const SEVERITIES = ["critical", "warning", "info"];
 
-/** How many alerts fire, where any do. */
-function Badge() {
-  const firing = firingAlerts.value;
+/** How many of the alerts fire, where any do. */
+export function Badge({ firing }) {
   if (!firing?.length) return null;
   const worst = SEVERITIES.find((severity) => firing.some((alert) => alert.severity === severity));
   return html`<span class="badge-count ${worst}"><span aria-hidden="true">${firing.length > 99 ? "99+" : firing.length}</span>
@@ -80,7 +79,7 @@ function Sections({ crumb }) {
     ${SECTIONS.map(
       ([name, icon, href, own]) => html`<a key=${name} href=${href}
         aria-current=${own.test(path) ? (crumb ? "true" : "page") : undefined}>
-        <${Icon} name=${icon} />${t(`nav.${name}`)}${name === "alerts" && html`<${Badge} />`}</a>`,
+        <${Icon} name=${icon} />${t(`nav.${name}`)}${name === "alerts" && html`<${Badge} firing=${firingAlerts.value} />`}</a>`,
     )}
   </nav>`;
 }

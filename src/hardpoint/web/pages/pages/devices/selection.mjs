@@ -1,18 +1,24 @@
-// What is done to many devices at once: a label, a command, the end. Each is one call a device, a few at a time.
+// What is done to many devices at once: a label, a command, silence, a file, the end. Each is one call a device, a few at a time.
 import { html, useState } from "../../vendor/preact.mjs";
-import { api, devicePath, mayAs } from "../../core/api.mjs";
+import { api, apiHref, devicePath, mayAs } from "../../core/api.mjs";
 import { deviceSignal } from "../../core/devices.mjs";
 import { t } from "../../core/i18n.mjs";
 import { Dialog } from "../../ui/dialog.mjs";
 import { Icon, IconButton, Problem } from "../../ui/elements.mjs";
+import { Menu } from "../../ui/menu.mjs";
 import { showDialog } from "../../ui/shell.mjs";
-import { toast } from "../../ui/toast.mjs";
+import { toast, toastError } from "../../ui/toast.mjs";
+import { HOUR_S, muteItems } from "../alerts/mute.mjs";
 import { commandBody } from "../device/commands.mjs";
 import { select, selected } from "./table.mjs";
 
 const AT_ONCE = 3; // as with sparklines: a click must find a connection free
 const NAMED = 8;
 const TTL_S = 600;
+/** Servers and proxies take 8 KiB of a request's line. */
+const MOST_ADDRESS = 7_500;
+const DAY_S = 24 * HOUR_S;
+const SPANS_S = { hour: HOUR_S, day: DAY_S, week: 7 * DAY_S, month: 30 * DAY_S };
 
 /** Run `act(id)` for each; `told(done)` after each. Resolves to the ids that failed, with their errors. */
 async function each(ids, act, told) {
@@ -154,6 +160,42 @@ function RemoveDialog({ ids, onClose }) {
   <//>`;
 }
 
+/** Their readings as one file. */
+function ExportDialog({ ids, onClose }) {
+  const [span, setSpan] = useState("day");
+  const query = new URLSearchParams({ from: String(Date.now() - SPANS_S[span] * 1_000), agg: "raw", format: "csv" });
+  ids.forEach((id) => query.append("device", id));
+  const address = apiHref(`/readings?${query}`);
+  return html`<${Dialog} title=${t("selection.export_title", { n: ids.length })} onClose=${onClose}>
+    <div class="stack">
+      <div class="field"><label for="export-span">${t("selection.export_span")}</label>
+        <select class="input" id="export-span" data-focus value=${span} onChange=${(e) => setSpan(e.target.value)}>
+          ${Object.keys(SPANS_S).map((each) => html`<option key=${each} value=${each}>${t(`selection.span_${each}`)}</option>`)}
+        </select></div>
+      ${
+        address.length > MOST_ADDRESS &&
+        html`<div class="notice bad" role="alert"><${Icon} name="circle-alert" /><span>${t("selection.export_many")}</span></div>`
+      }
+      <div class="dialog-foot">
+        <button type="button" class="button" onClick=${onClose}>${t("action.cancel")}</button>
+        ${
+          address.length <= MOST_ADDRESS &&
+          html`<a class="button primary" href=${address} download="readings.csv" onClick=${onClose}>
+            <${Icon} name="download" />${t("selection.export")}</a>`
+        }
+      </div>
+    </div>
+  <//>`;
+}
+
+/** Nobody is told of their alerts for a time; each row keeps its alerts. */
+async function mute(ids, forS) {
+  const failed = await each(ids, (id) => api("POST", devicePath(id, "/mute"), { for_s: forS }), () => {});
+  const done = ids.length - failed.size;
+  if (done) toast(t(forS ? "selection.muted" : "selection.unmuted", { n: done }));
+  if (failed.size) toastError([...failed.values()][0]);
+}
+
 /** At the foot of the page while something is selected. */
 export function SelectionBar() {
   const ids = [...selected.value];
@@ -164,11 +206,14 @@ export function SelectionBar() {
       <${Icon} name="pencil" />${t("selection.to_label")}</button>
     <button type="button" class="button small" onClick=${show(CommandDialog)}>
       <${Icon} name="send" />${t("selection.to_command")}</button>
+    <button type="button" class="button small" onClick=${show(ExportDialog)}>
+      <${Icon} name="download" />${t("selection.to_export")}</button>
+    <${Menu} icon="bell-off" label=${t("selection.to_mute")} items=${muteItems(true, (forS) => mute(ids, forS))} />
     ${
       mayAs("admin") &&
       html`<button type="button" class="button small danger" onClick=${show(RemoveDialog)}>
       <${Icon} name="trash-2" />${t("selection.to_remove")}</button>`
     }
-    <${IconButton} icon="x" small label=${t("selection.none")} onClick=${() => select(ids, false)} />
+    <${IconButton} icon="x" label=${t("selection.none")} onClick=${() => select(ids, false)} />
   </div>`;
 }

@@ -1,12 +1,14 @@
 // The devices as a table that holds thousands of rows: only those near the screen are there, the rest is an empty height.
-import { html, signal, useEffect, useMemo } from "../../vendor/preact.mjs";
+import { computed, html, signal, useEffect, useMemo } from "../../vendor/preact.mjs";
 import { mayAs } from "../../core/api.mjs";
 import { deviceSignal, presenceWord } from "../../core/devices.mjs";
 import { absolute, now, valueParts } from "../../core/format.mjs";
 import { t } from "../../core/i18n.mjs";
+import { firingAlerts } from "../../core/live.mjs";
 import { recall, remember, singleKeys } from "../../core/preferences.mjs";
 import { deviceHref, setQuery } from "../../core/router.mjs";
 import { Ago, Presence } from "../../ui/elements.mjs";
+import { Badge } from "../../ui/shell.mjs";
 import { inParts, useNear } from "./near.mjs";
 import { Values } from "./values.mjs";
 
@@ -115,6 +117,13 @@ export function selectOnly(ids) {
   if (gone.length) select(gone, false);
 }
 
+/** Device id → its alerts that fire. */
+const firingOf = computed(() => {
+  const found = new Map();
+  for (const alert of firingAlerts.value ?? []) found.set(alert.device, [...(found.get(alert.device) ?? []), alert]);
+  return found;
+});
+
 function From({ connected }) {
   if (!connected) return null;
   if (connected.from === "local")
@@ -164,7 +173,7 @@ function Row({ id, index, names, maySelect }) {
       })} checked=${isSelected} onChange=${(event) => select([id], event.target.checked)} /></td>`
     }
     <td role="cell" class="col-name">
-      <a class="device-name" href=${deviceHref(id)}>${device.name}</a>
+      <a class="device-name" href=${deviceHref(id)}>${device.name}</a>${" "}<${Badge} firing=${firingOf.value.get(id)} />
       ${
         labels.length > 0 &&
         html`<div class="labels">
