@@ -350,6 +350,12 @@ def test_on_a_narrow_screen_all_presences_are_at_hand(server: Server, open_page:
     none = page.get_by_role("button", name="Select none")
     none.wait_for()
     assert none.bounding_box()["y"] < page.get_by_role("button", name="Label…").bounding_box()["y"]
+    page.set_viewport_size({"width": 320, "height": 700})
+    page.get_by_role("button", name="Mute the selected devices").click()
+    page.get_by_role("menuitem", name="Unmute").wait_for()
+    menu = page.get_by_role("menu").bounding_box()
+    assert menu["x"] >= 0
+    assert menu["x"] + menu["width"] <= 320
 
 
 def test_rows_have_keys(server: Server, open_page: Any) -> None:
