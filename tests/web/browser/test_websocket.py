@@ -7,7 +7,7 @@ import hashlib
 
 import pytest
 
-from .conftest import CHROMIUM, FLAGS, WAIT_MS, WAIT_S, playwright_api, run_server
+from .conftest import CHROMIUM, FLAGS, WAIT_MS, playwright_api, run_server
 
 TALK = """(url) => new Promise((resolve, reject) => {
     setTimeout(() => reject(new Error("the socket neither opened nor closed")), 60_000);
@@ -51,7 +51,7 @@ def run_snippet(server, browser, origin, way):
         with page.expect_console_message(lambda message: message.text.startswith("OK 1")):
             page.evaluate(text.replace(found["token"], token) + "\nundefined")
         assert server.call("GET", "/devices/by-websocket")["latest"]["temp"]["value"] == 21.5
-        command = {"method": "blink", "wait_s": WAIT_S}
+        command = {"method": "blink", "wait_s": 60}
         assert server.call("POST", "/devices/by-websocket/commands", command)["result"] is True
     finally:
         page.close()
