@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import json
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from queue import Queue
 from threading import Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from .conftest import expect
+from .conftest import WAIT_S, expect
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -130,10 +132,14 @@ def test_a_refused_rule_names_its_place(server: Server, open_page: Any) -> None:
 
 
 class Receiver(BaseHTTPRequestHandler):
-    """Takes what is posted to /take, refuses the rest."""
+    """Takes what is posted to /take, refuses the rest. ``server.taken`` has the bodies."""
+
+    server: Sink
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path == "/take":
+            self.server.taken.put(json.loads(body))
         self.send_response(200 if self.path == "/take" else 403)
         self.end_headers()
 
@@ -141,29 +147,68 @@ class Receiver(BaseHTTPRequestHandler):
         """Nothing: pytest's output is no place for it."""
 
 
+class Sink(HTTPServer):
+    """On a thread of its own while it is entered."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Receiver)
+        self.taken: Queue[dict[str, Any]] = Queue()
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        self._thread = Thread(target=self.serve_forever)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self._thread.join()
+        self.server_close()
+
+
+def test_a_breach_is_told_to_people_and_so_is_its_end(server: Server, open_page: Any, line_device: Any) -> None:
+    """From a template over a device that breaks it to a receiver; between the two thresholds nothing is said."""
+    device = line_device(server, server.add("furnace", plant="1"))
+    with Sink() as sink:
+        hook = {"name": "Siren", "kind": "webhook", "settings": {"url": f"{sink.url}/take"}}
+        channel = server.call("POST", "/channels", hook)
+        page = open_page(server, "/alerts/new-rule?template=hot")
+        page.get_by_label("Name").fill("Furnace too hot")
+        page.get_by_label("For how long", exact=True).fill("0")
+        page.get_by_label("Devices", exact=True).select_option(label="furnace")
+        page.get_by_role("button", name="Siren").click()
+        page.get_by_role("button", name="Make the rule").click()
+        page.locator(".rule", has_text="Furnace too hot").wait_for()
+        for values, event in (((29, 31), "firing"), ((29, 30.5, 29, 27, 29), "resolved")):
+            for value in values:
+                assert device.say(f"temp={value}") == "OK 1"
+            [news] = sink.taken.get(timeout=WAIT_S)["news"]
+            alert = news["alert"]
+            assert (news["event"], alert["name"], alert["device"]) == (event, "Furnace too hot", "furnace")
+        page.goto(server.url + "/alerts/history")
+        expect(page.locator(".rows tbody tr", has_text="Furnace too hot")).to_have_count(1)
+        [rule] = [one for one in server.call("GET", "/rules")["items"] if one["name"] == "Furnace too hot"]
+        server.call("DELETE", f"/rules/{rule['id']}")
+        server.call("DELETE", f"/channels/{channel['id']}")
+
+
 def test_a_channel_is_tried_and_says_what_was_answered(server: Server, open_page: Any) -> None:
-    with HTTPServer(("127.0.0.1", 0), Receiver) as receiver:
-        thread = Thread(target=receiver.serve_forever)
-        thread.start()
-        try:
-            page = open_page(server, "/alerts/channels")
-            page.get_by_role("button", name="Add channel").click()
-            dialog = page.get_by_role("dialog")
-            dialog.get_by_role("button", name="Webhook").click()
-            dialog.get_by_label("Name").fill("hook")
-            dialog.get_by_label("URL").fill(f"http://127.0.0.1:{receiver.server_port}/take")
-            dialog.get_by_role("button", name="Save").click()
-            page.get_by_role("button", name="Send test").click()
-            page.get_by_text("Taken: HTTP 200").wait_for()
-            page.get_by_role("button", name="Edit hook").click()
-            dialog.get_by_label("URL").fill(f"http://127.0.0.1:{receiver.server_port}/refuse")
-            dialog.get_by_role("button", name="Save").click()
-            dialog.wait_for(state="detached")
-            page.get_by_role("button", name="Send test").click()
-            page.get_by_text("Not taken: HTTP 403").wait_for()
-        finally:
-            receiver.shutdown()
-            thread.join()
+    with Sink() as sink:
+        page = open_page(server, "/alerts/channels")
+        page.get_by_role("button", name="Add channel").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_role("button", name="Webhook").click()
+        dialog.get_by_label("Name").fill("hook")
+        dialog.get_by_label("URL").fill(f"{sink.url}/take")
+        dialog.get_by_role("button", name="Save").click()
+        page.get_by_role("button", name="Send test").click()
+        page.get_by_text("Taken: HTTP 200").wait_for()
+        page.get_by_role("button", name="Edit hook").click()
+        dialog.get_by_label("URL").fill(f"{sink.url}/refuse")
+        dialog.get_by_role("button", name="Save").click()
+        dialog.wait_for(state="detached")
+        page.get_by_role("button", name="Send test").click()
+        page.get_by_text("Not taken: HTTP 403").wait_for()
 
 
 def test_quiet_hours_are_kept(server: Server, open_page: Any) -> None:

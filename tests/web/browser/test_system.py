@@ -96,6 +96,23 @@ def test_a_machine_that_is_well_has_one_line(server: Server, open_page: Any) -> 
     expect(page.locator(".finding h3")).to_have_text([*titles, "To be seen to: Nothing sets the clock right"])
 
 
+def test_listeners_without_tls_on_the_network_are_told_of(server: Server, open_page: Any) -> None:
+    page = open_page(server, "")
+    urls = ["line://0.0.0.0:9000", "mqtt://[::]:1883", "http://127.0.0.1:8080", "lines://0.0.0.0:9443", "unix:/x"]
+
+    def answer(route: Any) -> None:
+        system = server.call("GET", "/system")
+        system["health"]["listeners"] = [{"url": url, "port": 1, "connections": 0} for url in urls]
+        route.fulfill(json=system)
+
+    page.route("**/api/system", answer)
+    page.goto(server.url + "/system")
+    page.get_by_text("2 listeners are open to the network without TLS").wait_for()
+    urls[:2] = []
+    page.get_by_role("row").filter(has_text="line://").wait_for(state="detached")
+    expect(page.get_by_text("without TLS")).to_have_count(0)
+
+
 def test_the_limit_of_the_store_is_foretold(server: Server, open_page: Any) -> None:
     page = open_page(server, "")
     plan = {"at": 0, "max_bytes": 2e9, "freed_bytes": 0, "rules": [], "steps": [], "more_steps": 0}
@@ -112,6 +129,7 @@ def test_the_limit_of_the_store_is_foretold(server: Server, open_page: Any) -> N
     ):
         page.goto(server.url + "/system")
         page.get_by_text(said).wait_for()
+        page.get_by_text("Nothing is thinned or dropped in the next week.").wait_for()
 
 
 def test_everything_is_reached_by_the_palette_alone(server: Server, open_page: Any, line_device: Attach) -> None:

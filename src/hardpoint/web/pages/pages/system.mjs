@@ -101,7 +101,12 @@ function Card({ id, title, action, children }) {
 const Row = ({ name, children, word = "" }) =>
   html`<div class=${word}><dt>${name}</dt><dd>${children}</dd></div>`;
 
+/** Listeners that speak without TLS to more than this machine. */
+export const openWithoutTls = (listeners) =>
+  listeners.filter(({ url }) => /^(line|http|mqtt):/.test(url) && !/^\w+:\/\/(127\.|\[::1\]|localhost\b)/.test(url));
+
 function Listeners({ health }) {
+  const open = openWithoutTls(health.listeners).length;
   return html`<${Card} id="listeners-title" title=${t("system.listeners")}>
     <table class="plain"><thead><tr><th scope="col">${t("system.address")}</th><th scope="col">TLS</th>
       <th scope="col" class="number">${t("system.connections")}</th></tr></thead>
@@ -110,6 +115,7 @@ function Listeners({ health }) {
       <td>${/^(lines|https|mqtts):/.test(each.url) ? t("system.yes") : each.url.startsWith("any:") ? t("system.both") : t("system.no")}</td>
       <td class="number">${count(each.connections)}</td></tr>`,
     )}</tbody></table>
+    ${open > 0 && html`<p class="system-open hint"><${Icon} name="triangle-alert" /><span>${t("system.open", { n: open })}</span></p>`}
     ${health.certificates.map((each) => {
       const word = each.days_left < 0 ? "bad" : each.days_left < CERTIFICATE_SOON_DAYS ? "warn" : "";
       return html`<p class="system-line ${word}" key=${each.fingerprint}><${Icon} name=${word ? "triangle-alert" : "key-round"} />
@@ -153,6 +159,12 @@ function usePlan() {
   return plan;
 }
 
+/** What retention will do in the week that was asked for. */
+function weekWords({ steps, more_steps: more, freed_bytes: freed }) {
+  const n = steps.length + more;
+  return n ? t("system.week", { n, size: bytes(freed) }) : t("system.week_none");
+}
+
 /** How large the store may become, and when it is. */
 function limitWords({ max_bytes: most, size_bytes: size, days_to_max: days }) {
   if (size >= most) return t("system.limit_reached", { size: bytes(most) });
@@ -181,12 +193,9 @@ function Store({ store }) {
                 rule.thin_after_s ? t("system.thin", { time: duration(rule.thin_after_s) }) : ""
               } ${rule.drop_after_s ? t("system.drop", { time: duration(rule.drop_after_s) }) : t("system.keep")}</span>`,
             )
-          : t("system.keep_all")
+          : t(plan.max_bytes === null ? "system.keep_all" : "system.keep_room")
       }</p>
-      <p class="hint">${t("system.week", {
-        n: plan.steps.length + plan.more_steps,
-        size: bytes(plan.freed_bytes),
-      })}</p>
+      ${(plan.rules.length > 0 || plan.max_bytes !== null) && html`<p class="hint">${weekWords(plan)}</p>`}
       ${plan.max_bytes !== null && html`<p class="hint">${limitWords(plan)}</p>`}`
     }
   <//>`;
