@@ -21,7 +21,7 @@ ROWS: tuple[frozenset[str], ...] = (
     frozenset({"http", "checks"}),
     frozenset({"hub", "stores", "hardware", "registry", "tls", "arrivals"}),
     frozenset({"wire"}),
-    frozenset({"model", "config", "threads", "rarely", "addresses"}),
+    frozenset({"model", "config", "threads", "rarely", "addresses", "collector"}),
     frozenset({"errors", ""}),  # "": the package itself, for its version
 )
 ROW_OF = {room: number for number, row in enumerate(ROWS) for room in row}

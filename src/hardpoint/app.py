@@ -23,6 +23,7 @@ import msgspec
 from . import __version__, registry
 from .arrivals import Arrivals
 from .banner import describe_start
+from .collector import Collector
 from .config import INSIDE_TLS, Config, ListenUrl, configure, settings
 from .dialects.http import HttpDialect
 from .dialects.lines import LineDialect
@@ -157,7 +158,7 @@ class Server:
         _raise_descriptor_limit()
         deadline = ExitDeadline()
         try:
-            with asyncio.Runner(loop_factory=registry.loop_factory(self.config.loop)) as runner:
+            with Collector(), asyncio.Runner(loop_factory=registry.loop_factory(self.config.loop)) as runner:
                 runner.run(self._serve(deadline))
                 # Closing the runner waits for the threads of the loop's executor, and for tasks that will not end.
                 deadline.set(LEFT_BEHIND_S, exit_code=0)
