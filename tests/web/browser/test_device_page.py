@@ -114,12 +114,12 @@ def test_a_command_waits_for_a_device_that_is_away_and_can_be_cancelled(
 ) -> None:
     token = server.add("sleeper")
     page = open_page(server, "/devices/sleeper")
+    page.get_by_role("combobox", name="Give up after").select_option("600")
     page.get_by_role("combobox", name="Method").fill("wake")
     page.get_by_role("button", name="Send").click()
     page.locator(".command-state.queued").wait_for()
     page.get_by_role("button", name="Cancel this command").click()
     page.locator(".command-state.cancelled").wait_for()
-    page.get_by_role("combobox", name="Give up after").select_option("600")
     page.get_by_role("combobox", name="Method").fill("rise")
     page.get_by_role("button", name="Send").click()
     page.locator(".command-state.queued").wait_for()
