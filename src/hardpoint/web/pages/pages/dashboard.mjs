@@ -1,5 +1,5 @@
 // One dashboard: live cards, edited in place, shown on a wall, or shared by a link.
-import { html, useEffect, useMemo, useRef, useState } from "../vendor/preact.mjs";
+import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/preact.mjs";
 import { api, mayAs } from "../core/api.mjs";
 import { automaticCards, dashboardPath, devicesOf, freeCardId } from "../core/dashboards.mjs";
 import { deviceIds, deviceSignal, loadDevice, loadDevices } from "../core/devices.mjs";
@@ -133,7 +133,7 @@ function leaveKiosk() {
 export function Kiosk({ name, cards, onLeave }) {
   useDevicesOf(onLeave ? cards : []);
   useEffect(beginKiosk, []);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!onLeave) return undefined;
     const onKeyDown = (event) => event.key === "Escape" && onLeave();
     document.addEventListener("keydown", onKeyDown);

@@ -1,5 +1,5 @@
 // One device: its presence as facts, its numbers as live charts, its commands and attributes.
-import { html, useEffect, useState } from "../vendor/preact.mjs";
+import { html, useEffect, useLayoutEffect, useState } from "../vendor/preact.mjs";
 import { api, devicePath, mayAs } from "../core/api.mjs";
 import { deviceSignal, loadDevice, presenceWord } from "../core/devices.mjs";
 import { absolute, duration, labelOf, now, valueParts } from "../core/format.mjs";
@@ -53,7 +53,7 @@ function Facts({ presence }) {
 
 /** `.` opens what can be done with the device. */
 function useActionsKey() {
-  useEffect(() => {
+  useLayoutEffect(() => {
     const onKeyDown = (event) => {
       if (event.key !== "." || singleKeys.peek() === "off" || event.ctrlKey || event.metaKey || event.altKey) return;
       if (event.target.closest?.("input, textarea, select") || document.querySelector("dialog[open]")) return;

@@ -101,7 +101,7 @@ function Unknown() {
 
 /** `n` opens the dialog, where adding is allowed. */
 function useAddKey(mayAdd) {
-  useEffect(() => {
+  useLayoutEffect(() => {
     const onKeyDown = (event) => {
       if (event.key !== "n" || singleKeys.peek() === "off" || event.ctrlKey || event.metaKey || event.altKey || !mayAdd) return;
       if (event.target.closest?.("input:not([type=checkbox]), textarea, select")) return;

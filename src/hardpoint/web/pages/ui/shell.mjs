@@ -1,5 +1,5 @@
 // What stands around every signed-in page: the bar on top, the connection's state, the keys.
-import { effect, html, signal, useEffect } from "../vendor/preact.mjs";
+import { effect, html, signal, useLayoutEffect } from "../vendor/preact.mjs";
 import { mayAs, session, signOut } from "../core/api.mjs";
 import { chooseLocale, LOCALES, locale, t } from "../core/i18n.mjs";
 import { firingAlerts, liveStatus } from "../core/live.mjs";
@@ -115,7 +115,7 @@ export function TopBar({ crumb }) {
  * parts of the site: not while typing, not with a dialog open, and not where the person has switched them off.
  */
 export function useShortcuts() {
-  useEffect(() => {
+  useLayoutEffect(() => {
     let chordAt = -Infinity;
     function onKeyDown(event) {
       const open = document.querySelector("dialog[open]");

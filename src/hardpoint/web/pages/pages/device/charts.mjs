@@ -1,5 +1,5 @@
 // Live charts of a device's numbers, one a unit. They share the time axis and the crosshair.
-import { html, useEffect, useId, useMemo, useRef, useState } from "../../vendor/preact.mjs";
+import { html, useEffect, useId, useLayoutEffect, useMemo, useRef, useState } from "../../vendor/preact.mjs";
 import { mayAs } from "../../core/api.mjs";
 import {
   absolute, clock, duration, fromWallClock, labelOf, now, shownUnit, toWallClock, unitOf, valueParts,
@@ -263,7 +263,7 @@ const goLive = () => setQuery({ from: null, to: null });
  * where they are and lets them go on.
  */
 function useRangeKeys(from, to, toggleLive) {
-  useEffect(() => {
+  useLayoutEffect(() => {
     const onKeyDown = (event) => {
       if (singleKeys.peek() === "off") return;
       if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.("input, textarea, select")) return;

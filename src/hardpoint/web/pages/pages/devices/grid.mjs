@@ -1,5 +1,5 @@
 // The devices as cards, for who looks at values more than at addresses. It holds thousands like the table.
-import { html, useEffect, useMemo } from "../../vendor/preact.mjs";
+import { html, useLayoutEffect, useMemo } from "../../vendor/preact.mjs";
 import { mayAs } from "../../core/api.mjs";
 import { deviceSignal } from "../../core/devices.mjs";
 import { t } from "../../core/i18n.mjs";
@@ -33,7 +33,7 @@ function Part({ ids, start, maySelect }) {
 export function Grid({ ids }) {
   const maySelect = mayAs("operator");
   const parts = useMemo(() => inParts(ids, PART_TILES), [ids]);
-  useEffect(() => {
+  useLayoutEffect(() => {
     document.addEventListener("keydown", onListKey);
     return () => document.removeEventListener("keydown", onListKey);
   }, []);

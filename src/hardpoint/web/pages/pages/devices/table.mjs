@@ -1,5 +1,5 @@
 // The devices as a table that holds thousands of rows: only those near the screen are there, the rest is an empty height.
-import { computed, html, signal, useEffect, useMemo } from "../../vendor/preact.mjs";
+import { computed, html, signal, useLayoutEffect, useMemo } from "../../vendor/preact.mjs";
 import { mayAs } from "../../core/api.mjs";
 import { deviceSignal, presenceWord } from "../../core/devices.mjs";
 import { absolute, now, valueParts } from "../../core/format.mjs";
@@ -208,7 +208,10 @@ function Head({ name, sort, label }) {
     }</th>`;
 }
 
-/** `j` and `k` go through the rows or cards, `x` selects. */
+/**
+ * `j` and `k` go through the rows or cards, `x` selects. It listens from the layout effect on, as all keys do: whoever
+ * sees the rows may press one, and what follows the painting comes later than that.
+ */
 export function onListKey(event) {
   if (singleKeys.peek() === "off") return;
   const typing = event.target.closest?.("input:not([type=checkbox]), textarea, select");
@@ -231,7 +234,7 @@ export function Table({ ids, sort, wrong }) {
   const names = columns();
   const maySelect = mayAs("operator");
   const bodies = useMemo(() => inParts(ids, BODY_ROWS), [ids]);
-  useEffect(() => {
+  useLayoutEffect(() => {
     document.addEventListener("keydown", onListKey);
     return () => document.removeEventListener("keydown", onListKey);
   }, []);
