@@ -120,6 +120,15 @@ class TestSignIn:
 
         anyrun(scene())
 
+    def test_a_refusal_has_words_only_where_they_fit(self, anyrun):
+        async def scene():
+            async with open_dialect(anonymous=False) as dialect:
+                for most, told in ((20, False), (500, True)):
+                    answer = await Client(dialect, 5).connect(username="hp_x", properties={p.MAXIMUM_PACKET_SIZE: most})
+                    assert (answer.reason, p.REASON_STRING in answer.properties) == (0x86, told)
+
+        anyrun(scene())
+
     def test_too_many_wrong_tries_are_told_to_wait(self, anyrun):
         async def scene():
             async with open_dialect(anonymous=False, limits={"sign_in_failures_per_min": 1}) as dialect:

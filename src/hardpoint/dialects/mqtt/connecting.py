@@ -64,6 +64,8 @@ class Connecting:
         Raises:
             PacketRefused: the client is not let in.
         """
+        if connect.version == V5:
+            connection.use_properties(connect)  # before an answer: a refusal keeps to its largest packet as well
         elsewhere = None if self.redirect is None else self.redirect(connect)
         if elsewhere is not None:
             found = {p.SERVER_REFERENCE: elsewhere} if connect.version == V5 else NO_PROPERTIES
@@ -178,7 +180,6 @@ class Connecting:
         connection.session = session
         keep_alive_s = connect.keep_alive_s
         if version == V5:
-            connection.use_properties(connect)
             if not 0 < keep_alive_s <= settings.max_keep_alive_s and settings.max_keep_alive_s < 0xFFFF:
                 keep_alive_s = settings.max_keep_alive_s
             found = dict(found) | self._properties(connect, client_id, expiry_s, wanted_s, keep_alive_s)
