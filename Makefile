@@ -28,8 +28,9 @@ run: $(VENV)/.core ## Start the server with its embedded defaults (ARGS="--liste
 	@exec $(BIN)/hardpoint serve $(ARGS)
 
 # Two processes share the files: each has one at a time, in our order (browser tests last, tests/conftest.py). Much of a
-# test is waiting, for a process that starts or a disk. `-n` would leave out the workers' -bb, -n0 ends the sharing.
-SHARED := --dist loadfile --no-loadscope-reorder --tx '2*popen//python=$(BIN)/python -bb'
+# test is waiting, for a process that starts or a disk. `-n` would leave out the workers' -bb, -n0 ends the sharing. A
+# process that hung and was ended (faulthandler_timeout) is not replaced: pytest-xdist 3.8 can then wait for ever.
+SHARED := --dist loadfile --no-loadscope-reorder --max-worker-restart 0 --tx '2*popen//python=$(BIN)/python -bb'
 
 test: $(VENV)/.test ## Run the tests, in two processes (ARGS="-n0 --pdb tests/wire": in one)
 	@$(BIN)/python -bb -m pytest $(SHARED) $(ARGS)

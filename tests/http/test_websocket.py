@@ -11,7 +11,8 @@ from http_client import get, serving, until
 from hardpoint.errors import BadInput
 from hardpoint.http import Router, WebSocket, WebSocketClosed, WebSocketOptions
 from hardpoint.http import websocket as module
-from hardpoint.http.websocket import ANY_ORIGIN, MAX_QUEUED_BYTES
+from hardpoint.http.streams import YIELD_EVERY_BYTES
+from hardpoint.http.websocket import ANY_ORIGIN, MAX_QUEUED_BYTES, MESSAGE_OVERHEAD_BYTES
 from hardpoint.testing import WebSocketClient
 from hardpoint.wire.websocket import DeflateOptions, HandshakeRefused
 
@@ -288,6 +289,38 @@ def test_send_waits_for_a_client_that_does_not_read(run):
                 assert len(await ws.receive()) == 100_000
             await ws.closed()
             assert ws.close_code == 1000
+
+    run(scene())
+
+
+class Taking(asyncio.Transport):
+    """A transport that takes everything at once: of a client that keeps up, or of one whose loss is not told yet."""
+
+    def write(self, data: bytes) -> None:  # type: ignore[override]
+        pass
+
+
+@pytest.mark.parametrize("size", [0, 1_000, 1_000_000])
+def test_a_handler_that_only_sends_lets_others_have_their_turn(run, size: int):
+    async def scene():
+        router = Router()
+        ended = asyncio.get_running_loop().create_future()
+
+        @router.websocket("/fast")
+        async def fast(ws: WebSocket) -> None:
+            assert ws._connection is not None
+            transport, ws._connection.transport = ws._connection.transport, Taking()
+            others: list[int] = []
+            asyncio.get_running_loop().call_soon(others.append, 1)
+            sent = 0
+            while not others and sent < 10_000:
+                await ws.send(bytes(size))
+                sent += 1
+            ws._connection.transport = transport
+            ended.set_result(sent)
+
+        async with serving(router) as served, connecting(served, "/fast"):
+            assert await ended <= 1 + YIELD_EVERY_BYTES // (size + MESSAGE_OVERHEAD_BYTES)
 
     run(scene())
 

@@ -174,14 +174,14 @@ class Answering(asyncio.Protocol):
                 self._respond(error_response(error))
                 return
             server.responses[2] += 1
+            self._request = None
+            self._phase = READING
+            self.deadline = server.idle_deadline  # before the write: one that is held up sets its own
             if self._corked is None:
                 server.bytes_sent += len(message)
                 self.transport.write(message)
             else:
                 self.write(message)
-            self._request = None
-            self._phase = READING
-            self.deadline = server.idle_deadline
             return
         self._decide_keep_alive(head)
         try:
@@ -223,7 +223,8 @@ class Answering(asyncio.Protocol):
                 self._linger()
         elif self._keep_alive:
             self._phase = READING
-            self.deadline = self.server.idle_deadline
+            if not self._paused & BY_WRITING:  # a write that is held up has set its own
+                self.deadline = self.server.idle_deadline
         else:
             self.close()
 

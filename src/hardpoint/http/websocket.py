@@ -34,6 +34,7 @@ from ..wire.websocket import (
 )
 from .errors import problem
 from .messages import Response
+from .streams import YIELD_EVERY_BYTES
 from .websocket_connection import WebSocketConnection, WebSocketOptions
 
 if TYPE_CHECKING:
@@ -70,8 +71,8 @@ class WebSocket:
     """One client's socket, as its handler sees it. `receive` is for one task at a time, `send` for any number."""
 
     __slots__ = (
-        "_connection", "_queue", "_queued_bytes", "_received", "_room", "_waiter", "close_code", "close_reason",
-        "on_lost", "on_open", "request", "subprotocol",
+        "_connection", "_queue", "_queued_bytes", "_received", "_room", "_since_yield", "_waiter", "close_code",
+        "close_reason", "on_lost", "on_open", "request", "subprotocol",
     )  # fmt: skip
 
     def __init__(self, request: Request, subprotocol: str | None = None) -> None:
@@ -91,6 +92,7 @@ class WebSocket:
         self._received = False  # the handler has taken a message at least once
         self._waiter: asyncio.Future[None] | None = None  # receive waits
         self._room: asyncio.Future[None] | None = None  # send waits
+        self._since_yield = 0  # bytes sent without waiting
 
     # ---- Messages in
 
@@ -179,6 +181,12 @@ class WebSocket:
         if self.close_code is not None or connection is None or not connection.is_open:
             raise WebSocketClosed(ABNORMAL if self.close_code is None else self.close_code, self.close_reason)
         connection.send(message)
+        self._since_yield += len(message) + MESSAGE_OVERHEAD_BYTES
+        if self._since_yield > YIELD_EVERY_BYTES:
+            # For a client that takes all at once, and for one that is gone, which the loop tells at its next turn: a
+            # handler that only sends would never let it come.
+            self._since_yield = 0
+            await asyncio.sleep(0)
         while self._room is not None:
             await asyncio.shield(self._room)
 
