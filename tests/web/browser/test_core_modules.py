@@ -169,6 +169,34 @@ def test_merging_readings_sorts_and_lets_the_later_word_win(call: Any) -> None:
     assert call(module, "merge([[1, 1]], [], 2)") == []
 
 
+def test_of_states_one_before_the_range_is_kept(call: Any) -> None:
+    module = "pages/device/readings.mjs"
+    assert call(module, "merge([[1, 'a'], [2, 'b'], [3, 'c']], [[5, 'd']], 4, true)") == [[3, "c"], [5, "d"]]
+    assert call(module, "merge([[1, 'a'], [2, 'b']], [], 9, true)") == [[2, "b"]]
+    assert call(module, "merge([[5, 'a']], [[6, 'b']], 4, true)") == [[5, "a"], [6, "b"]]
+    assert call(module, "merge([], [], 4, true)") == []
+
+
+@pytest.mark.parametrize(
+    ("points", "stretches"),
+    [
+        ([], []),
+        ([[5, True]], [(True, 5, 20)]),
+        ([[0, True]], [(True, 2, 20)]),
+        ([[0, False], [1, True]], [(True, 2, 20)]),
+        ([[0, True], [4, True], [6, False], [9, False], [12, True]], [(True, 2, 6), (False, 6, 12), (True, 12, 20)]),
+        ([[20, "on"]], [("on", 20, 20)]),
+        ([[5, "on"], [30, "off"]], [("on", 5, 20)]),
+    ],
+)
+def test_a_state_holds_until_the_next(call: Any, points: Any, stretches: list[tuple[Any, int, int]]) -> None:
+    found = call("pages/device/states.mjs", f"stretchesOf({json.dumps(points)}, 2, 20)")
+    assert [(each["value"], each["from"], each["to"]) for each in found] == stretches
+    sums = {value: sum(to - since for other, since, to in stretches if other == value) for value, _, _ in stretches}
+    held = call("pages/device/states.mjs", f"held(stretchesOf({json.dumps(points)}, 2, 20))")
+    assert dict(held) == sums
+
+
 def test_silence_is_drawn_as_a_gap(call: Any) -> None:
     module = "ui/chart.mjs"
     assert call(module, "withGaps([[0, 1], [10, 2], [20, 3], [90, 4]])") == [[0, 10, 20, 30, 90], [1, 2, 3, None, 4]]

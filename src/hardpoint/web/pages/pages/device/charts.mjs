@@ -1,4 +1,4 @@
-// Live charts of a device's numbers, one a unit. They share the time axis and the crosshair.
+// Live charts of a device's numbers, one a unit, which share the time axis and the crosshair, and strips of its states.
 import { html, useEffect, useId, useLayoutEffect, useMemo, useRef, useState } from "../../vendor/preact.mjs";
 import { mayAs } from "../../core/api.mjs";
 import {
@@ -14,6 +14,8 @@ import { markAt, marksSaid, marksWithin, NEAR_PX, useMarks } from "./markers.mjs
 import { pinChart } from "./pinning.mjs";
 import { columnsOf, Plot } from "./plot.mjs";
 import { BAND_POINTS, useReadings } from "./readings.mjs";
+import { isState, StateStrips } from "./states.mjs";
+import { useVisible } from "./visible.mjs";
 
 const MINUTE = 60_000;
 const SPANS = {
@@ -36,17 +38,6 @@ const TABLE_ROWS = 20;
 /** More lines than this in one chart cannot be told apart; also the number of colours. */
 const MOST_LINES = 8;
 const PLACES = Array.from({ length: MOST_LINES }, (_, place) => place);
-
-/** Whether an element is on screen, or nearly. */
-function useVisible(ref) {
-  const [visible, setVisible] = useState(false);
-  useEffect(() => {
-    const seen = new IntersectionObserver(([entry]) => setVisible(entry.isIntersecting), { rootMargin: "200px" });
-    seen.observe(ref.current);
-    return () => seen.disconnect();
-  }, []);
-  return visible;
-}
 
 /** `{low, high, mean}` of `[[ts, value], …]`, or `null` of none. */
 export function summary(points) {
@@ -285,7 +276,7 @@ function useRangeKeys(from, to, toggleLive) {
   });
 }
 
-/** The range buttons and the charts of a device's numeric keys. */
+/** The range buttons, the charts of a device's numeric keys, and the strips of those that are states. */
 export function Charts({ device }) {
   const asked = route.value.query.get("range");
   const [usual] = useState(() => usualSpan(Date.now() - device.created));
@@ -300,7 +291,10 @@ export function Charts({ device }) {
     .sort();
   const names = keys.join("\n");
   const groups = useMemo(() => byUnit(keys, (key) => unitOf(key, device.fields)), [names, device.fields]);
-  if (!keys.length) {
+  const states = Object.keys(device.latest)
+    .filter((key) => isState(device.latest[key].value))
+    .sort();
+  if (!keys.length && !states.length) {
     const any = Object.keys(device.latest).length > 0;
     return html`<div class="card"><${Empty} icon="activity"
       title=${t(any ? "charts.none_title" : "charts.empty_title")}><p>
@@ -332,5 +326,6 @@ export function Charts({ device }) {
           first=${keys.indexOf(group[0])} spanMs=${SPANS[range]} zoom=${zoom} onZoom=${zoomTo} onReset=${goLive} marks=${marks} />`,
       )}
     </div>
+    ${states.length > 0 && html`<${StateStrips} device=${device} keys=${states} spanMs=${SPANS[range]} zoom=${zoom} />`}
   </section>`;
 }

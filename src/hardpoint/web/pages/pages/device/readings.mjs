@@ -21,12 +21,20 @@ async function fetchBand(path, query, signal) {
   return low.points.map(([ts, least]) => [ts, least, most.get(ts) ?? least]);
 }
 
+/** `[[0, value]]`: the last reading before a time, whenever it was; `[]`: there is none. Rejects with ApiError. */
+async function fetchBefore(path, { key, from }, signal) {
+  const asked = new URLSearchParams({ key, from: "0", to: from, points: "1", agg: "last" });
+  return (await api("GET", `${path}?${asked}`, undefined, { signal })).points;
+}
+
 /**
  * `{points, agg, band, error}` of a key; `points` is `[[ts, value], …]`, or `null` until the first answer. With `zoom`
  * (`{from, to}` ms) that window, else the last `spanMs`. Nothing is fetched until `visible`. With `band`, where the
- * points stand for more readings than they are, `band` is between what those lie.
+ * points stand for more readings than they are, `band` is between what those lie. The points are numbers; with `states`
+ * they are booleans and texts, and begin with the last one before the window, for a state holds until there is another.
  */
-export function useReadings(id, key, { spanMs, zoom, visible, band = false }) {
+export function useReadings(id, key, { spanMs, zoom, visible, band = false, states = false }) {
+  const fitting = states ? ofStates : numbers;
   const [state, setState] = useState({ points: null, agg: "", band: NO_BAND, error: null });
   const [round, setRound] = useState(0);
   const appended = useRef(0);
@@ -42,10 +50,13 @@ export function useReadings(id, key, { spanMs, zoom, visible, band = false }) {
     const failed = (error) => error.name === "AbortError" || setState((before) => ({ ...before, error }));
     const load = async () => {
       const asked = new URLSearchParams({ ...query, points: String(POINTS) });
-      const { points, agg } = await api("GET", `${path}?${asked}`, undefined, { signal: abort.signal });
+      const [{ points, agg }, earlier] = await Promise.all([
+        api("GET", `${path}?${asked}`, undefined, { signal: abort.signal }),
+        states ? fetchBefore(path, query, abort.signal) : [],
+      ]);
       appended.current = 0;
       setState((before) => ({
-        points: merge(numbers(points), zoom ? [] : tail(before.points)),
+        points: merge(fitting([...earlier, ...points]), zoom ? [] : tail(before.points)),
         agg,
         band: agg === "lttb" ? before.band : NO_BAND,
         error: null,
@@ -56,7 +67,7 @@ export function useReadings(id, key, { spanMs, zoom, visible, band = false }) {
     };
     load().catch(failed);
     return () => abort.abort();
-  }, [id, key, spanMs, zoom?.from, zoom?.to, visible, round, band]);
+  }, [id, key, spanMs, zoom?.from, zoom?.to, visible, round, band, states]);
 
   useEffect(() => {
     if (!visible || zoom) return undefined;
@@ -64,35 +75,37 @@ export function useReadings(id, key, { spanMs, zoom, visible, band = false }) {
       onLive("reset", () => setRound((n) => n + 1)),
       onLive("reading", (event) => {
         if (event.device !== id) return;
-        const added = numbers(
+        const added = fitting(
           event.readings.filter((reading) => reading[0] === key).map(([, ts, value]) => [ts, value]),
         );
         if (!added.length) return;
         appended.current += added.length;
         if (appended.current > MOST_APPENDED) setRound((n) => n + 1);
-        setState((before) => ({ ...before, points: merge(before.points ?? [], added, Date.now() - spanMs) }));
+        setState((before) => ({ ...before, points: merge(before.points ?? [], added, Date.now() - spanMs, states) }));
       }),
     ];
     return () => undo.forEach((each) => each());
-  }, [id, key, spanMs, zoom, visible]);
+  }, [id, key, spanMs, zoom, visible, states]);
 
   return state;
 }
 
 const numbers = (points) => points.filter((point) => typeof point[1] === "number");
+const ofStates = (points) => points.filter((point) => ["boolean", "string"].includes(typeof point[1]));
 
 /** What arrived live while the answer was on its way: it may be newer than the answer's last point. */
 const tail = (points) => (points ?? []).slice(-8);
 
 /**
- * Two series in order of time, each time once and the second one's value winning, from `from` on. Appending to the end,
- * the common case, costs no sort.
+ * Two series in order of time, each time once and the second one's value winning, from `from` on, and with `andOne`
+ * the last one before it. Appending to the end, the common case, costs no sort.
  */
-export function merge(before, added, from = -Infinity) {
+export function merge(before, added, from = -Infinity, andOne = false) {
   const last = before.at(-1)?.[0] ?? -Infinity;
   let points;
   if (added.every((point, i) => point[0] > (i ? added[i - 1][0] : last))) points = [...before, ...added];
   else points = [...new Map([...before, ...added]).entries()].sort((a, b) => a[0] - b[0]);
-  const start = points.findIndex((point) => point[0] >= from);
-  return start > 0 ? points.slice(start) : start < 0 ? [] : points;
+  const first = points.findIndex((point) => point[0] >= from);
+  const start = (first < 0 ? points.length : first) - (andOne ? 1 : 0);
+  return start > 0 ? points.slice(start) : points;
 }
