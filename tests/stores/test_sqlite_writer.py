@@ -12,8 +12,8 @@ import pytest
 from storing import DEADLINE_S, commit_and_wait, wait_until
 
 from hardpoint.errors import StorageError, StorageFull
-from hardpoint.model import Attribute, Delete, DeleteReadings, Device, Put
-from hardpoint.stores.sqlite import SqliteStore, checkpoint, compaction, connections, fold, store, work
+from hardpoint.model import Attribute, Delete, DeleteReadings, Device, Keep, Policy, Put, Series
+from hardpoint.stores.sqlite import SqliteStore, checkpoint, compaction, connections, fold, store, work, writer
 from hardpoint.stores.sqlite.folder import DataFolder
 
 EVER = (0, 2**62)
@@ -145,6 +145,50 @@ def test_closing_waits_for_what_was_submitted(tmp_path: Path) -> None:
         one.commit([(1, ts, ts)], [], outcomes.append)
     one.close()
     assert outcomes == [None] * 50
+
+
+def test_what_comes_behind_the_end_is_told_so(tmp_path: Path) -> None:
+    """Retention commits from a thread of its own, which may find the writer just before the store is closed."""
+    one = SqliteStore(tmp_path)
+    one.open()
+    ended = one._writer
+    assert ended is not None
+    one.close()
+    outcomes: list[StorageError | None] = []
+    ended.submit(writer.Job([(1, 1, 1)], [], False, outcomes.append))
+    assert [type(outcome) for outcome in outcomes] == [StorageError]
+
+
+def test_nobody_waits_behind_folding_that_fails_for_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> int:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(writer, "RETRY_S", 0.01)
+    held = SqliteStore(tmp_path)
+    held.open()
+    monkeypatch.setattr(fold.Fold, "step", broken)
+    rows = [(1, ts, ts) for ts in range(work.FOLD_AT_READINGS)]
+    assert commit_and_wait(held, rows, [Put(Series(1, "d", "k"))]) is None
+    outcomes: list[BaseException] = []
+
+    def plan() -> None:
+        try:
+            held.plan(Policy((Keep(thin_after_s=1.0),)), 10**15)
+        except BaseException as error:
+            outcomes.append(error)
+
+    waiting = threading.Thread(target=plan, daemon=True)
+    waiting.start()
+    waiting.join(DEADLINE_S)
+    assert [type(outcome) for outcome in outcomes] == [StorageError]
+    assert held.failed_work >= 2
+    assert commit_and_wait(held, [(1, 10**6, 1)]) is None
+    monkeypatch.undo()
+    held.close()
+    again = SqliteStore(tmp_path)
+    again.open()
+    assert len(list(again.readings(1, *EVER))) == work.FOLD_AT_READINGS + 1
+    again.close()
 
 
 def test_a_value_that_cannot_be_encoded_fails_alone(

@@ -224,6 +224,11 @@ class Store(ABC):
         or a family of deeds (``devices`` is ``devices.create`` as well), about a device.
         """
 
+    @property
+    def failed_work(self) -> int:
+        """How often something between commits failed since the start, like folding; it is tried again by itself."""
+        return 0
+
     @abstractmethod
     def describe(self) -> dict[str, Value]:
         """What `doctor`, health and the start message say: ``kind``, ``path``, ``schema``, ``size_bytes``,

@@ -50,6 +50,7 @@ class Metrics:
             ("sessions_attached", "Attachments of devices", hub.attached_total),
             ("commits", "Commits of the store", commits.commits),
             ("commits_failed", "Commits that failed", commits.failures),
+            ("store_work_failed", "Times the store's work between commits failed", hub.store.failed_work),
             ("ingest_pauses", "Times a connection was paused because the store was behind", commits.pauses),
             ("retention_runs", "Times retention was applied", hub.retention.counters.runs),
             ("retention_failures", "Times it could not be", hub.retention.counters.failures),

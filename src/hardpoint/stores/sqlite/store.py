@@ -138,12 +138,13 @@ class SqliteStore(Store):
         self._folder.release()
 
     def commit(self, rows: Sequence[Row], changes: Sequence[Change], done: Done) -> None:
-        if self._writer is None:
+        writer = self._writer  # once: another thread may close the store meanwhile
+        if writer is None:
             done(StorageError("the store is closed"))
             return
         # Encoded here and not by the writer: the caller may go on changing its records.
         encoded = [statement for change in changes for statement in statements(change)]
-        self._writer.submit(Job(rows, encoded, any(map(removes_readings, changes)), done))
+        writer.submit(Job(rows, encoded, any(map(removes_readings, changes)), done))
 
     def load(self, kind: type[R], device_id: str | None = None) -> list[R]:
         table = TABLES[kind]
@@ -245,10 +246,11 @@ class SqliteStore(Store):
         Raises:
             StorageError: it failed, or the store was closed meanwhile.
         """
-        if self._writer is None:
+        writer = self._writer
+        if writer is None:
             raise StorageError("the store is closed")
-        task = Task(steps(self._connections[0], self._writer.work))
-        self._writer.ask(task)
+        task = Task(steps(writer.connection, writer.work))
+        writer.ask(task)
         try:
             return task.wait()
         except sqlite3.Error as error:
@@ -311,6 +313,11 @@ class SqliteStore(Store):
         with self._readers.connection() as connection:
             row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'commands'").fetchone()
         return int(row[0]) + 1 if row is not None else 1
+
+    @property
+    def failed_work(self) -> int:
+        writer = self._writer
+        return writer.failed_slices if writer is not None else 0
 
     def describe(self) -> dict[str, Value]:
         writer = self._writer

@@ -11,7 +11,6 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from ...errors import StorageError
 from .compaction import Compaction
 from .fold import Fold
 from .legacy import Legacy
@@ -20,6 +19,7 @@ from .purge import Purges
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from ...errors import StorageError
     from .journal import Journal
 
 T = TypeVar("T")
@@ -68,7 +68,8 @@ class Task(Generic[T]):
             raise
 
     def fail(self, error: BaseException) -> None:
-        """It will not go on."""
+        """It will not go on. For the thread that does its steps, which may be left in the middle of them."""
+        self._steps.close()
         self._error = error
         self._finished.set()
 
@@ -170,10 +171,10 @@ class Work:
         finally:
             self.compaction.wanted = False
 
-    def close(self) -> None:
+    def fail_tasks(self, error: StorageError) -> None:
         """Let nobody wait for what will not be done."""
         while self.tasks:
-            self.tasks.popleft().fail(StorageError("the store was closed meanwhile"))
+            self.tasks.popleft().fail(error)
 
     def _task_step(self) -> int:
         try:

@@ -61,7 +61,8 @@ class Writer:
         *,
         fold_idle_s: float = FOLD_IDLE_S,
     ) -> None:
-        self._connection = connection
+        self.connection = connection
+        """Belongs to the thread once that has begun."""
         self._folder = folder
         self._journal = journal
         self._checkpointer = checkpointer
@@ -70,28 +71,40 @@ class Writer:
         self._slice_failed_s: float | None = None
         self._jobs: SimpleQueue[Job | Task[Any] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="hardpoint-store", daemon=True)
-        self._ended = False
+        self._stopped = False
+        self._door = threading.Lock()
+        """Held to queue something or to stop: nothing comes behind the end, where nobody would answer for it."""
         self.commits = 0
         self.failures = 0
+        self.failed_slices = 0
+        """Of the work between commits: one that keeps failing counts up every `RETRY_S`."""
 
     def start(self) -> None:
         """From here on the connection belongs to the thread."""
         self._thread.start()
 
     def submit(self, job: Job) -> None:
-        """Commit it when those before it are."""
-        self._jobs.put(job)
+        """Commit it when those before it are. After `stop` its ``done`` is told so at once, on the caller's thread."""
+        if not self._put(job):
+            job.done(StorageError("the store is closed"))
 
     def ask(self, task: Task[Any]) -> None:
         """Do this between commits; whoever asks waits with `Task.wait`."""
-        self._jobs.put(task)
-        if self._ended:
+        if not self._put(task):
             task.fail(StorageError("the store is closed"))
 
     def stop(self) -> None:
         """Commit what was submitted, fold what can be folded, and end the thread."""
-        self._jobs.put(None)
+        with self._door:
+            self._stopped = True
+            self._jobs.put(None)
         self._thread.join()
+
+    def _put(self, job: Job | Task[Any]) -> bool:
+        with self._door:
+            if not self._stopped:
+                self._jobs.put(job)
+            return not self._stopped
 
     def _run(self) -> None:
         while True:
@@ -114,20 +127,12 @@ class Writer:
             if self._patience_s() == 0.0:
                 self._slice()
             if self._checkpointer.unfinished:
-                self._checkpointer.finish(self._connection)
-        self._end_tasks()
+                self._checkpointer.finish(self.connection)
+        self.work.fail_tasks(StorageError("the store was closed meanwhile"))
         # Purging and compacting may take long, and go on at the next start.
         self.work.purges.waiting.clear()
         while self._journal.readings and self._slice(fold_only=True):
             pass
-
-    def _end_tasks(self) -> None:
-        self._ended = True  # before the look into the queue: who asks after it looks at this
-        while not self._jobs.empty():
-            task = self._jobs.get()
-            if task is not None and not isinstance(task, Job):
-                self.work.tasks.append(task)
-        self.work.close()
 
     def _patience_s(self) -> float | None:
         """How long to wait for a job before the next slice: 0 when one is due, None when there is none to come."""
@@ -164,7 +169,7 @@ class Writer:
         self._journal.add(seq, rows, len(blob))
         reach("append: noted")
         try:
-            self._connection.execute(APPEND_SQL, (seq, blob))
+            self.connection.execute(APPEND_SQL, (seq, blob))
         except BaseException:
             self._journal.take_back(seq)
             raise
@@ -175,7 +180,7 @@ class Writer:
         try:
             self._try_changes(job)
         except PassUnderWay:
-            self._checkpointer.wrote(self.work.end_pass(self._connection))
+            self._checkpointer.wrote(self.work.end_pass(self.connection))
             self._try_changes(job)
 
     def _try_changes(self, job: Job) -> None:
@@ -188,26 +193,26 @@ class Writer:
         purged: list[tuple[int, int, int]] = []
         first_seq = journal.next_seq
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
+            self.connection.execute("BEGIN IMMEDIATE")
             reach("commit: begun")
             for sql, parameters in job.statements:
-                self._connection.execute(sql, parameters)
+                self.connection.execute(sql, parameters)
             if job.removes_readings and journal.readings:
-                purged = purges.added(self._connection)
+                purged = purges.added(self.connection)
                 journal.add(first_seq, ())
-                self._connection.execute(APPEND_SQL, (first_seq, encode_purged(purged)))
+                self.connection.execute(APPEND_SQL, (first_seq, encode_purged(purged)))
             if job.rows:
                 if purging:
-                    purges.make_way(self._connection, job.rows, pass_under_way=journal.frozen is not None)
+                    purges.make_way(self.connection, job.rows, pass_under_way=journal.frozen is not None)
                 blob = encode_batch(job.rows)
                 seq = journal.next_seq
                 journal.add(seq, job.rows, len(blob))
-                self._connection.execute(APPEND_SQL, (seq, blob))
+                self.connection.execute(APPEND_SQL, (seq, blob))
             reach("commit: before the end")
-            self._connection.execute("COMMIT")
+            self.connection.execute("COMMIT")
         except BaseException:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
             while journal.next_seq > first_seq:
                 journal.take_back(journal.next_seq - 1)
             raise
@@ -215,7 +220,7 @@ class Writer:
         if purged:
             journal.forget(first_seq, purged)
         if purging:
-            purges.load(self._connection)
+            purges.load(self.connection)
         self._checkpointer.wrote(1 + 2 * len(job.statements))
 
     def _failed(self, error: StorageError) -> StorageError:
@@ -230,18 +235,28 @@ class Writer:
         """A slice of the work; False when it failed: nothing is lost, and another try is due later."""
         # A slice that a power cut takes back is still in the journal, or noted to be done, so it needs no fsync of its
         # own. The next commit's covers it: the log is one file, and recovery stops at the first hole.
-        self._connection.execute("PRAGMA synchronous = NORMAL")
+        self.connection.execute("PRAGMA synchronous = NORMAL")
         try:
             step = self.work.fold_all if fold_only else self.work.step
-            self._checkpointer.wrote(step(self._connection))
+            self._checkpointer.wrote(step(self.connection))
         except Exception as error:  # of a damaged row as well: commits must go on
-            if self._slice_failed_s is None and isinstance(error, sqlite3.Error):
+            self.failed_slices += 1
+            if self._slice_failed_s is not None:
+                self._not_again(error)
+            elif isinstance(error, sqlite3.Error):
                 log.warning("readings stay in the journal for now: %s", storage_error(error, self._folder))
-            elif self._slice_failed_s is None:
+            else:
                 log.exception("readings stay in the journal for now: what is in %s is damaged", self._folder.path)
             self._slice_failed_s = time.monotonic()
             return False
         finally:
-            self._connection.execute("PRAGMA synchronous = FULL")
+            self.connection.execute("PRAGMA synchronous = FULL")
         self._slice_failed_s = None
         return True
+
+    def _not_again(self, error: Exception) -> None:
+        """A slice has failed a second time, so it may fail for ever: whoever waits for a task behind it is told."""
+        if isinstance(error, sqlite3.Error):
+            self.work.fail_tasks(storage_error(error, self._folder))
+        else:
+            self.work.fail_tasks(StorageError(f"what is in {self._folder.path} is damaged: {type(error).__name__}"))
