@@ -16,6 +16,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from free_ports import free_port
 from hardpoint import __version__, checks
 from hardpoint.checks import Check
 from hardpoint.config import Config, configure
@@ -34,12 +35,6 @@ def one(found: Iterator[Check]) -> Check:
 @pytest.fixture
 def config(tmp_path: Path) -> Config:
     return configure(data=tmp_path / "data", listen=["line://127.0.0.1:0"], host={"enabled": False})
-
-
-@pytest.fixture
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return taken.getsockname()[1]
 
 
 class TestAll:
@@ -216,16 +211,17 @@ class TestListeners:
         assert check.seen.startswith(f"http://127.0.0.1:{port}: Address already in use, by ")
         assert check.seen.endswith(f"(process {os.getpid()})")
 
-    def test_a_running_servers_are_dialled(self, config: Config, free_port: int) -> None:
+    def test_a_running_servers_are_dialled(self, config: Config) -> None:
+        nobody_there = free_port()
         with socket.create_server(("127.0.0.1", 0)) as open_one:
             doors = [
                 {"url": "line://127.0.0.1:1", "port": open_one.getsockname()[1], "connections": 0},
-                {"url": "http://127.0.0.1:1", "port": free_port, "connections": 0},
+                {"url": "http://127.0.0.1:1", "port": nobody_there, "connections": 0},
                 {"url": "unix:/x", "port": None, "connections": 0},
             ]
             answers, refuses = checks.listeners(config, {**HEALTH, "listeners": doors})
         assert (answers.status, refuses.status) == ("ok", "fail")
-        assert refuses.fix == f"is a firewall between? try: nc -vz 127.0.0.1 {free_port}"
+        assert refuses.fix == f"is a firewall between? try: nc -vz 127.0.0.1 {nobody_there}"
 
 
 class TestMachine:

@@ -9,10 +9,11 @@ import re
 import pytest
 
 from e2e.serving import ServerProcess, wait_until
+from free_ports import free_port
 from hardpoint import Server
 from hardpoint.hub.broker import Message
 
-from .peers import DEADLINE_S, Mosquitto, Peer, free_port, needs_mosquitto
+from .peers import DEADLINE_S, Mosquitto, Peer, needs_mosquitto
 
 pytestmark = [needs_mosquitto, pytest.mark.conformance]
 

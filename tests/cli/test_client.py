@@ -203,7 +203,7 @@ class TestLiveStream:
             list(events)
 
     def test_silence_ends_it(self, script: Script, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(client_module, "SILENCE_TIMEOUT_S", 0.05)
+        monkeypatch.setattr(client_module, "SILENCE_TIMEOUT_S", 1.0)
         script.answers["GET /api/live"] = [b"data: 1\n\n"]
         with client.events("/api/live") as events:
             assert list(events) == [Event("message", 1)]

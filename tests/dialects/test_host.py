@@ -77,10 +77,10 @@ def test_it_answers_commands(anyrun):
                 ("set-interval", {"s": 0}, "failed", "s must be a number of seconds from 1 to 86400"),
             ):
                 command = await hub.ledger.queue(device, method, params)
-                assert await hub.ledger.wait(command, 5)
+                assert await hub.ledger.wait(command, 60)
                 assert (command.state, command.result) == (state, result)
             command = await hub.ledger.queue(device, "explode")
-            assert await hub.ledger.wait(command, 5)
+            assert await hub.ledger.wait(command, 60)
             assert (command.state, command.steps[-1][2][:24]) == ("failed", "unknown method 'explode'")
             await until(lambda: driver.rounds >= 3)  # read by command, and anew with the new interval
 

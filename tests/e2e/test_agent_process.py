@@ -119,9 +119,9 @@ def test_an_agent_answers_commands(server: ServerProcess, start: Start) -> None:
     agent = start()
     wait_until(lambda: server.api.get("/api/devices/box")["presence"]["connected"])
     for method, params, result in [("ping", None, "pong"), ("set-interval", {"s": 60}, {"s": 60})]:
-        body = {"method": method, "params": params, "wait_s": 10}
+        body = {"method": method, "params": params, "wait_s": DEADLINE_S}
         assert server.api.post("/api/devices/box/commands", body)["result"] == result
-    refused = server.api.post("/api/devices/box/commands", {"method": "explode", "wait_s": 10})
+    refused = server.api.post("/api/devices/box/commands", {"method": "explode", "wait_s": DEADLINE_S})
     assert refused["state"] == "failed"
     assert "explode" in refused["steps"][-1]["reason"]
     assert agent.end(signal.SIGTERM) == 0

@@ -98,7 +98,7 @@ def test_a_command_by_long_poll(shared: ServerProcess, device: Account, curl: Cu
     with ThreadPoolExecutor(2) as elsewhere:
         polling = elsewhere.submit(curl, "rpc?timeout=20000")
         wait_until(lambda: shared.api.get(f"/api/devices/{device.name}")["presence"]["connected"])
-        body = {"method": "blink", "params": {"times": 3}, "wait_s": 10}
+        body = {"method": "blink", "params": {"times": 3}, "wait_s": DEADLINE_S}
         waiting = elsewhere.submit(shared.api.post, f"/api/devices/{device.name}/commands", body)
         command = json.loads(polling.result(DEADLINE_S))
         assert (command["method"], command["params"]) == ("blink", {"times": 3})

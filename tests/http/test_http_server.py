@@ -6,7 +6,6 @@ import asyncio
 import http.client
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from email.utils import parsedate_to_datetime
 import pytest
 from http_client import get, serving
 
+from free_ports import free_port
 from hardpoint.http import HttpServer, Response
 from hardpoint.http.server import http_date
 
@@ -90,12 +90,6 @@ async def echo(request):
 
 run(router, port=int(sys.argv[1]))
 """
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def test_run_serves_a_standard_client_until_it_is_told_to_stop() -> None:

@@ -101,7 +101,7 @@ def test_there_and_back_takes_two_commits(anyrun, monkeypatch):
             store.batches.clear()
             command = await hub.ledger.queue(device, "go")
             assert session.delivered
-            trip = asyncio.ensure_future(hub.ledger.wait(command, 5))
+            trip = asyncio.ensure_future(hub.ledger.wait(command, 60))
             await turn()
             hub.answer(device, command.id, True, 1)
             assert await trip
@@ -117,7 +117,7 @@ def test_a_caller_is_told_when_the_answer_cannot_be_stored(anyrun):
         async with open_hub(store) as hub:
             device, _ = await attached(hub)
             command = await hub.ledger.queue(device, "go")
-            trip = asyncio.ensure_future(hub.ledger.wait(command, 5))
+            trip = asyncio.ensure_future(hub.ledger.wait(command, 60))
             await turn()
             store.error = FULL
             hub.answer(device, command.id, True, 1)
@@ -310,7 +310,7 @@ class TestExpiry:
                 device, _ = await hub.create_device("dev")
                 long = await hub.ledger.queue(device, "go", ttl_s=3600)
                 command = await hub.ledger.queue(device, "go", ttl_s=0.02)
-                assert await hub.ledger.wait(command, 5)
+                assert await hub.ledger.wait(command, 60)
                 assert (command.state, long.state) == ("expired", "queued")
 
         anyrun(scene())
@@ -323,7 +323,7 @@ class TestExpiry:
             clock.advance(s=10)
             async with open_hub(make_store(), clock) as hub:
                 command = hub.ledger.get(1)
-                assert await hub.ledger.wait(command, 5)
+                assert await hub.ledger.wait(command, 60)
                 assert command.state == "expired"
 
         anyrun(scene())

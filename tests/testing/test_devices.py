@@ -30,10 +30,10 @@ def test_a_device_of_either_dialect_sees_and_does_the_same(run, tmp_path, kind):
                 command = await device.next_command()
                 assert command == ReceivedCommand(1, "led", {"on": True})
                 await device.answer(command, "done")
-                assert await hub.ledger.wait(await queueing, 5)
+                assert await hub.ledger.wait(await queueing, 60)
                 queueing = asyncio.ensure_future(hub.ledger.queue(made, "led"))
                 await device.fail(await device.next_command(), "no such pin")
-                assert await hub.ledger.wait(await queueing, 5)
+                assert await hub.ledger.wait(await queueing, 60)
                 assert (await queueing).result == "no such pin"
                 with pytest.raises(Refused) as refused:
                     await device.send({"1st": 1})
@@ -77,7 +77,8 @@ def test_a_silent_or_closing_server_is_told_apart(anyrun, simulator):
     async def scene():
         server = await asyncio.get_running_loop().create_server(Closing, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        async with simulator("127.0.0.1", port, timeout_s=0.05) as device:
+        async with simulator("127.0.0.1", port) as device:
+            device._timeout_s = 0.05  # only now: connecting takes as long as it takes
             with pytest.raises(TimeoutError):
                 await device.request(*(["PING"] if simulator is LineDevice else ["GET", "/"]))
         async with simulator("127.0.0.1", port) as device:

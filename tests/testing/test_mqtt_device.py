@@ -36,11 +36,11 @@ def test_it_does_what_the_others_do(run, tmp_path):
                 command = await device.next_command()
                 assert command == ReceivedCommand(1, "led", {"on": True})
                 await device.answer(command, "done")
-                assert await hub.ledger.wait(await queueing, 5)
+                assert await hub.ledger.wait(await queueing, 60)
                 assert (await queueing).result == "done"
                 queueing = asyncio.ensure_future(hub.ledger.queue(made, "led"))
                 await device.fail(await device.next_command(), "no such pin")
-                assert await hub.ledger.wait(await queueing, 5)
+                assert await hub.ledger.wait(await queueing, 60)
                 assert (await queueing).result == "no such pin"
                 with pytest.raises(Refused, match="must start with a letter"):
                     await device.send({"1st": 1})

@@ -45,7 +45,7 @@ def test_a_command_and_its_answer_are_stored_by_two_commits_entry_and_all(anyrun
             await web.hub.commits.durable()
             store.batches.clear()
             asked = asyncio.ensure_future(
-                client.ask("POST", "/api/devices/dev/commands", {"method": "go", "wait_s": 5})
+                client.ask("POST", "/api/devices/dev/commands", {"method": "go", "wait_s": 60})
             )
             await until(lambda: session.delivered)
             web.hub.answer(device, session.delivered[0][0], True, 1)
