@@ -605,6 +605,144 @@ def test_websockets_that_are_refused(anyrun, messages, status):
     anyrun(scene())
 
 
+@pytest.mark.parametrize("field", [(b"Upgrade\r\nx", b"1"), (b"date", b"today")])
+def test_a_websocket_that_cannot_be_opened_is_over(anyrun, caplog, field):
+    """The client is told 500: nobody waits for a handshake that will never be out."""
+    seen = []
+
+    async def app(scope, receive, send):
+        if scope["type"] != "websocket":
+            raise ValueError
+        asked = asyncio.ensure_future(receive())
+        assert await asked == {"type": "websocket.connect"}
+        listening = asyncio.ensure_future(receive())
+        try:
+            await send({"type": "websocket.accept", "headers": [field]})
+        except OSError as error:
+            seen.append(type(error))
+        seen.append((await listening)["type"])
+        await send({"type": "websocket.send", "text": "x"})
+
+    async def scene():
+        async with hosting(app) as hosted:
+            with pytest.raises(HandshakeRefused) as refused:
+                await hosted.websocket().__aenter__()
+            assert refused.value.answer == 500
+            await until(lambda: not hosted.host._tasks)
+        assert seen == [ConnectionResetError, "websocket.disconnect"]
+
+    anyrun(scene())
+    assert [record.name for record in caplog.records] == ["hardpoint.http"]
+
+
+def test_a_websocket_asked_for_while_the_server_stops(anyrun):
+    ended = []
+
+    async def app(scope, receive, send):
+        if scope["type"] != "websocket":
+            raise ValueError
+        hosted.server.draining = True
+        try:
+            await send({"type": "websocket.accept"})
+        except OSError:
+            ended.append(True)
+
+    async def scene():
+        nonlocal hosted
+        async with hosting(app) as hosted:
+            with pytest.raises(HandshakeRefused) as refused:
+                await hosted.websocket().__aenter__()
+            assert refused.value.answer == 503
+            await until(lambda: ended)
+
+    hosted: Hosted
+    anyrun(scene())
+
+
+@pytest.mark.parametrize(
+    ("first", "status"),
+    [
+        ({"status": 418, "headers": [(b"x a", b"1")]}, 500),
+        ({"status": 100}, 500),
+        ({"status": 304}, 304),
+    ],
+)
+def test_a_refusal_whose_body_nobody_takes(anyrun, caplog, first, status):
+    messages = [{"type": "websocket.http.response.start", **first}]
+    messages += [{"type": "websocket.http.response.body", "body": b"no", "more_body": True}] * 10
+    messages += [{"type": "websocket.http.response.body"}]
+
+    async def scene():
+        async with hosting(answering(*messages)) as hosted:
+            with pytest.raises(HandshakeRefused) as refused:
+                await hosted.websocket().__aenter__()
+            assert refused.value.answer == status
+            await until(lambda: not hosted.host._tasks)
+
+    anyrun(scene())
+    assert len(caplog.records) == (status == 500)
+
+
+def test_a_client_that_leaves_within_a_refusal(anyrun):
+    """What it does not take, its application does not wait for."""
+    ended = []
+
+    async def app(scope, receive, send):
+        if scope["type"] != "websocket":
+            raise ValueError
+        await send({"type": "websocket.http.response.start", "status": 403})
+        try:
+            while True:
+                await send({"type": "websocket.http.response.body", "body": b"n" * 65_536, "more_body": True})
+        except OSError:
+            ended.append(True)
+
+    async def scene():
+        async with hosting(app) as hosted:
+            client = await hosted.client()
+            client.send(
+                b"GET / HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            )
+            await client.reader.readuntil(b"\r\n\r\n")
+            client.writer.transport.abort()
+            await until(lambda: ended)
+
+    anyrun(scene())
+
+
+@pytest.mark.parametrize("turns", [0, 2])
+def test_a_streamed_answer_that_cannot_begin(anyrun, caplog, turns):
+    """A field of the wrapper around it cannot be sent: the client is told 500, and the application that it is gone."""
+    seen = []
+
+    async def app(scope, receive, send):
+        if scope["type"] != "http":
+            raise ValueError
+        for _ in range(turns):  # 0: before the handler has returned, where tasks begin eagerly
+            await asyncio.sleep(0)
+        await send(start())
+        try:
+            await send(body(b"a", more=True))
+        except OSError as error:
+            seen.append(type(error))
+
+    async def scene():
+        async with hosting(app) as hosted:
+
+            def wrapped(request):
+                request.add_header("x a", "1")
+                return hosted.host.handle(request)
+
+            hosted.server.handle = wrapped
+            assert (await hosted.ask(get())).status == 500
+            await until(lambda: not hosted.host._tasks)
+
+    anyrun(scene())
+    assert seen == [ConnectionResetError]
+    assert caplog.records[0].message == "a handler failed"
+
+
 @pytest.mark.parametrize(("messages", "code"), [([], 1000), ([{"type": "http.response.start"}], 1011)])
 def test_an_application_that_leaves_its_websocket(anyrun, messages, code):
     async def scene():

@@ -114,6 +114,7 @@ class Answering(asyncio.Protocol):
         elif isinstance(answer, Deferred):
             if answer.response is not None:
                 self._take(answer.response)
+                answer.taken()
             else:
                 self._pending = answer
                 answer.deliver = self._respond_later
@@ -187,6 +188,7 @@ class Answering(asyncio.Protocol):
         try:
             self._write_response(response, head)
         except (TypeError, ValueError) as error:  # no bytes, or a header that cannot be sent
+            request.answer_headers = None  # it may be one of these
             self._write_response(error_response(error), head)
         self._answered()
 
@@ -322,6 +324,7 @@ class Answering(asyncio.Protocol):
             prefix = self._head_before_framing(status, response.content_type, response.headers, head)
         except (TypeError, ValueError) as error:
             _release(response.content)
+            request.answer_headers = None
             self._respond(error_response(error))
             return
         self.server.responses[status // 100] += 1

@@ -33,7 +33,7 @@ class HttpExchange(Deferred):
 
     __slots__ = (
         "_body_received", "_broken", "_discarding", "_finished", "_first", "_gone", "_outlet", "_request", "_start",
-        "_trailers", "_waiter",
+        "_taken", "_trailers", "_waiter",
     )  # fmt: skip
 
     def __init__(self, request: Request) -> None:
@@ -48,6 +48,7 @@ class HttpExchange(Deferred):
         self._trailers: list[tuple[str, str]] | None = None
         self._finished = False  # the answer is whole
         self._gone = False  # the client is
+        self._taken = False  # by the connection, which sends the answer, or another where it cannot
         self._waiter: asyncio.Future[None] | None = None  # of `receive`, or of `send` for the outlet
 
     async def run(self, app: AsgiApp, scope: Scope, ended: Callable[[], None]) -> None:
@@ -65,6 +66,11 @@ class HttpExchange(Deferred):
         """The connection's side: the client is gone before the answer."""
         super().abort()
         self._disconnected()
+
+    def taken(self) -> None:
+        """The connection's side: the answer is begun, or cannot be."""
+        self._taken = True
+        self._wake()
 
     async def receive(self) -> Message:
         """ASGI's ``receive``: the body in pieces, then, once the client is gone or answered, ``http.disconnect``."""
@@ -173,6 +179,9 @@ class HttpExchange(Deferred):
         while self._outlet is None:  # the handler has not returned yet
             if self._gone:
                 raise ConnectionResetError("the client is gone")
+            if self._taken:  # a field that cannot be sent: the client was told of a failure
+                self._disconnected()
+                raise ConnectionResetError("the answer could not be sent; the log says why")
             await self._wait()
 
     def _opened(self, outlet: Outlet) -> None:

@@ -10,11 +10,11 @@ from ..wire.websocket import INTERNAL_ERROR, NO_STATUS, NORMAL
 from .asgi_http import _decoded
 from .errors import error_response, problem
 from .messages import Deferred
-from .streams import StreamResponse
+from .streams import FramedOutlet, Outlet, StreamResponse
 from .websocket import WebSocket, WebSocketClosed, switch
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
     from ..wire.websocket import Accepted
     from .asgi import AsgiApp, Message, Scope
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 log = logging.getLogger("hardpoint.http.asgi")
 
 ASKED, OPEN, REFUSING, ENDED = range(4)
-MAX_QUEUED_PIECES = 4
-"""Of a refusal's body, before its application waits for the client."""
 
 
 class WebSocketExchange(Deferred):
     """What an application's ``receive`` and ``send`` are bound to; to the connection, the answer that comes later."""
 
-    __slots__ = ("_accepted", "_connect_told", "_options", "_pieces", "_request", "_socket", "_state", "_waiter")
+    __slots__ = (
+        "_accepted", "_connect_told", "_options", "_outlet", "_request", "_socket", "_state", "_taken", "_waiter",
+    )  # fmt: skip
 
     def __init__(self, request: Request, accepted: Accepted, options: WebSocketOptions) -> None:
         super().__init__()
@@ -40,8 +40,9 @@ class WebSocketExchange(Deferred):
         self._options = options
         self._socket = WebSocket(request)
         self._state = ASKED
+        self._taken = False
         self._connect_told = False
-        self._pieces: asyncio.Queue[bytes | None] = asyncio.Queue(MAX_QUEUED_PIECES)  # of a refusal's body
+        self._outlet: FramedOutlet | None = None  # of a refusal's body
         self._waiter: asyncio.Future[None] | None = None
 
     def complete(self, scope: dict[str, Any]) -> None:
@@ -74,6 +75,15 @@ class WebSocketExchange(Deferred):
     def abort(self) -> None:
         """The connection's side: the client is gone before the answer."""
         super().abort()
+        self._wake()
+
+    def taken(self) -> None:
+        """The connection's side: the socket is open or the refusal begun, or the client was told that neither can be:
+        the server stops, or a field cannot be sent.
+        """
+        self._taken = True
+        if self._state == ASKED:
+            self.aborted = True
         self._wake()
 
     async def receive(self) -> Message:
@@ -125,12 +135,9 @@ class WebSocketExchange(Deferred):
             headers = [
                 field for field in _decoded(message.get("headers", ())) if field[0].lower() not in _NOT_OF_A_REFUSAL
             ]
-            self.respond(StreamResponse(self._refusal(), message["status"], None, headers))
+            self.respond(StreamResponse(self._begin_refusal, message["status"], None, headers))
         elif self._state == REFUSING and kind == "websocket.http.response.body":
-            await self._pieces.put(bytes(message.get("body", b"")))
-            if not message.get("more_body", False):
-                self._state = ENDED
-                await self._pieces.put(None)
+            await self._send_refusal(bytes(message.get("body", b"")), more=message.get("more_body", False))
         else:
             raise RuntimeError(f"{kind} is out of place")
 
@@ -142,17 +149,30 @@ class WebSocketExchange(Deferred):
         accepted.headers += _decoded(message.get("headers", ()))
         self._socket.on_open = self._opened
         self.respond(switch(self._request, self._socket, accepted, self._options))
-        while self._state == ASKED and not self.aborted:
+        while self._state == ASKED:
+            if self.aborted:
+                raise ConnectionResetError("the WebSocket could not be opened")
             await self._wait()
 
     def _opened(self) -> None:
         self._state = OPEN
         self._wake()
 
-    async def _refusal(self) -> AsyncIterator[bytes]:
-        while (piece := await self._pieces.get()) is not None:
-            if piece:
-                yield piece
+    def _begin_refusal(self, outlet: Outlet) -> None:
+        assert isinstance(outlet, FramedOutlet)
+        self._outlet = outlet
+
+    async def _send_refusal(self, piece: bytes, *, more: bool) -> None:
+        while not (self._taken or self.aborted):
+            await self._wait()
+        if self._outlet is not None:  # else it has no body, or could not be sent
+            self._outlet.write(piece)
+            if more:
+                await self._outlet.drain()
+            else:
+                self._outlet.close()
+        if not more:
+            self._state = ENDED
 
     def _failed(self, error: Exception) -> None:
         if self._state == ASKED and not self.aborted and self.response is None:
@@ -162,8 +182,8 @@ class WebSocketExchange(Deferred):
         gone = self.aborted or (self._socket.close_code is not None and isinstance(error, OSError))
         if not gone:
             log.error("an application failed with a WebSocket", exc_info=error)
-        if self._state == REFUSING and self._request.connection is not None:
-            self._request.connection.transport.abort()
+        if self._outlet is not None:
+            self._outlet.abort()
         self._socket.close(INTERNAL_ERROR, "the application failed")
 
     async def _wait(self) -> None:

@@ -392,7 +392,11 @@ class Deferred:
         deliver, self.deliver = self.deliver, None
         if deliver is not None:
             deliver(response)
+            self.taken()
         return not self.aborted
+
+    def taken(self) -> None:
+        """The connection's side: the answer is begun, or is one that cannot be sent, and something else is."""
 
     def abort(self) -> None:
         """The connection's side: the client is gone."""
