@@ -480,7 +480,8 @@ class TestDevices:
                 results = await asyncio.gather(*changes, return_exceptions=True)
                 assert [type(result) for result in results] == [StorageFull] * 3
                 assert device.record.name == store.load(Device)[0].name == "dev"
-                assert list(hub.catalogue.by_name) == ["dev"]
+                assert hub.catalogue.named("dev") is device
+                assert [hub.catalogue.named(name) for name in ("one", "two", "three")] == [None] * 3
 
         anyrun(scene())
 

@@ -255,7 +255,7 @@ class Adoption:
         """
         hub, entry = self._hub, self._find(number)
         name = name or entry.name
-        device = hub.catalogue.by_name.get(name) or hub.catalogue.by_id.get(name)
+        device = hub.catalogue.named(name)
         if device is None:
             device, token = await hub.create_device(name, labels)
         elif replace and device.id != self._never:
@@ -351,7 +351,7 @@ class Adoption:
 
     def _describe(self, entry: Unknown) -> dict[str, Json]:
         catalogue = self._hub.catalogue
-        known = catalogue.by_name.get(entry.name) or catalogue.by_id.get(entry.name)
+        known = catalogue.named(entry.name)
         return {
             "id": entry.number,
             "name": entry.name,

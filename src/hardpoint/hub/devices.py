@@ -123,7 +123,7 @@ class Catalogue:
 
     def __init__(self, max_devices: int) -> None:
         self.by_id: dict[str, DeviceState] = {}
-        self.by_name: dict[str, DeviceState] = {}
+        self._renamed: dict[str, DeviceState] = {}  # by a name that is not its id: most have one string for both
         self.by_token_hash: dict[str, DeviceState] = {}
         self.series: dict[int, SeriesState] = {}
         self.next_series_id = 1
@@ -141,6 +141,8 @@ class Catalogue:
         """Take what the store holds, at start."""
         for record in devices:
             record.labels = record.labels or NO_LABELS
+            if record.name == record.id:
+                record.name = record.id  # one string for both, as `new_id` makes them
             self.add(DeviceState(record))
         for entry in series:
             self.next_series_id = max(self.next_series_id, entry.id + 1)
@@ -154,13 +156,17 @@ class Catalogue:
                 device = state.device
                 device.last_reading_ms = device.last_seen_ms = max(ts, device.last_reading_ms or 0)
 
+    def named(self, id_or_name: str) -> DeviceState | None:
+        """A device by its id or its exact name: no device is called as another one's id is."""
+        return self.by_id.get(id_or_name) or self._renamed.get(id_or_name)
+
     def find(self, id_or_name: str) -> DeviceState:
         """A device by its id or its exact name.
 
         Raises:
             NotFound: there is none.
         """
-        device = self.by_id.get(id_or_name) or self.by_name.get(id_or_name)
+        device = self.named(id_or_name)
         if device is None:
             raise NotFound(f"there is no device {id_or_name!r}", field="device")
         return device
@@ -177,7 +183,7 @@ class Catalogue:
         ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()  # ä → a
         stem = _NOT_IN_ID.sub("-", ascii_name).strip("-")[:48] or "device"
         device_id, number = stem, 2
-        while device_id in self.by_id or (device_id in self.by_name and device_id != name):
+        while self.named(device_id) is not None:
             device_id, number = f"{stem}-{number}", number + 1
         return name if device_id == name else device_id  # one string for both where it will do
 
@@ -192,9 +198,9 @@ class Catalogue:
             raise BadInput(
                 f"a name has 1 to {MAX_NAME_LENGTH} visible characters and no space at either end", field="name"
             )
-        for taken in (self.by_name.get(name), self.by_id.get(name)):
-            if taken is not None and taken is not owner:
-                raise Conflict(f"there is already a device {name!r}", field="name")
+        taken = self.named(name)
+        if taken is not None and taken is not owner:
+            raise Conflict(f"there is already a device {name!r}", field="name")
 
     def check_record(self, record: Device, device: DeviceState) -> None:
         """Whether the device may have that record: its name, its interval, and the gateway that it is behind.
@@ -215,7 +221,8 @@ class Catalogue:
     def add(self, device: DeviceState) -> None:
         """Make a device and its series findable."""
         self.by_id[device.record.id] = device
-        self.by_name[device.record.name] = device
+        if device.record.name != device.record.id:
+            self._renamed[device.record.name] = device
         if device.record.token_hash:
             self.by_token_hash[device.record.token_hash] = device
         if device.record.old_token_hash:
@@ -227,14 +234,14 @@ class Catalogue:
         """Forget a device and these series of it."""
         record = device.record
         del self.by_id[record.id]
-        self.by_name.pop(record.name, None)
+        self._renamed.pop(record.name, None)
         self._forget_tokens(record)
         for entry in (series or {}).values():
             self.series.pop(entry.id, None)
 
     def replace(self, device: DeviceState, record: Device) -> None:
         """Give a device a changed record (same id)."""
-        self.by_name.pop(device.record.name, None)
+        self._renamed.pop(device.record.name, None)
         self._forget_tokens(device.record)
         device.record = record
         self.add(device)

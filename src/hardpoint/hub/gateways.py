@@ -48,7 +48,7 @@ class Gateways:
         known, via = self._known(gateway), f"{gateway.id}/{name}"
         device = known.get(name)
         if device is None or device.record.via != via:
-            device = self._hub.catalogue.by_name.get(name) or self._hub.catalogue.by_id.get(name)
+            device = self._hub.catalogue.named(name)
         if device is None:
             limit = self._hub.limits.max_devices_per_gateway
             if len(known) >= limit:

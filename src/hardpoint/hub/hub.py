@@ -198,7 +198,7 @@ class Hub:
             self.rotation.used(device)
         if device is None and self.allow_anonymous and not is_well_formed(token):  # a token that was revoked is no name
             try:
-                device = self.catalogue.by_id.get(token) or self.catalogue.by_name.get(token)
+                device = self.catalogue.named(token)
                 if device is None:
                     device = self.make_device_now(token, {})
             except HardpointError as error:

@@ -47,7 +47,7 @@ class ClaimRoutes:
         """``POST``."""
         name, catalogue = request.params["id"], self._hub.catalogue
         # Also one that they do not see: it may be about to become the first that they do.
-        device = catalogue.by_id.get(name) or catalogue.by_name.get(name)
+        device = catalogue.named(name)
         secret = request.json(shapes.Claim).secret
         await to_its_end(self._claims.claim(request.peer, device, secret, request.user.name))
         assert device is not None

@@ -167,7 +167,7 @@ class TestDevices:
                 client = await connected(dialect, "c", 5, username=token)
                 (said,) = await say(client, "connect", {"device": "A"})
                 assert said.reason == 0x87
-                assert "A" not in dialect.hub.catalogue.by_name
+                assert dialect.hub.catalogue.named("A") is None
 
         anyrun(scene())
 
