@@ -99,6 +99,16 @@ class TestPrinting:
         asked = parse_qs(urlsplit(script.last("GET").target).query)
         assert (asked["every"], asked["tz"], "agg" in asked) == (["1h"], ["Europe/Berlin"], False)
 
+    def test_a_chart_of_what_is_hardly_a_number(self, hardpoint, script: Script) -> None:
+        far = [NOW_MS - 30, -1.5e308], [NOW_MS - 20, 1.5e308], [NOW_MS - 10, None]
+        script.answers[READINGS] = (200, {"key": "temp", "agg": "avg", "points": far})
+        drawn = hardpoint(
+            "readings", "greenhouse", "--key", "temp", "--from", str(NOW_MS - 30), "--chart", "--points", 3
+        )
+        assert drawn.out == "temp  -1.5e+308 ▁█ 1.5e+308\n"
+        script.answers[READINGS] = (200, {"key": "temp", "agg": "avg", "points": [[NOW_MS - 10, None]]})
+        assert hardpoint("readings", "greenhouse", "--key", "temp", "--chart").out == ""
+
     def test_a_chart_is_a_line_a_key(self, hardpoint, script: Script) -> None:
         points = [[NOW_MS - 3_600_000 + n * 60_000, n % 15] for n in (*range(20), 59)]
         script.answers[READINGS] = (200, {"key": "temp", "agg": "avg", "points": points})

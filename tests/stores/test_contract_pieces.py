@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from storing import Commit, commit_and_wait
 from hardpoint.errors import StorageError
 from hardpoint.model import Device, Put, Series, Value
 from hardpoint.stores.base import Keep, Policy, Stretch, Summary
-from hardpoint.stores.pieces import PIECE_READINGS, summarise
+from hardpoint.stores.pieces import PIECE_READINGS, summarise, total
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -188,3 +189,17 @@ def test_a_backup_is_one_whole_file(store: Store, tmp_path: Path) -> None:
         store.backup(target)
     with pytest.raises(StorageError, match="cannot be written"):
         store.backup(tmp_path / "nowhere" / "copy.db")
+
+
+@pytest.mark.parametrize(
+    ("numbers", "expected"),
+    [
+        ([1e308, 1e308], math.inf),
+        ([-1e308, -1e308], -math.inf),
+        ([1e308, 1e308, -1e308, -1e308], 0.0),
+        ([1.5e308, 1e308, 1.0, -1e308, -1.5e308], 1.0),
+        ([1e308, 1e308, -1.5e308], 5e307),
+    ],
+)
+def test_a_sum_at_the_end_of_the_range_of_floats(numbers, expected):
+    assert total(numbers, integers=False) == pytest.approx(expected)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import shutil
 from typing import TYPE_CHECKING
@@ -99,6 +100,18 @@ def test_late_readings_of_a_thinned_stretch_are_added_to_it(held: SqliteStore) -
     assert (now.count, now.numbers, now.max, now.max_ms) == (first.count + 2, first.count + 1, 99.5, first.start_ms + 5)
     assert now.first == first.first + 1
     assert now.sum == pytest.approx(first.sum + 99.5 + 1)  # type: ignore[operator]
+    assert held.check().findings == ()
+
+
+def test_a_sum_beyond_the_range_of_floats_stays_there(held: SqliteStore) -> None:
+    """Infinity less infinity is no number: kept as NULL it would be told as a sum of 0."""
+    rows = [(3, place * 10_000, 1e308) for place in range(COUNT)]
+    assert commit_and_wait(held, rows, [Put(Series(3, "d", "huge"))]) is None
+    held.retain(Policy((Keep(key="huge", thin_after_s=30_000),)), NOW)
+    assert commit_and_wait(held, [(3, 0, 1e308), (3, 5000, 1e308)]) is None
+    held._do(lambda connection, pending: pending.everything_in_chunks(connection))
+    first = next(piece for piece in held.overview(3, *EVER) if isinstance(piece, Summary))
+    assert (first.first, first.sum) == (1e308, math.inf)
     assert held.check().findings == ()
 
 

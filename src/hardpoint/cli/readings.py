@@ -91,14 +91,14 @@ def _draw(series: list[dict[str, Any]], start_ms: int, end_ms: int, points: int)
     """A line a key: its least average, a block a bucket, its greatest. Empty buckets are left blank."""
     width_ms = max(1, -(-(end_ms - start_ms) // points))
     for each in series:
-        if not each["points"]:
+        drawn = [(ts, value) for ts, value in each["points"] if value is not None]  # None: beyond all numbers
+        if not drawn:
             continue
-        values = [value for _, value in each["points"]]
-        low, high = min(values), max(values)
-        step = (high - low) / (len(BLOCKS) - 1) or 1
+        low, high = min(value for _, value in drawn), max(value for _, value in drawn)
+        half = high / 2 - low / 2 or 1  # the whole may be beyond the range of floats
         line = [" "] * points
-        for ts, value in each["points"]:
-            line[(ts - start_ms) // width_ms] = BLOCKS[round((value - low) / step)]
+        for ts, value in drawn:
+            line[(ts - start_ms) // width_ms] = BLOCKS[round((value / 2 - low / 2) / half * (len(BLOCKS) - 1))]
         print(f"{each['key']}  {low:.4g} {''.join(line).rstrip()} {high:.4g}")
 
 

@@ -47,14 +47,16 @@ def summarise(times: Sequence[int], values: Sequence[Value]) -> Summary:
 def total(numbers: Sequence[float], *, integers: bool) -> float:
     """Their sum: exact of integers; rounded once of floats, so that it is the same on every Python and in any order.
 
-    Beyond the range of floats it is infinite.
+    Beyond the range of floats it is infinite, and never NaN.
     """
     if integers:
         return sum(numbers)
     try:
         return math.fsum(numbers)
     except OverflowError:
-        return math.inf if sum(number / 2**64 for number in numbers) > 0 else -math.inf
+        return (
+            math.fsum(number / 2**64 for number in numbers) * 2**64
+        )  # of ±1e308 it may be within the range all the same
 
 
 def cut(times: Sequence[int], values: Sequence[Value], *, newest_first: bool = False) -> Iterator[Stretch]:

@@ -47,6 +47,15 @@ def test_buckets(agg, numbers, mixed, cuts):
     assert reduced([], agg) == (agg, [])
 
 
+@pytest.mark.parametrize("cuts", [(), (1,), (1, 2, 3)])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_sums_beyond_the_range_of_floats_are_told_as_none(cuts, sign):
+    """JSON has no infinity, and a number of this size would be a lie."""
+    huge = [(0, sign * 1e308), (10, sign * 1e308), (60, 2.0), (70, sign * 1e308)]
+    for agg, second in (("sum", 2.0 + sign * 1e308), ("avg", (2.0 + sign * 1e308) / 2)):
+        assert reduced(huge, agg, store=Pieced(huge, cuts)) == (agg, [(0, None), (50, second)])
+
+
 def test_empty_buckets_are_left_out_and_every_reading_is_in_one():
     data = [(7, 1), (1007, 1), (9_999, 1)]
     assert reduced(data, "count", 10, 7, 10_000) == ("count", [(7, 1), (1007, 1), (9007, 1)])

@@ -6,6 +6,7 @@ the edges by bisection, so that what is left to do for each cut are C loops over
 
 from __future__ import annotations
 
+import math
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
@@ -94,6 +95,8 @@ class _Bucket:
 
 
 class _Sum(_Bucket):
+    """None where it is beyond the range of floats, for JSON has no infinity."""
+
     __slots__ = ("numbers", "total")
 
     def __init__(self) -> None:
@@ -112,14 +115,14 @@ class _Sum(_Bucket):
         self.total += summary.sum or 0
 
     def points(self, begin_ms: int) -> Sequence[Point]:
-        return [(begin_ms, self.total)]
+        return [(begin_ms, self.total if math.isfinite(self.total) else None)]
 
 
 class _Average(_Sum):
     __slots__ = ()
 
     def points(self, begin_ms: int) -> Sequence[Point]:
-        return [(begin_ms, self.total / self.numbers)]
+        return [(begin_ms, self.total / self.numbers if math.isfinite(self.total) else None)]
 
 
 class _Count(_Bucket):

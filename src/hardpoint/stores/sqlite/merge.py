@@ -14,6 +14,7 @@ summary and replaces nothing, unless it has the time of one of those that are le
 from __future__ import annotations
 
 import logging
+import math
 import time
 from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, NamedTuple
@@ -215,6 +216,8 @@ def _absorb(
     if not now.numbers:
         numbers = 0  # of numbers without a least and a greatest one no summary can tell
     total = (chunk.sum or 0) + (added.sum or 0) - ((gone.sum or 0) if gone is not None else 0)
+    if math.isnan(total):
+        total = math.inf  # it was beyond the range of floats before, and nothing can be taken from that
     count = chunk.count + len(times) - len(replaced)
     summary = now._replace(count=count, numbers=numbers, sum=total if numbers else None)
     write(connection, series, *kept_of(summary), thinned=summary)
