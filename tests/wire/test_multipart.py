@@ -71,6 +71,8 @@ BAD = {
     "attachment": (b"--B\r\nContent-Disposition: attachment; name=a\r\n\r\nx\r\n--B--", BadInput),
     "bad head": (b"--B\r\nContent Disposition\r\n\r\nx\r\n--B--", BadInput),
     "latin-1 name": (b'--B\r\nContent-Disposition: form-data; name="\xff"\r\n\r\nx\r\n--B--', BadInput),
+    "latin-1 type": (part(b"", "a", b"\r\nContent-Type: text/\xff") + b"--B--", BadInput),
+    "latin-1 field": (part(b"", "a", b"\r\nX-Own: \xff") + b"--B--", BadInput),
     "latin-1 file": (part(b"", "a", b'; filename="\xff"') + b"--B--", BadInput),
     "long head": (part(b"", "a", b"a" * 300) + b"--B--", TooLarge),
     "endless head": (b"--B\r\nX: " + b"a" * 300, TooLarge),

@@ -157,7 +157,10 @@ class MultipartParser:
         self._parts += 1
         if self._parts > self._limits.max_parts:
             raise TooLarge(f"the form has more than {self._limits.max_parts} parts")
-        block = self._buffer[2 : end + 2].decode("utf-8", "surrogateescape")
+        try:
+            block = self._buffer[2 : end + 2].decode()  # RFC 7578 §5.1: names are UTF-8, and so what is beside them
+        except UnicodeDecodeError:
+            raise BadInput("a part's head is not UTF-8") from None
         if _PART_HEAD.fullmatch(block) is None:
             raise BadInput("a part's head is malformed")
         events.append(_part_head(read_fields(block)))
@@ -172,12 +175,6 @@ def _part_head(headers: Headers) -> PartHead:
     if kind != "form-data" or name is None:
         raise BadInput("a part has no Content-Disposition: form-data with a name")
     filename = parameters.get("filename")
-    try:
-        name.encode()
-        if filename is not None:
-            filename.encode()
-    except UnicodeEncodeError:
-        raise BadInput("the name of a part is not UTF-8") from None
     # HTML §4.10.21.8: browsers write a quote within a name so.
     decoded = None if filename is None else filename.replace("%22", '"')
     return PartHead(name.replace("%22", '"'), decoded, headers.get("content-type", "text/plain"), headers)
