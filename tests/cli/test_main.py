@@ -104,6 +104,39 @@ class TestEndings:
         )
         assert (ended.returncode, ended.stderr) == (0, b"")
 
+    @pytest.mark.parametrize(
+        ("encoding", "text"),
+        [("ascii", "\\u00e4 \\u20ac \\ud83d\\ude00"), ("latin-1", "ä \\u20ac \\ud83d\\ude00"), ("utf-8", "ä € 😀")],
+    )
+    def test_an_output_that_lacks_a_character_has_it_escaped(self, script, encoding: str, text: str) -> None:
+        state = {"id": 1, "device": "d", "method": "m", "state": "done", "result": "ä € 😀"}
+        script.answers["POST /api/devices/x/commands"] = (200, state)
+
+        def told(*argv: str) -> tuple[int, str, str]:
+            ended = subprocess.run(
+                [sys.executable, "-m", "hardpoint", "send", *argv],
+                env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "1"},
+                capture_output=True,
+                check=False,
+                timeout=120,
+            )
+            return ended.returncode, ended.stdout.decode(encoding), ended.stderr.decode(encoding)
+
+        assert told("x", "m") == (0, f"{text}\n", "done: command 1\n")
+        code, out, _ = told("x", "m", "--json")
+        assert (code, json.loads(out)["result"]) == (0, "ä € 😀")
+        code, out, err = told("y", "ä😀", "--params", '"€"', "--json", "--no-wait")
+        assert (code, out) == (1, "")
+        assert json.loads(err)["error"]["code"] == "not_found"
+
+    def test_what_is_half_a_character_is_escaped_in_every_output(self) -> None:
+        """An argument that is not UTF-8 comes as lone surrogates, and is told back in the error."""
+        ended = subprocess.run(
+            [sys.executable, "-m", "hardpoint", b"n\xff"], capture_output=True, check=False, timeout=120
+        )
+        assert (ended.returncode, ended.stdout) == (2, b"")
+        assert b"Traceback" not in ended.stderr
+
     def test_the_process_ends_with_the_code(self, ending) -> None:
         ending(ConfigError("x"))
         with pytest.raises(SystemExit) as ended:

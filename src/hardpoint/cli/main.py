@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import os
 import sys
 from importlib import import_module
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -113,7 +115,21 @@ program = Program(
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the program with ``sys.argv`` or these arguments, and end the process with its exit code."""
+    codecs.register_error("hardpoint-escape", _escaped)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # None without one (`>&-`)
+            stream.reconfigure(errors="hardpoint-escape")
     sys.exit(run(sys.argv[1:] if argv is None else argv))
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    r"""What an output's encoding has no character for (`LC_ALL=de_DE`, `PYTHONIOENCODING=ascii`), and half of a
+    surrogate pair in any: as ``\u00e4``. Python's own ``backslashreplace`` writes ``\xe4``, which is no JSON.
+    """
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[place : place + 4]}" for place in range(0, len(units), 4)), error.end
 
 
 def run(argv: Sequence[str]) -> int:
