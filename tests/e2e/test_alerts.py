@@ -146,7 +146,7 @@ def test_every_dialect_raises_the_same_alerts(serve: Serve) -> None:
     assert hot == [(80_000, BASE_MS + 91_000), (1000, BASE_MS + 70_000)]
 
 
-@pytest.mark.conformance  # half a minute: a receiver that was out is tried again after 15 s
+@pytest.mark.slow  # half a minute: a receiver that was out is tried again after 15 s
 def test_each_piece_of_news_arrives_through_kills_and_outages(serve: Serve, hook: Hook) -> None:
     server = serve()
     channel = server.api.post("/api/channels", {"name": "desk", "kind": "webhook", "settings": {"url": hook.url}})["id"]
