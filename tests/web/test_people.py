@@ -10,6 +10,7 @@ import struct
 import msgspec
 import pytest
 
+from hardpoint.errors import Conflict, StorageFull
 from hardpoint.model import ApiToken, SignIn, User
 from hardpoint.testing import FakeClock
 from hardpoint.web import accounts, shapes
@@ -210,6 +211,45 @@ class TestSessions:
                 assert (await ada.ask("GET", "/api/session"))[0].status == 200
                 await ada.ask("DELETE", "/api/sessions?user=Bob")
                 await one.refused(401, "GET", "/api/session")
+
+        anyrun(scene())
+
+    def test_tokens_that_are_being_stored_count(self, anyrun, monkeypatch):
+        monkeypatch.setattr(accounts, "MAX_API_TOKENS", 2)
+
+        async def scene():
+            store = HeldStore()
+            async with open_web(store) as web:
+                add = web.app.accounts.add_token
+                store.held = True
+                made = [asyncio.ensure_future(add(str(each), "viewer", [], None, "test")) for each in range(4)]
+                await until(lambda: store.waiting)
+                store.held = False
+                store.release()
+                results = await asyncio.gather(*made, return_exceptions=True)
+                assert [isinstance(each, Conflict) for each in results] == [False, False, True, True]
+                assert len(store.load(ApiToken)) == len(web.app.accounts.tokens) == 2
+
+        anyrun(scene())
+
+    @pytest.mark.parametrize("how", ["fails", "is cancelled"])
+    def test_a_token_that_nobody_will_have_is_none(self, anyrun, how):
+        async def scene():
+            store = HeldStore()
+            async with open_web(store) as web:
+                store.held = True
+                made = asyncio.ensure_future(web.app.accounts.add_token("a", "admin", [], None, "test"))
+                await until(lambda: store.waiting)
+                if how == "is cancelled":
+                    made.cancel()
+                    await turn()
+                store.held = False
+                store.release(FULL if how == "fails" else None)
+                with pytest.raises((StorageFull, asyncio.CancelledError)):
+                    await made
+                await web.hub.commits.durable()
+                assert web.app.accounts.tokens == {}
+                assert store.load(ApiToken) == []
 
         anyrun(scene())
 

@@ -278,9 +278,14 @@ class Accounts:
         digest, shown = hash_token(secret), secret[:SHOWN_PREFIX_LENGTH]
         now = self._hub.clock_ms()
         token = ApiToken(secrets.token_hex(6), name, role, digest, shown, now, labels, expires_ms, made_by)
+        self.tokens[digest] = token  # before it is stored, so that it counts; nobody knows its secret yet
         self._hub.commits.batch.changes.append(Put(token))
-        await self._hub.commits.durable()
-        self.tokens[digest] = token
+        try:
+            await self._hub.commits.durable()
+        except BaseException:  # nobody will ever know it
+            if self.tokens.pop(digest, None) is not None:
+                self._hub.commits.note(Delete(token))
+            raise
         self._expect_end(token)
         return secret, token
 
