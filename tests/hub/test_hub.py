@@ -485,6 +485,50 @@ class TestDevices:
 
         anyrun(scene())
 
+    @pytest.mark.parametrize("change", ["rename", "remove"])
+    def test_nobody_takes_a_name_that_may_be_needed_again(self, anyrun, change):
+        """Until it is stored that a device has another name, or is gone, this may fail."""
+
+        async def scene():
+            store = HeldStore()
+            async with open_hub(store) as hub:
+                device, _ = await hub.create_device("Dev A")
+                store.held = True
+                begun = hub.change_device(device, {"name": "B"}) if change == "rename" else hub.remove_device(device)
+                changing = asyncio.ensure_future(begun)
+                await until(lambda: store.waiting)
+                with pytest.raises(Conflict):
+                    await asyncio.wait_for(hub.create_device("Dev A"), 60)  # a commit would wait for the other
+                assert hub.make_device_now("dev.a", {}).id == "dev-a-2"
+                store.held = False
+                store.release(FULL)
+                with pytest.raises(StorageFull):
+                    await changing
+                assert hub.catalogue.find("Dev A") is hub.catalogue.find("dev-a") is device
+                await (hub.change_device(device, {"name": "B"}) if change == "rename" else hub.remove_device(device))
+                assert (await hub.create_device("Dev A"))[0] is hub.catalogue.named("Dev A")
+
+        anyrun(scene())
+
+    def test_ids_of_names_that_differ_in_nothing_an_id_has(self, anyrun):
+        """Found by halving: every further one is a few looks away."""
+
+        async def scene():
+            async with open_hub() as hub:
+                catalogue = hub.catalogue
+                ids = [hub.make_device_now("温度" + "#" * number, {}).id for number in range(100)]
+                assert ids == ["device", *(f"device-{number}" for number in range(2, 101))]
+                await hub.remove_device(catalogue.find("device-2"))
+                assert catalogue.new_id("湿度") == "device-2"
+                looks = []
+                named = catalogue.named
+                catalogue.named = lambda text: looks.append(text) or named(text)
+                hub.make_device_now("压力", {})
+                assert catalogue.new_id("湿度") == "device-101"
+                assert len(looks) < 30
+
+        anyrun(scene())
+
     def test_anonymous_devices_name_themselves_and_are_stored_with_their_readings(self, anyrun):
         async def scene():
             store = HeldStore()

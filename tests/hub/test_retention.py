@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import product
 
 import pytest
 
 from hardpoint.config import Retention as Settings
 from hardpoint.errors import StorageFull
-from hardpoint.model import Keep, Policy
+from hardpoint.model import Keep, Policy, Series
+from hardpoint.stores.retention import limits_by_series
 from hardpoint.testing import FakeClock
 
 from .hubs import attached, open_hub, until
@@ -169,3 +171,15 @@ def test_without_a_policy_nothing_is_looked_at(anyrun):
                 await task
 
     anyrun(scene())
+
+
+def test_rules_of_a_device_hold_as_those_of_all_do():
+    policy = Policy((Keep("a*", "t", 1.0), Keep("*", "u"), Keep("a?", "*", 2.0, 3.0), Keep("b", "t", 4.0)), 5)
+    known = [Series(number, device, key) for number, (device, key) in enumerate(product(("a", "ab", "b", "*"), "tuv"))]
+    limits = limits_by_series(policy, known, 10_000)
+    for series in known:
+        rule = policy.rule_for(series)
+        assert policy.of_device(series.device_id).rule_for(series) is rule
+        expected = None if rule is None or rule.thin_after_s is None else 10_000 - rule.thin_after_s * 1000
+        assert (limits[series.id].thin_before_ms if series.id in limits else None) == expected
+    assert limits

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from ..errors import BadInput, Conflict, NotFound, TooLarge
@@ -128,6 +128,8 @@ class Catalogue:
         self.series: dict[int, SeriesState] = {}
         self.next_series_id = 1
         self.max_devices = max_devices
+        self.given_up: Collection[str] = ()
+        """Of the change under way: a name and an id that nobody else may take yet, for it may fail."""
 
     def __len__(self) -> int:
         return len(self.by_id)
@@ -182,10 +184,27 @@ class Catalogue:
             raise TooLarge(f"limits.max_devices ({self.max_devices}) is reached")
         ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()  # ä → a
         stem = _NOT_IN_ID.sub("-", ascii_name).strip("-")[:48] or "device"
-        device_id, number = stem, 2
-        while self.named(device_id) is not None:
-            device_id, number = f"{stem}-{number}", number + 1
+        device_id = stem if self._is_free(stem) else f"{stem}-{self._free_number(stem)}"
         return name if device_id == name else device_id  # one string for both where it will do
+
+    def _is_free(self, id_or_name: str) -> bool:
+        return self.named(id_or_name) is None and id_or_name not in self.given_up
+
+    def _free_number(self, stem: str) -> int:
+        """A number that makes an id of a stem that is taken: the one behind the last, where none was removed. Sought by
+        halving: a thousand devices called 温度 are all ``device``, and one after another would be tried for each.
+        """
+        free = 2
+        while not self._is_free(f"{stem}-{free}"):
+            free *= 2
+        taken = free // 2
+        while free - taken > 1:
+            middle = (taken + free) // 2
+            if self._is_free(f"{stem}-{middle}"):
+                free = middle
+            else:
+                taken = middle
+        return free
 
     def check_name(self, name: str, owner: DeviceState | None = None) -> None:
         """Whether ``owner`` (or a new device) may be called that.
@@ -199,7 +218,7 @@ class Catalogue:
                 f"a name has 1 to {MAX_NAME_LENGTH} visible characters and no space at either end", field="name"
             )
         taken = self.named(name)
-        if taken is not None and taken is not owner:
+        if (taken is not None and taken is not owner) or name in self.given_up:
             raise Conflict(f"there is already a device {name!r}", field="name")
 
     def check_record(self, record: Device, device: DeviceState) -> None:

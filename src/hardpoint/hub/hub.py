@@ -464,12 +464,15 @@ class Hub:
                 rows[:] = [row for row in rows if row[0] not in numbers]
             batch.changes.append(Delete(device.record))
             self.catalogue.remove(device, known)
+            self.catalogue.given_up = (device.id, device.record.name)
             try:
                 await self.commits.durable()
             except StorageError:
                 device.series = known
                 self.catalogue.add(device)
                 raise
+            finally:
+                self.catalogue.given_up = ()
         self.handlers.renamed()
         self.alerting.rules.device_removed(device)
         self.tap.forget(device.id)
@@ -524,12 +527,15 @@ class Hub:
         self._check_present(device)
         before = device.record
         self.catalogue.replace(device, record)
+        self.catalogue.given_up = (before.name,)
         self.commits.batch.changes.append(Put(record))
         try:
             await self.commits.durable()
         except StorageError:
             self.catalogue.replace(device, before)
             raise
+        finally:
+            self.catalogue.given_up = ()
         self._publish_device("changed", device)
 
     def _next_stamp(self, series: SeriesState, now_ms: int) -> int:

@@ -504,6 +504,10 @@ class Policy(NamedTuple):
     when everything is thinned the oldest are dropped.
     """
 
+    def of_device(self, device_id: str) -> Policy:
+        """The same, with only the rules that may hold for a series of that device."""
+        return self._replace(rules=tuple(rule for rule in self.rules if fnmatchcase(device_id, rule.device)))
+
     def rule_for(self, series: Series) -> Keep | None:
         """The rule that holds for this series."""
         for rule in self.rules:
