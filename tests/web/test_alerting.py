@@ -7,6 +7,7 @@ import contextlib
 import msgspec
 import pytest
 
+from hardpoint.hub import batch as batch_module
 from hardpoint.web import shapes
 from hub.hubs import attached, open_hub
 from hub.rules.scenes import Receiver, pass_s, say
@@ -167,7 +168,9 @@ class TestAlerts:
 
         anyrun(scene())
 
-    def test_are_acknowledged_together(self, anyrun, clock):
+    def test_are_acknowledged_together(self, anyrun, clock, monkeypatch):
+        monkeypatch.setattr(batch_module, "LINGER_S", 3600)  # how a request ended goes with the next commit
+
         async def scene():
             async with signed_in(clock=clock) as (hub, client):
                 await client.ask("POST", "/api/rules", RULE)
@@ -175,6 +178,7 @@ class TestAlerts:
                 for session in sessions:
                     await say(hub, session, (1, 31))
                 await say(hub, sessions[2], (2, 20))
+                await hub.commits.durable()
                 commits = hub.commits.commits
                 _, document = await client.ask("POST", "/api/alerts/acknowledge", {"alerts": [1, 3, 2, 9, 2]})
                 assert hub.commits.commits == commits + 1
