@@ -36,6 +36,7 @@ from .hub.hub import HOST_DEVICE_ID, Hub
 from .hub.packages import Packages
 from .hub.provisioning import Provisioning
 from .listeners import Listener, ProtocolFactory, listen
+from .model import Package
 from .notify.publish import Publish
 from .stores.packages import FOLDER as PACKAGES
 from .stores.packages import PackageFiles
@@ -200,7 +201,8 @@ class Server:
             for callback, device, key in self._handlers:
                 hub.handlers.add(callback, device, key)
             claims = Claims(hub)
-            packages = Packages(hub, PackageFiles.without_leftovers(config.data / PACKAGES))
+            kept = {package.sha256 for package in hub.store.load(Package)}
+            packages = Packages(hub, PackageFiles.without_leftovers(config.data / PACKAGES, kept))
             web = self._web_app(hub, claims, packages)
             provisioning = Provisioning(hub, *_provision_keys(config))
             HttpDialect(hub, provisioning, claims, packages).register(web.router)

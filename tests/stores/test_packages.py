@@ -44,8 +44,24 @@ def test_what_is_not_finished_leaves_nothing(tmp_path):
     upload.abort()
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "0123.partial").write_bytes(b"x")  # the process was killed
-    PackageFiles.without_leftovers(tmp_path)
+    PackageFiles.without_leftovers(tmp_path, ())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_crash_left_of_no_package_goes_at_the_start(tmp_path, caplog):
+    folder = tmp_path / "packages"
+    PackageFiles.without_leftovers(folder, ())  # before there is any
+    assert not folder.exists()
+    files = PackageFiles(folder)
+    kept, lost = stored(files), stored(files, b"another")
+    (folder / "readme.txt").write_bytes(b"of a person")
+    (folder / ("f" * 64)).mkdir()  # cannot be removed, and stops nothing
+    with caplog.at_level("INFO", "hardpoint.store"):
+        PackageFiles.without_leftovers(folder, {kept})
+    assert sorted(path.name for path in folder.iterdir()) == sorted([kept, "readme.txt", "f" * 64])
+    assert lost not in {path.name for path in folder.iterdir()}
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+    assert files.path(kept).read_bytes() == DATA
 
 
 def test_a_finished_one_stays(tmp_path):

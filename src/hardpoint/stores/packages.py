@@ -9,16 +9,22 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import logging
 import os
+import re
 import secrets
+from collections.abc import Collection
 from pathlib import Path
 
 from ..errors import NotFound, StorageError, StorageFull
+
+log = logging.getLogger("hardpoint.store")
 
 FOLDER = "packages"
 """In the data folder."""
 PARTIAL = ".partial"
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class PackageFiles:
@@ -28,10 +34,23 @@ class PackageFiles:
         self._folder = folder
 
     @classmethod
-    def without_leftovers(cls, folder: Path) -> PackageFiles:
-        """For a start: remove what uploads that a crash broke off have left. An upload under way would be gone, too."""
-        for path in folder.glob(f"*{PARTIAL}"):
-            path.unlink(missing_ok=True)
+    def without_leftovers(cls, folder: Path, kept: Collection[str]) -> PackageFiles:
+        """For a start: remove what a crash has left, of uploads that it broke off, and of packages that were not stored
+        yet, or not removed with their last file. ``kept`` are the SHA-256 of those there are. An upload under way would
+        be gone, too. What has another name is somebody else's, and stays.
+        """
+        left = 0
+        for path in folder.iterdir() if folder.is_dir() else ():
+            nobodys = _SHA256.fullmatch(path.name) is not None and path.name not in kept
+            if nobodys or path.name.endswith(PARTIAL):
+                try:
+                    path.unlink(missing_ok=True)
+                except OSError as error:  # it only takes space
+                    log.warning("%s is of no package, and cannot be removed: %s", path, error.strerror)
+                else:
+                    left += 1
+        if left:
+            log.info("%d files in %s were of no package, and are removed", left, folder)
         return cls(folder)
 
     def begin(self) -> Upload:
