@@ -54,7 +54,7 @@ conformance: $(VENV)/.test $(VENV)/.conformance $(VENV)/wapiti/bin/wapiti ## Aga
 	@$(BIN)/python -bb -m pytest -m conformance $(ARGS)
 
 fuzz: $(VENV)/.test ## Every property with far more examples, and mutated requests, packets, frames (FUZZ_EXAMPLES, FUZZ_SECONDS)
-	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-20000} $(BIN)/python -bb -m pytest -m hypothesis $(ARGS)
+	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-20000} $(BIN)/python -bb -m pytest -m hypothesis -o faulthandler_timeout=0 $(ARGS)
 	@$(BIN)/python tests/fuzz/fuzz_http1.py --seconds $${FUZZ_SECONDS:-300}
 	@$(BIN)/python tests/fuzz/fuzz_mqtt.py --seconds $${FUZZ_SECONDS:-300}
 	@$(BIN)/python tests/fuzz/fuzz_websocket.py --seconds $${FUZZ_SECONDS:-300}

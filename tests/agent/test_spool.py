@@ -8,12 +8,12 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from hardpoint.agent.spool import FILE_NAME, ROW_OVERHEAD_BYTES, Spool
 from hardpoint.errors import FolderTaken, StorageError, StorageFull
+from properties import examples
 
 MIB = 1024 * 1024
 
@@ -243,7 +243,7 @@ class AgainstAList(RuleBasedStateMachine):
         assert (self.spool.lines, self.spool.size_bytes) == (len(self.model), self.size())
 
 
-AgainstAList.TestCase.settings = settings(max_examples=15, stateful_step_count=15, deadline=None)
+AgainstAList.TestCase.settings = examples(15, stateful_step_count=15)
 TestAgainstAList = AgainstAList.TestCase
 
 

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import asyncio
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hardpoint.loop import Loop
 from hardpoint.model import Series
+from properties import examples
 
 from .hubs import FULL, HeldStore, attached, open_hub, turn
 
@@ -26,7 +27,7 @@ ACTIONS = st.lists(
 
 
 @given(ACTIONS)
-@settings(max_examples=60)
+@examples(60)
 def test_acknowledged_means_stored(actions):
     async def scene():
         store = HeldStore()

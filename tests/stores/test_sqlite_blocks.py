@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from storing import commit_and_wait, wait_until
 from test_sqlite_columns import COLUMNS
@@ -20,6 +20,7 @@ from hardpoint.stores.sqlite.blocks import GROUP_SERIES, Block, Piece, Shared, b
 from hardpoint.stores.sqlite.columns import Damaged, encode
 from hardpoint.stores.sqlite.folder import DataFolder
 from hardpoint.stores.sqlite.schema import migrate, shipped_migrations
+from properties import examples
 
 if TYPE_CHECKING:
     from hardpoint.stores.sqlite.compaction import Compaction
@@ -35,7 +36,7 @@ def pieces_of(members: list[tuple[list[int], list[Any]]]) -> list[Piece]:
     ]  # fmt: skip
 
 
-@settings(max_examples=50, deadline=None, database=None, derandomize=True)
+@examples(50)
 @given(MEMBERS)
 def test_a_block_gives_back_what_it_was_made_of(members: list[tuple[list[int], list[Any]]]) -> None:
     pieces = pieces_of(members)
@@ -69,7 +70,7 @@ def test_a_reading_of_a_sensor_takes_few_bytes() -> None:
     assert len(block.data) / block.count < 4
 
 
-@settings(max_examples=100, deadline=None, database=None, derandomize=True)
+@examples(100)
 @given(st.integers(0, 10**6), st.integers(0, 7))
 def test_any_bit_that_flips_is_noticed(place: int, bit: int) -> None:
     data = bytearray(encode_shared(sensors(3)))
@@ -78,7 +79,7 @@ def test_any_bit_that_flips_is_noticed(place: int, bit: int) -> None:
         Shared(bytes(data))
 
 
-@settings(max_examples=100, deadline=None, database=None, derandomize=True)
+@examples(100)
 @given(st.binary(max_size=120) | st.integers(0, 200).map(lambda size: encode_shared(sensors(3))[4 : 4 + size]))
 def test_whatever_has_a_right_checksum_is_read_or_damaged(rest: bytes) -> None:
     block = Block(1, 0, None, 0, 0, 0, 0, 0, struct.pack("<I", zlib.crc32(rest)) + rest)

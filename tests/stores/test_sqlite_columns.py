@@ -6,11 +6,12 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hardpoint.stores.sqlite import columns
 from hardpoint.stores.sqlite.columns import Damaged, decode, encode, fitting, from_column, to_column
+from properties import examples
 
 SCALARS = st.one_of(
     st.none(),
@@ -34,7 +35,7 @@ COLUMNS = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None, database=None, derandomize=True)
+@examples(150)
 @given(TIMES, COLUMNS, st.booleans(), st.sampled_from([0, 192]))
 def test_decoding_undoes_encoding(times: list[int], values: list[Any], lasting: bool, compress_at: int) -> None:
     values = values[: len(times)]
@@ -44,7 +45,7 @@ def test_decoding_undoes_encoding(times: list[int], values: list[Any], lasting: 
     assert repr(decode(data)) == repr((times, values))
 
 
-@settings(max_examples=60, deadline=None, database=None, derandomize=True)
+@examples(60)
 @given(VALUES)
 def test_from_column_undoes_to_column(value: Any) -> None:
     column = to_column(value)
@@ -121,7 +122,7 @@ def test_any_flipped_bit_is_told(lasting: bool) -> None:
             decode(bytes(damaged))
 
 
-@settings(max_examples=300, deadline=None, database=None, derandomize=True)
+@examples(300)
 @given(st.binary(max_size=80), st.data())
 def test_what_was_never_encoded_is_damaged(noise: bytes, data: st.DataObject) -> None:
     """Also behind a checksum that fits: nothing but `Damaged` comes out."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from test_sqlite_columns import VALUES
 
@@ -29,9 +29,10 @@ from hardpoint.stores.sqlite.journal import (
     encode_batch,
 )
 from hardpoint.stores.sqlite.schema import shipped_migrations
+from properties import examples
 
 
-@settings(max_examples=40, deadline=None, database=None, derandomize=True)
+@examples(40)
 @given(st.lists(st.tuples(st.integers(0, 2**63 - 1), st.integers(0, 2**63 - 1), VALUES), max_size=4))
 def test_a_batch_survives_the_journal(rows: list[tuple[int, int, Any]]) -> None:
     assert repr(decode_batch(encode_batch(rows))) == repr(rows)
@@ -347,7 +348,7 @@ class TestDirect:
         assert self.total(database) == 40
 
 
-@settings(max_examples=80, deadline=None, database=None, derandomize=True)
+@examples(80)
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers())))
 def test_in_order_is_a_dictionary_sorted(rows: list[tuple[int, int]]) -> None:
     times, values = in_order([ts for ts, _ in rows], [value for _, value in rows])

@@ -5,15 +5,16 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hardpoint.stores.sqlite.merge import ENOUGH_READINGS, MAX_READINGS, MIN_READINGS, cuts
+from properties import examples
 
 HOUR_MS = 3_600_000
 
 
-@settings(max_examples=60, deadline=None, database=None, derandomize=True)
+@examples(60)
 @given(st.integers(1, 6000), st.integers(0, 10**12), st.sampled_from([1, 1000, 10_000, 60_000, 86_400_000]))
 def test_each_is_long_enough_and_what_stays_open_is_short(count: int, start_ms: int, every_ms: int) -> None:
     times = [start_ms + place * every_ms for place in range(count)]

@@ -9,7 +9,7 @@ from typing import Any
 import h11
 import httptools
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hardpoint.wire.http1 import (
@@ -23,6 +23,7 @@ from hardpoint.wire.http1 import (
     RequestRefused,
     encode_fields,
 )
+from properties import examples
 
 SMALL = HttpLimits(
     max_head_bytes=512, max_target_bytes=100, max_fields=8, max_body_bytes=64, max_chunk_overhead_bytes=64
@@ -446,7 +447,7 @@ soups = st.lists(st.sampled_from(GRAINS) | st.integers(0, 255).map(lambda byte: 
 )
 
 
-@settings(max_examples=400)
+@examples(400)
 @given(soups, st.lists(st.integers(0, 200), max_size=6))
 def test_anything_is_read_or_refused_alike_however_it_is_cut(data: bytes, cuts: list[int]) -> None:
     whole, refused = parse(data)
@@ -541,7 +542,7 @@ def by_us(data: bytes) -> list[tuple[bytes, bytes, bytes]] | None:
     return found
 
 
-@settings(max_examples=400)
+@examples(400)
 @given(soups)
 @pytest.mark.conformance
 def test_what_we_accept_the_oracles_read_the_same(data: bytes) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hardpoint.errors import BadInput, TooLarge
@@ -21,6 +21,7 @@ from hardpoint.wire.line_client import (
     encode_result,
 )
 from hardpoint.wire.lines import MAX_LINE_BYTES
+from properties import examples
 
 TS = 1_732_320_000_000
 
@@ -143,7 +144,7 @@ nested = st.dictionaries(texts, st.integers(-1000, 1000), max_size=3) | st.lists
 
 
 @given(st.dictionaries(keys, numbers | st.booleans() | texts | nested, max_size=20), st.integers(10**10, 10**13))
-@settings(max_examples=50, deadline=None)
+@examples(50)
 def test_the_server_reads_back_what_was_encoded(values, ts):
     """Every value comes back with its time, value and type, from lines that are short enough even with a tag."""
     decoder = lines.LineDecoder()

@@ -6,13 +6,14 @@ import contextlib
 
 import msgspec
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hardpoint.errors import BadInput, PeerError, TooLarge
 from hardpoint.model import INT64_MAX, INT64_MIN, MAX_JSON_DEPTH, MAX_TS_MS, MAX_VALUE_BYTES, checked_json
 from hardpoint.wire import telemetry
 from hardpoint.wire.telemetry import decode_json, parse_attributes, parse_telemetry
+from properties import examples
 
 TS = 1732320000000
 
@@ -174,7 +175,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
-@settings(max_examples=60)
+@examples(60)
 def test_whatever_json_is_sent_is_stored_or_refused(document):
     try:
         samples = parse_telemetry(msgspec.json.encode(document))

@@ -7,7 +7,7 @@ import random
 import zlib
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hardpoint.wire.websocket import (
@@ -25,6 +25,7 @@ from hardpoint.wire.websocket import (
 from hardpoint.wire.websocket.codec import MAX_BURST_BYTES
 from hardpoint.wire.websocket.deflate import MAX_FINAL_BLOCKS
 from hardpoint.wire.websocket.frames import encode_header, masked
+from properties import examples
 
 KEY = b"\x37\xfa\x21\x3d"
 SMALL = WebSocketLimits(max_message_bytes=1000)
@@ -301,7 +302,7 @@ soups = st.lists(st.sampled_from(GRAINS) | st.integers(0, 255).map(lambda byte: 
 )
 
 
-@settings(max_examples=400)
+@examples(400)
 @given(soups, st.sampled_from([None, Agreement()]), st.booleans(), st.lists(st.integers(0, 200), max_size=6))
 def test_any_bytes_give_the_same_events_however_they_are_cut(
     data: bytes, agreement: Agreement | None, client: bool, cuts: list[int]

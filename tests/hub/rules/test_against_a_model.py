@@ -10,7 +10,6 @@ import asyncio
 import tempfile
 from dataclasses import dataclass, field, replace
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, multiple, precondition, rule
 
@@ -22,6 +21,7 @@ from hardpoint.model import Channel, Rule
 from hardpoint.stores.memory import MemoryStore
 from hardpoint.stores.sqlite import SqliteStore
 from hardpoint.testing import FakeClock
+from properties import examples
 
 from ..hubs import NotingSession
 from .scenes import Receiver, pass_s, say
@@ -395,7 +395,7 @@ class InMemory(RulesMachine):
         return self.kept
 
 
-SETTINGS = settings(max_examples=12, stateful_step_count=25, deadline=None)
+SETTINGS = examples(12, stateful_step_count=25)
 TestRulesAgainstAModel = RulesMachine.TestCase
 TestRulesAgainstAModel.settings = SETTINGS
 TestRulesInMemoryAgainstAModel = InMemory.TestCase

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hardpoint.errors import BadInput, TooLarge
 from hardpoint.hub.rules.dry_run import dry_run
+from properties import examples
 
 from ..hubs import attached, open_hub
 from .scenes import alerts, pass_s, rule, say
@@ -33,7 +34,7 @@ readings = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.sampled_from(CONDITIONS), st.sampled_from([1.0, 15.0, 60.0]), readings)
 def test_raises_what_the_rule_at_work_raises(when, for_s, given_readings):
     import asyncio
