@@ -182,3 +182,7 @@ def test_the_server_reads_back_results():
         (lines.ANSWER, "", 7, True, {"a": [1, "ü"]}),
         (lines.ANSWER, "", 8, False, "no such key"),
     ]
+
+
+def test_a_failure_may_name_a_file_that_is_not_utf8():
+    assert encode_failure("7", "no such file: n\udcff\n.bin") == b"!7 ERR no such file: n? .bin\n"

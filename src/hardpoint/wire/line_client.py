@@ -158,9 +158,11 @@ def encode_result(command_id: str, result: Json) -> bytes:
 
 
 def encode_failure(command_id: str, message: str) -> bytes:
-    """``!<id> ERR <message>``, the message cut to what fits and on one line."""
+    """``!<id> ERR <message>``, the message cut to what fits and on one line. Half a character in it, as of a file's
+    name that is not UTF-8, goes as ``?``.
+    """
     head = b"!%b ERR " % command_id.encode()
-    body = " ".join(message.split()).encode()[: MAX_LINE_BYTES - len(head)]
+    body = " ".join(message.split()).encode("utf-8", "replace")[: MAX_LINE_BYTES - len(head)]
     return head + body.decode("utf-8", "ignore").encode() + b"\n"
 
 
