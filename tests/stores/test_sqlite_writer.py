@@ -87,7 +87,7 @@ def test_slices_keep_up_with_commits_of_any_size(
         sqlite_store.commit([(n % series, round_ * batch + n, 0) for n in range(batch)], [], count)
     sqlite_store.commit([], [], lambda _: ended.set())
     begin.set()
-    assert ended.wait(DEADLINE_S)
+    assert ended.wait(4 * DEADLINE_S)  # a thousand commits, on a disk that takes its time
     assert len(waiting) == rounds
     assert max(waiting) < 2 * work.FOLD_AT_READINGS_IN_ALL
     assert max(waiting[rounds // 2 :]) <= max(waiting[: rounds // 2]) * 1.1, "it does not grow with the time"
