@@ -19,7 +19,7 @@ def strip(page: Any, name: str) -> Any:
 
 
 def expect_stretches(page: Any, name: str, *words: str) -> None:
-    expect(strip(page, name).locator(".stretch b")).to_have_text(words)
+    expect(strip(page, name).locator(".stretch > span")).to_have_text(words)
 
 
 def past(server: Server, device: str, key: str, *points: tuple[int, object]) -> None:

@@ -41,7 +41,7 @@ export function Strip({ stretches, from, to, said, onPoint }) {
     onBlur=${() => point(null)} onPointerLeave=${() => point(null)}>${stretches.map(
       (each, index) => html`<span key=${each.from} class="stretch ${each.kind} ${index === at ? "pointed" : ""}"
         style=${place(each)} onPointerEnter=${() => point(index)}>
-        <b>${each.text}</b></span>`,
+        <span>${each.text}</span></span>`,
     )}</div>`;
 }
 

@@ -5,7 +5,9 @@ import { useEffect, useState } from "../../vendor/preact.mjs";
 export function useVisible(ref) {
   const [visible, setVisible] = useState(false);
   useEffect(() => {
-    const seen = new IntersectionObserver(([entry]) => setVisible(entry.isIntersecting), { rootMargin: "200px" });
+    // On a busy machine several changes come at once, the last one last.
+    const onChange = (entries) => setVisible(entries.at(-1).isIntersecting);
+    const seen = new IntersectionObserver(onChange, { rootMargin: "200px" });
     seen.observe(ref.current);
     return () => seen.disconnect();
   }, []);
