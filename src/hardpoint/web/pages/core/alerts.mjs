@@ -1,15 +1,18 @@
 // The alerts that fire now, kept live. Fetched after the first view, which needs only their number.
 import { effect } from "../vendor/preact.mjs";
 import { api, session } from "./api.mjs";
-import { firingAlerts, onLive } from "./live.mjs";
+import { fetchLive, firingAlerts, onLive } from "./live.mjs";
 
 /** The API's most in one page; more alerts than this at once are told as "200+". */
 export const MOST_FIRING = 200;
 
 /** Fetch them anew. Rejects with ApiError. */
-export async function loadFiring() {
-  const page = await api("GET", `/alerts?state=firing&limit=${MOST_FIRING}`);
-  firingAlerts.value = page.items;
+export function loadFiring() {
+  return fetchLive(
+    () => api("GET", `/alerts?state=firing&limit=${MOST_FIRING}`),
+    (page) => (firingAlerts.value = page.items),
+    { alert: applyAlert },
+  );
 }
 
 /** Put an alert as the API gives it among those that fire, or take it out when it has ended. */

@@ -1,7 +1,7 @@
 // The devices on screen: one signal each, so that a reading changes one row and nothing else.
 import { batch, signal } from "../vendor/preact.mjs";
 import { api, devicePath } from "./api.mjs";
-import { onLive } from "./live.mjs";
+import { fetchLive, onLive } from "./live.mjs";
 
 const PAGE_SIZE = 500;
 /** Beyond this the list shows the first ones and the server does the filtering. */
@@ -27,6 +27,18 @@ let loads = 0;
 /** Fetch the list, or what a `filter` holds for; an answer that another load has overtaken is dropped. Rejects with ApiError. */
 export async function loadDevices(filter = "") {
   const own = (loads += 1);
+  await fetchLive(() => fetchList(filter, () => own !== loads), showList, KEPT_BY);
+
+  function showList({ items, total }) {
+    flush();
+    for (const device of items) deviceSignal(device.id).value = device;
+    deviceIds.value = items.map((device) => device.id);
+    if (!filter) deviceTotal.value = total;
+  }
+}
+
+/** `{items, total}` of the list, or `null` once it is `overtaken()`. */
+async function fetchList(filter, overtaken) {
   const items = [];
   let cursor = null;
   let total = 0;
@@ -38,20 +50,20 @@ export async function loadDevices(filter = "") {
     items.push(...page.items);
     cursor = page.next_cursor;
     total = page.total;
-    if (own !== loads) return;
+    if (overtaken()) return null;
   } while (cursor && items.length < MAX_LISTED);
-  batch(() => {
-    for (const device of items) deviceSignal(device.id).value = device;
-    deviceIds.value = items.map((device) => device.id);
-    if (!filter) deviceTotal.value = total;
-  });
+  return { items, total };
 }
 
 /** Fetch one device. Rejects with ApiError (404: there is none of that id or name). */
 export async function loadDevice(id) {
-  const device = await api("GET", devicePath(id));
-  deviceSignal(device.id).value = device;
-  return device;
+  let found;
+  const show = (device) => {
+    flush();
+    found = deviceSignal(device.id).value = device;
+  };
+  await fetchLive(() => api("GET", devicePath(id)), show, KEPT_BY);
+  return found;
 }
 
 /** Forget everything: another person signs in. */
@@ -110,22 +122,27 @@ function applyPresence({ device: id, presence }) {
   if (found?.peek()) found.value = { ...found.peek(), presence };
 }
 
-function applyDevice({ action, device }) {
+/** `again`: over a list that was fetched meanwhile, which may have counted it already. */
+function applyDevice({ action, device }, again = false) {
   batch(() => {
     const ids = deviceIds.peek();
+    const listed = ids?.includes(device.id);
     if (action === "removed") {
       if (known.has(device.id)) deviceSignal(device.id).value = undefined;
       if (ids) deviceIds.value = ids.filter((id) => id !== device.id);
-      deviceTotal.value -= 1;
+      if (listed || !again) deviceTotal.value -= 1;
       return;
     }
     const before = known.get(device.id)?.peek();
     deviceSignal(device.id).value = { ...before, ...device };
     if (action !== "added") return;
-    deviceTotal.value += 1;
-    if (ids && !ids.includes(device.id)) deviceIds.value = [...ids, device.id];
+    if (!listed || !again) deviceTotal.value += 1;
+    if (ids && !listed) deviceIds.value = [...ids, device.id];
   });
 }
+
+/** What an event does to the devices, by its name. */
+const KEPT_BY = { reading: applyReadings, presence: applyPresence, device: applyDevice };
 
 // Events are applied together, at most some 15 times a second: at 500 devices the browser then lays the table out once
 // and not 500 times. A timer and not a frame, because a hidden tab gets no frames and would keep every event.
@@ -144,6 +161,4 @@ function flush() {
   batch(() => events.forEach(([apply, data]) => apply(data)));
 }
 
-onLive("reading", soon(applyReadings));
-onLive("presence", soon(applyPresence));
-onLive("device", soon(applyDevice));
+for (const [name, apply] of Object.entries(KEPT_BY)) onLive(name, soon(apply));

@@ -1,7 +1,7 @@
 // The live stream: one EventSource a tab, whatever is on screen. The browser reconnects with Last-Event-ID and the
 // server sends what was missed; where that is not possible (`reset`, or a stream the browser gave up) the listeners
 // are told to fetch anew. So no reading is missing or doubled after a loss.
-import { signal } from "../vendor/preact.mjs";
+import { batch, signal } from "../vendor/preact.mjs";
 import { apiHref } from "./api.mjs";
 
 /** "idle" before the start, "open", or "lost" while reconnecting. */
@@ -27,6 +27,26 @@ function emit(name, data) {
 export function onLive(name, listener) {
   listeners.get(name).add(listener);
   return () => listeners.get(name).delete(listener);
+}
+
+/**
+ * Ask for what events keep up to date: `put` shows the answer, then `appliers` (`{event: apply(data, again)}`) put over
+ * it once more, `again`, what the stream has told since the question: the answer may be older than that. Where `ask`
+ * resolves to `null` nothing is done. Rejects as `ask` does.
+ */
+export async function fetchLive(ask, put, appliers) {
+  const told = [];
+  const undo = Object.entries(appliers).map(([name, apply]) => onLive(name, (data) => told.push(() => apply(data, true))));
+  try {
+    const answer = await ask();
+    if (answer === null) return;
+    batch(() => {
+      put(answer);
+      for (const again of told) again();
+    });
+  } finally {
+    for (const each of undo) each();
+  }
 }
 
 /** Open the stream; nothing when it is open already. */

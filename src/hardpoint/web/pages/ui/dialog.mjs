@@ -24,10 +24,11 @@ export function Dialog({ title, onClose, wide = false, children }) {
     onCancel=${(event) => (event.preventDefault(), onClose())}
     onMouseDown=${(event) => event.target === ref.current && onClose()}
   >
-    <header class="dialog-head">
+    ${/* Not a <header>: in a dialog, which is no sectioning element, that would be a second banner of the page. */ ""}
+    <div class="dialog-head">
       <h2 id=${titleId}>${title}</h2>
       <${IconButton} icon="x" label=${t("action.close")} onClick=${onClose} />
-    </header>
+    </div>
     <div class="dialog-body">${children}</div>
   </dialog>`;
 }

@@ -21,8 +21,13 @@ function useAct({ device, act }) {
   const [life, setLife] = useState(null);
   const current = useRef(null);
   const begun = useRef(0);
+  const told = useRef(0);
 
   const show = (command) => {
+    // A life only goes forward: an answer to `GET` may be older than what the stream has told since it was asked for.
+    const count = command.steps?.length ?? 0;
+    if (count < told.current) return;
+    told.current = count;
     const last = command.steps?.at(-1);
     const took = command.state === "queued" ? null : (last.at - command.created) / 1_000;
     setLife((before) => ({ ...before, state: command.state, took, reason: last?.reason ?? null }));
@@ -34,6 +39,7 @@ function useAct({ device, act }) {
 
   async function run(value) {
     const number = ++begun.current;
+    current.current = null; // what the last act comes to is not shown as this one's
     setLife({ state: "sending", value });
     try {
       if (act.does === "attribute") {
@@ -45,8 +51,10 @@ function useAct({ device, act }) {
       const { id } = await api("POST", devicePath(device, "/commands"), { method: act.method, params, ttl_s: TTL_S });
       if (number !== begun.current) return; // another act since: its life is shown
       current.current = id;
+      told.current = 0;
       // What happened before this answer came was told to nobody who knew the number.
-      show(await api("GET", `/commands/${id}`));
+      const command = await api("GET", `/commands/${id}`);
+      if (number === begun.current) show(command);
     } catch (error) {
       if (number === begun.current) setLife({ state: "refused", value, reason: error.text });
     }

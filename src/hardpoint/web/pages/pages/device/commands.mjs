@@ -3,7 +3,7 @@ import { html, useEffect, useId, useState } from "../../vendor/preact.mjs";
 import { api, devicePath, mayAs } from "../../core/api.mjs";
 import { absolute, clock, duration } from "../../core/format.mjs";
 import { t } from "../../core/i18n.mjs";
-import { onLive } from "../../core/live.mjs";
+import { fetchLive, onLive } from "../../core/live.mjs";
 import { route, setQuery } from "../../core/router.mjs";
 import { Icon, IconButton, Problem } from "../../ui/elements.mjs";
 import { toastError } from "../../ui/toast.mjs";
@@ -55,10 +55,11 @@ function useCommands(id) {
         .slice(0, LISTED),
     );
   useEffect(() => {
-    const load = () =>
-      api("GET", devicePath(id, `/commands?limit=${LISTED}`)).then((page) => setCommands(page.items), toastError);
+    const apply = (command) => command.device === id && put(command);
+    const ask = () => api("GET", devicePath(id, `/commands?limit=${LISTED}`));
+    const load = () => fetchLive(ask, (page) => setCommands(page.items), { command: apply }).catch(toastError);
     load();
-    const undo = [onLive("reset", load), onLive("command", (command) => command.device === id && put(command))];
+    const undo = [onLive("reset", load), onLive("command", apply)];
     return () => undo.forEach((each) => each());
   }, [id]);
   return commands;
